@@ -1,0 +1,66 @@
+"""Where shards run: in this process, in worker processes or in threads, all through joblib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+
+from singleimg.errors import UserError
+
+
+@dataclass(frozen=True)
+class JoblibBackend:
+    """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
+
+    name: str
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether tasks share a process, and with it Python's and NumPy's global generators."""
+        return self.name == "threading"
+
+    def workers(self, threads: int | None) -> int:
+        """How many tasks run at once: 1 inside another joblib worker, whose cores are taken."""
+        if self.name == "sequential" or get_active_backend()[0].nesting_level:
+            return 1
+        return threads or available_cores()
+
+    def run(self, function: Callable, tasks: Sequence[Any], workers: int) -> Iterator[Any]:
+        """Starts ``function`` on every task at once; yields results as they come, in any order."""
+        if workers == 1 or not tasks:
+            return map(function, tasks)
+        parallel = Parallel(
+            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
+        )
+        return _guarded(parallel(delayed(function)(task) for task in tasks))
+
+    def stop(self) -> None:
+        """Ends worker processes that may still be at work, at once."""
+        if self.name == "loky":
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def _guarded(results: Iterator[Any]) -> Iterator[Any]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        yield from results
+    except TerminatedWorkerError:
+        raise UserError(
+            "a worker process was killed, most likely because memory ran out: type the same "
+            "command again with fewer workers (threads=1), it goes on where it stopped."
+        ) from None
+
+
+def available_cores() -> int:
+    """Cores that this process may use (an affinity mask or SLURM may grant fewer than all)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

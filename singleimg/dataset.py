@@ -1,0 +1,77 @@
+"""Image ``i`` as a pure function of the recipe and ``i``: draw it, render it, store nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg.config import instantiate_transforms
+from singleimg.drawing import Pipeline, Sample
+from singleimg.errors import UserError
+from singleimg.source import Source
+
+
+class SingleImage:
+    """The endless set of images that one recipe describes.
+
+    >>> images = SingleImage.open("outputs/…")     # a folder that run.py made
+    >>> images.draw(7).record()                    # what was drawn for image 7
+    >>> images.render(7)                           # its pixels, uint8 H×W×3
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        transforms: Sequence[Callable],
+        engine: object,
+        *,
+        img_size: int,
+        seed: int = 0,
+    ) -> None:
+        self.source, self.engine = source, engine
+        self.pipeline = Pipeline(transforms)
+        self.img_size, self.seed = img_size, seed
+
+    @classmethod
+    def from_config(cls, cfg: DictConfig) -> SingleImage:
+        """From a composed configuration (``image``, ``augment``, ``engine``, …)."""
+        return cls(
+            instantiate(cfg.image, _convert_="all"),
+            instantiate_transforms(cfg),
+            instantiate(cfg.engine, _convert_="all"),
+            img_size=cfg.img_size,
+            seed=cfg.seed,
+        )
+
+    @classmethod
+    def open(cls, folder: str | Path) -> SingleImage:
+        """From the ``config.resolved.yaml`` of a dataset on disk."""
+        return cls.from_config(OmegaConf.load(Path(folder) / "config.resolved.yaml"))
+
+    def draw(self, index: int) -> Sample:
+        """The drawn parameters of image ``index`` (0 or more); renders nothing."""
+        return self.pipeline.draw(self.seed, index, len(self.source), self._size_of)
+
+    def render(self, index: int) -> np.ndarray:
+        """The pixels of image ``index``: ``uint8`` img_size×img_size×3, RGB."""
+        return self.render_sample(self.draw(index))
+
+    def render_sample(self, sample: Sample) -> np.ndarray:
+        """The pixels of what :meth:`draw` returned."""
+        pixels = self.engine.render(self.source.load(sample.source), self.pipeline, sample)
+        if pixels.shape != (self.img_size, self.img_size, 3):
+            height, width = pixels.shape[:2]
+            raise UserError(
+                f"augment.transforms give an image of {width}×{height} pixels where img_size="
+                f"{self.img_size} is asked for: end the list with "
+                "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
+            )
+        return pixels
+
+    def _size_of(self, source: int) -> tuple[int, int]:
+        image = self.source.load(source)
+        return image.height, image.width

@@ -1,0 +1,333 @@
+"""Index → random stream → drawn parameters: what is decided about image ``i`` before any pixel.
+
+A :class:`Pipeline` is built once from the list of transforms. Each becomes a :class:`Step` that can
+draw its parameters from a size alone and render them later; containers (``RandomApply`` …) are
+walked, because torchvision draws those in ``forward``. A transform that cannot be split so (one
+with a ``forward`` of its own) draws while it renders, from a stream that is just as fixed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import current_thread, main_thread
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2._transform import _RandomApplyTransform
+
+from singleimg.errors import UserError
+from singleimg.interception import StreamMode
+from singleimg.stream import Stream
+
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was drawn for image ``index``: its source and one dict of parameters per transform."""
+
+    seed: int
+    index: int
+    source: int
+    names: tuple[str, ...]
+    params: tuple[dict[str, Any], ...]
+
+    def record(self) -> dict[str, Any]:
+        """The draws as plain JSON values: ``index``, ``source``, ``transforms``."""
+        steps = zip(self.names, self.params, strict=True)
+        transforms = [{"name": name, **plain(params)} for name, params in steps]
+        return {"index": self.index, "source": self.source, "transforms": transforms}
+
+
+def plain(value: Any) -> Any:
+    """``value`` with tensors, arrays, tuples and enums turned into JSON values."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, int | float | str | bool | None):
+        return value.value if hasattr(value, "value") else value
+    return plain(value.value) if hasattr(value, "value") else repr(value)
+
+
+class Blank(Image.Image):
+    """A picture with a size but no pixels, for ``make_params``; the size is found when asked."""
+
+    def __init__(self, size: Callable[[], Size]) -> None:
+        super().__init__()
+        self._mode = "RGB"
+        self._measure = size
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, as Pillow has it."""
+        height, width = self._measure()
+        return width, height
+
+    @property
+    def width(self) -> int:
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        return self.size[1]
+
+
+class Pipeline:
+    """The transforms of a run, ready to draw; ``steps`` are what an engine renders, in order."""
+
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        self.steps = tuple(
+            step_of(transform, place) for place, transform in enumerate(_absorb(transforms))
+        )
+
+    def draw(self, seed: int, index: int, sources: int, size_of: Callable[[int], Size]) -> Sample:
+        """The draws of image ``index``; ``size_of(k)`` is the (height, width) of source ``k``."""
+        source = Stream(seed, index, 0).below(sources)
+        size: Callable[[], Size] = lambda: size_of(source)  # noqa: E731
+        params = []
+        for place, step in enumerate(self.steps):
+            drawn = step.draw(Stream(seed, index, 2 * place + 1), size)
+            params.append(drawn)
+            size = _after(step, size, drawn)
+        return Sample(seed, index, source, tuple(s.name for s in self.steps), tuple(params))
+
+    def render(self, image: Any, sample: Sample) -> Any:
+        """``image`` through every step with the drawn parameters (Pillow in, Pillow out)."""
+        for place, (step, params) in enumerate(zip(self.steps, sample.params, strict=True)):
+            image = step.render(image, params, Stream(sample.seed, sample.index, 2 * place + 2))
+        return image
+
+    def global_draws(self) -> list[str]:
+        """Names of transforms seen to draw from ``random`` or ``numpy.random`` so far."""
+        return sorted({leaf.name for step in self.steps for leaf in step.leaves() if leaf.drew})
+
+
+def _absorb(transforms: Sequence[Callable]) -> list[Callable]:
+    """Lets a transform take in the one before it, where its class offers ``absorb``."""
+    merged: list[Callable] = []
+    for transform in transforms:
+        absorb = getattr(transform, "absorb", None)
+        joint = absorb(merged[-1]) if absorb and merged else None
+        if joint is not None:
+            merged.pop()
+        merged.append(transform if joint is None else joint)
+    return merged
+
+
+def _after(step: Step, size: Callable[[], Size], params: dict) -> Callable[[], Size]:
+    found: list[Size] = []
+
+    def measure() -> Size:
+        if not found:
+            found.append(step.output_size(size(), params))
+        return found[0]
+
+    return measure
+
+
+# --- steps ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Step:
+    """A transform whose ``make_params`` draws and whose ``transform`` renders (torchvision v2)."""
+
+    transform: Any
+    place: int
+    drew: bool = field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        return type(self.transform).__name__
+
+    def leaves(self) -> Iterator[Step]:
+        """This step, or the steps that it contains."""
+        yield self
+
+    def draw(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
+        """Parameters for an image of ``size()`` (height, width); no pixel is needed."""
+        with self._errors(), self._globals(stream), StreamMode(stream, torch.float64):
+            return self.transform.make_params([Blank(size)])
+
+    def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
+        """The transformed image; ``stream`` serves what is drawn only now, such as noise."""
+        with self._errors(), self._globals(stream), StreamMode(stream):
+            return self.transform.transform(image, params)
+
+    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
+        """(height, width) of what ``render`` returns: the transform's own word, or a trial."""
+        if hasattr(self.transform, "output_size"):
+            return self.transform.output_size(size, params)
+        if type(self.transform) in _SAME_SIZE:
+            return size
+        height, width = size
+        trial = self.render(Image.new("RGB", (width, height)), params, Stream(0, 0))
+        return tuple(v2.functional.get_size(trial))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise UserError(
+                f"augment.transforms[{self.place}] ({self.name}) cannot be applied: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    @contextmanager
+    def _globals(self, stream: Stream) -> Iterator[None]:
+        """Seeds ``random`` and ``numpy.random`` for a user's transform, and puts them back."""
+        if type(self.transform).__module__.partition(".")[0] in ("torchvision", "singleimg"):
+            yield
+            return
+        before = random.getstate(), np.random.get_state()
+        word = stream.word()
+        random.seed(word)
+        np.random.seed(word >> 32)
+        seeded = _global_states()
+        try:
+            yield
+        finally:
+            drew = _global_states() != seeded
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+        self.drew = self.drew or drew
+        if drew and current_thread() is not main_thread():
+            raise UserError(
+                f"{self.name} draws from Python's or NumPy's global generator, which threads "
+                "share: type backend=loky (or backend=sequential), or let it draw from torch."
+            )
+
+
+def _global_states() -> tuple:
+    numpy = np.random.get_state()
+    return random.getstate(), numpy[1].tobytes(), numpy[2:]
+
+
+class GatedStep(Step):
+    """A transform that happens with probability ``p`` (flips, greyscale …)."""
+
+    def draw(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
+        if stream.uniform() >= self.transform.p:
+            return {"apply": False}
+        return {"apply": True, **super().draw(stream, size)}
+
+    def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
+        if not params["apply"]:
+            return image
+        # torchvision passes some parameters on as keywords, so ours must not be among them.
+        own = {key: value for key, value in params.items() if key != "apply"}
+        return super().render(image, own, stream)
+
+
+class OpaqueStep(Step):
+    """A callable with a ``forward`` of its own: it draws while it renders."""
+
+    def draw(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
+        return {}
+
+    def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
+        with self._errors(), self._globals(stream), StreamMode(stream):
+            return self.transform(image)
+
+
+class ContainerStep(Step):
+    """Several transforms, of which some happen, in some order: ``which`` names them."""
+
+    def __init__(self, transform: Any, place: int) -> None:
+        super().__init__(transform, place)
+        self.children = [step_of(child, place) for child in transform.transforms]
+
+    def leaves(self) -> Iterator[Step]:
+        for child in self.children:
+            yield from child.leaves()
+
+    def which(self, stream: Stream) -> list[int]:
+        """Positions of the transforms that happen, in their order: for ``Compose``, all."""
+        return list(range(len(self.children)))
+
+    def draw(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
+        order, drawn = self.which(stream), []
+        for position in order:
+            child = self.children[position]
+            params = child.draw(stream, size)
+            drawn.append({"name": child.name, "params": params})
+            size = _after(child, size, params)
+        return {"order": order, "transforms": drawn}
+
+    def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
+        for position, drawn in zip(params["order"], params["transforms"], strict=True):
+            image = self.children[position].render(image, drawn["params"], stream)
+        return image
+
+    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
+        for position, drawn in zip(params["order"], params["transforms"], strict=True):
+            size = self.children[position].output_size(size, drawn["params"])
+        return size
+
+
+class ApplyStep(ContainerStep):
+    """``RandomApply``: all of them with probability ``p``, or none."""
+
+    def which(self, stream: Stream) -> list[int]:
+        return super().which(stream) if stream.uniform() < self.transform.p else []
+
+
+class ChoiceStep(ContainerStep):
+    """``RandomChoice``: one of them, by weight."""
+
+    def which(self, stream: Stream) -> list[int]:
+        weights = self.transform.p
+        point = stream.uniform() * sum(weights)
+        for position, weight in enumerate(weights):
+            point -= weight
+            if point < 0:
+                return [position]
+        return [len(weights) - 1]
+
+
+class OrderStep(ContainerStep):
+    """``RandomOrder``: all of them, in random order."""
+
+    def which(self, stream: Stream) -> list[int]:
+        return stream.permutation(len(self.children))
+
+
+# Those that torchvision's own presets put before a transform that asks for a size; any other
+# transform's output is measured on a black picture, which is right too, and slower.
+_SAME_SIZE = frozenset(
+    {
+        v2.ColorJitter,
+        v2.GaussianBlur,
+        v2.RandomGrayscale,
+        v2.RandomHorizontalFlip,
+        v2.RandomVerticalFlip,
+    }
+)
+
+# Which step serves a transform is told by whose ``forward`` it has: a subclass with a forward of
+# its own draws in ways that nobody else can know.
+_STEPS: dict[Callable, type[Step]] = {
+    v2.Transform.forward: Step,
+    _RandomApplyTransform.forward: GatedStep,
+    v2.Compose.forward: ContainerStep,
+    v2.RandomApply.forward: ApplyStep,
+    v2.RandomChoice.forward: ChoiceStep,
+    v2.RandomOrder.forward: OrderStep,
+}
+
+
+def step_of(transform: Callable, place: int) -> Step:
+    """The step that draws and renders ``transform``, the ``place``-th of the list."""
+    return _STEPS.get(getattr(type(transform), "forward", None), OpaqueStep)(transform, place)

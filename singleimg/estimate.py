@@ -1,0 +1,79 @@
+"""How large and how long: measured on the first images, said before anything is written."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from singleimg.dataset import SingleImage
+from singleimg.encoding import Encoder
+from singleimg.errors import UserError
+
+_IMAGES, _SECONDS = 8, 0.5  # enough for the order of magnitude, not felt by anyone
+_BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
+IN_DRIVER = 10.0  # seconds; a worker process takes 8 to start
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the images still to be made will take: core seconds and bytes on disk."""
+
+    seconds: float
+    bytes: int
+
+    @property
+    def is_short(self) -> bool:
+        """Whether workers would take longer to start than to help."""
+        return self.seconds < IN_DRIVER
+
+    def describe(self, workers: int) -> str:
+        """Size and time for a person."""
+        return f"about {size(self.bytes)}, {duration(self.seconds / workers)}"
+
+
+def estimate(images: SingleImage, encoder: Encoder, num_imgs: int) -> Estimate:
+    """Renders the first few images, drops them, and multiplies."""
+    used, seconds = [], []
+    begin = time.perf_counter()
+    for index in range(_IMAGES):
+        start = time.perf_counter()
+        used.append(len(encoder.encode(images.render(index))))
+        seconds.append(time.perf_counter() - start)
+        if time.perf_counter() - begin > _SECONDS:
+            break
+    blocks = sum(math.ceil(one / _BLOCK) for one in used) / len(used)
+    # The first image pays for what is set up once; the fastest half is what the rest will be like.
+    typical = sorted(seconds)[: (len(seconds) + 1) // 2]
+    return Estimate(sum(typical) / len(typical) * num_imgs, math.ceil(blocks * _BLOCK * num_imgs))
+
+
+def check_disk(target: Path, needed: int) -> int:
+    """Free bytes where ``target`` will lie; a UserError when ``needed`` do not fit."""
+    place = next(path for path in (target, *target.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            f"targetpath={target} needs about {size(needed)} and {size(free)} are free: type a "
+            "smaller num_imgs, or a targetpath on another disk."
+        )
+    return free
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units, as disks are sold and ``df -H`` prints them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """``3 s``, ``12 min``, ``3 h 40 min``."""
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

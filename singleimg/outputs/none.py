@@ -1,0 +1,51 @@
+"""``none``: renders, encodes, counts and writes nothing; for measuring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from singleimg.encoding import Encoder
+from singleimg.manifest import Shard
+
+
+@dataclass(frozen=True)
+class NoOutput:
+    """Takes encoded images and drops them."""
+
+    class_name: str
+    encoding: str = "jpeg"
+    quality: int = 75
+    subsampling: str = "4:2:0"
+    shard_size: int = 1000
+
+    @property
+    def encoder(self) -> Encoder:
+        """Who turns pixels into bytes."""
+        return Encoder(self.encoding, self.quality, self.subsampling)
+
+    def layout(self) -> dict[str, Any] | None:
+        """None: there is no dataset."""
+        return None
+
+    def open(self, target: Path, shard: Shard) -> NoWriter:
+        """A writer that writes nothing."""
+        return NoWriter()
+
+    def holds(self, target: Path, shard: Shard) -> bool:
+        """Nothing is ever held."""
+        return False
+
+
+class NoWriter:
+    """The writer that writes nothing."""
+
+    def write(self, index: int, data: bytes) -> None:
+        """Drops the image."""
+
+    def commit(self) -> None:
+        """Has nothing to put in place."""
+
+    def discard(self) -> None:
+        """Has nothing to remove."""

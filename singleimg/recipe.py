@@ -1,0 +1,118 @@
+"""What decides the bytes of a dataset, written down so that two runs can be compared.
+
+``pixels`` decides the bytes of every image, ``layout`` where they lie, ``made_with`` names the
+libraries and the kind of processor. The fingerprint is the SHA-256 of ``pixels`` as canonical JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from singleimg import __version__
+
+# Those whose code draws, renders or encodes.
+LIBRARIES = ("torch", "torchvision", "Pillow", "numpy")
+NUMBERING = 1  # of the rules in stream.py and drawing.py: a change to a draw raises it
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The three parts of ``recipe.json``; each a tree of plain JSON values."""
+
+    pixels: dict[str, Any]
+    layout: dict[str, Any]
+    made_with: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of ``pixels``, 64 hexadecimal digits."""
+        return sha256(canonical(self.pixels).encode()).hexdigest()
+
+    def text(self) -> str:
+        """The text of ``recipe.json``."""
+        return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=2) + "\n"
+
+    def differences(self, other: Recipe) -> list[str]:
+        """``key: old → new`` for every value in which ``other`` (the new one) differs."""
+        old, new = dict(_leaves(asdict(self))), dict(_leaves(asdict(other)))
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return [f"{key}: {old.get(key, 'nothing')} → {new.get(key, 'nothing')}" for key in keys]
+
+
+def make_recipe(
+    *,
+    sources: list[str],
+    transforms: list[dict[str, Any]],
+    img_size: int,
+    seed: int,
+    engine: str,
+    encoder: dict[str, Any],
+    layout: dict[str, Any],
+) -> Recipe:
+    """The recipe of a run; ``sources`` are the hashes of the source pixels, in order."""
+    pixels = {
+        "sources": sources,
+        "transforms": transforms,
+        "img_size": img_size,
+        "seed": seed,
+        "engine": engine,
+        "encoder": encoder,
+        "draws": NUMBERING,
+    }
+    made_with = {"singleimg": __version__, **{name.lower(): version(name) for name in LIBRARIES}}
+    return Recipe(numbers_as_floats(pixels), layout, {**made_with, "processor": processor()})
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a ``recipe.json``."""
+    parts = json.loads(path.read_text())
+    return Recipe(parts["pixels"], parts["layout"], parts["made_with"])
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def numbers_as_floats(value: Any) -> Any:
+    """``value`` with every whole number as a float, since 30 and 30.0 make the same pixels."""
+    if isinstance(value, Mapping):
+        return {key: numbers_as_floats(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [numbers_as_floats(item) for item in value]
+    return float(value) if type(value) is int and abs(value) < 2**53 else value
+
+
+def processor() -> str:
+    """The kind of processor, as far as kernels round differently on it."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        return "x86-64 with AVX2" if _has_avx2() else "x86-64"
+    return "arm64" if machine in ("arm64", "aarch64") else machine
+
+
+def _has_avx2() -> bool:
+    try:  # Linux tells without importing torch; elsewhere x86-64 machines of this age have it
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
+    return "avx2" in flags.split()
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = ((f"{path}.{key}" if path else str(key), item) for key, item in value.items())
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        items = ((f"{path}[{place}]", item) for place, item in enumerate(value))
+    else:
+        yield path, value
+    for key, item in items:
+        yield from _leaves(item, key)
