@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg.config import instantiate_transforms
+from singleimg import config
 from singleimg.drawing import Pipeline, Sample
 from singleimg.errors import UserError
 from singleimg.source import Source
@@ -40,9 +39,9 @@ class SingleImage:
     def from_config(cls, cfg: DictConfig) -> SingleImage:
         """From a composed configuration (``image``, ``augment``, ``engine``, …)."""
         return cls(
-            instantiate(cfg.image, _convert_="all"),
-            instantiate_transforms(cfg),
-            instantiate(cfg.engine, _convert_="all"),
+            config.instantiate(cfg.image, "image"),
+            config.instantiate_transforms(cfg),
+            config.instantiate(cfg.engine, "engine"),
             img_size=cfg.img_size,
             seed=cfg.seed,
         )

@@ -10,7 +10,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg import config
@@ -71,10 +70,10 @@ def generate(cfg: DictConfig) -> None:
 
 def prepare(cfg: DictConfig) -> Job:
     """The job that a checked configuration describes; reads the source, writes nothing."""
-    source = instantiate(cfg.image, _convert_="all")
+    source = config.instantiate(cfg.image, "image")
     cfg.output.class_name = cfg.output.class_name or source.name
-    output = instantiate(cfg.output, _convert_="all")
-    backend = instantiate(cfg.backend, _convert_="all")
+    output = config.instantiate(cfg.output, "output")
+    backend = config.instantiate(cfg.backend, "backend")
     recipe = make_recipe(
         sources=hashes(source),
         transforms=config.resolved_transforms(cfg),

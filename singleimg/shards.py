@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from singleimg import config
 from singleimg.dataset import SingleImage
 from singleimg.errors import UserError
 from singleimg.manifest import Manifest, Record, Shard, write_whole
@@ -37,7 +37,7 @@ def build(spec: str) -> tuple[SingleImage, Any]:
     """Images and output of a specification, built once in each process."""
     torch.set_num_threads(1)  # workers share the cores; and one thread sums in one order
     cfg = OmegaConf.create(json.loads(spec))
-    return SingleImage.from_config(cfg), instantiate(cfg.output, _convert_="all")
+    return SingleImage.from_config(cfg), config.instantiate(cfg.output, "output")
 
 
 def render_shard(task: Task) -> Record:

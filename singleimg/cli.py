@@ -1,0 +1,172 @@
+"""The command line around Hydra: the help page, and a sentence for each of Hydra's errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from singleimg.config import CONF, GROUPS, did_you_mean
+from singleimg.errors import UserError
+
+INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
+
+
+def run(main: Callable[[], None], arguments: list[str]) -> int:
+    """Runs ``main`` and returns the exit status; the only place that prints a mistake."""
+    if {"-h", "--help"} & set(arguments):
+        print(help_page())
+        return 0
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
+    try:
+        check_flags(arguments)
+        main()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (HydraException, OmegaConfBaseException) as error:
+        print(explain(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_flags(arguments: list[str]) -> None:
+    """Explains the published script's ``--num_imgs 100`` to those who type it."""
+    known = {flag for action in get_args_parser()._actions for flag in action.option_strings}
+    for place, argument in enumerate(arguments):
+        flag, _, value = argument.partition("=")
+        if not flag.startswith("--") or flag in known:
+            continue
+        key = flag[2:].replace("-", "_")
+        if key not in keys():
+            raise UserError(
+                f"{argument} is no option{did_you_mean(key, keys())}: keys are typed without "
+                "dashes, such as num_imgs=100; --help lists them."
+            )
+        following = _values_after(arguments[place + 1 :])
+        text = value or (f"[{','.join(following)}]" if following[1:] else "".join(following))
+        raise UserError(
+            f"{flag} is the published script's way to say it: type {key}={text or 'true'}."
+        )
+
+
+def _values_after(arguments: list[str]) -> list[str]:
+    values = []
+    for argument in arguments:
+        if argument.startswith("-") or "=" in argument:
+            break
+        values.append(argument)
+    return values
+
+
+def keys() -> list[str]:
+    """Every key that can be typed, those of groups with their group: ``output.quality``."""
+    names = [key for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")]
+    names += GROUPS
+    for file in CONF.glob("*/*.yaml"):
+        if file.parent.name not in ("augment", "experiment"):
+            names += [f"{file.parent.name}.{key}" for key in OmegaConf.load(file)]
+    return [str(name) for name in dict.fromkeys(names)]
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for an error of Hydra or OmegaConf."""
+    text = "\n".join(str(part) for part in _chain(error))
+    for pattern, sentence in _SENTENCES:
+        found = re.search(pattern, text)
+        if found:
+            return sentence(*found.groups())
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _no_key(key: str) -> str:
+    name = key.lstrip("+~")
+    return f"{name} is no key{did_you_mean(name, keys())}: python run.py --help lists them."
+
+
+def _no_option(group: str, name: str) -> str:
+    options = sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+    if not options:
+        return f"{group}={name} cannot be found: python run.py --help lists what there is."
+    return f"{group}={name} is none of {', '.join(options)}{did_you_mean(name, options)}."
+
+
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+
+
+def _bad_type(value: str, kind: str, key: str) -> str:
+    return f"{key}={value} is not {_KINDS.get(kind, kind)}: python run.py --help says what it is."
+
+
+_SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
+    (r"Ambiguous value for argument '([^']+)'", lambda text: f"{text} lists several values: add -m"
+     " to make one dataset of each, or write a list as key=[1,2]."),
+    (r"Could not find '(\w+)/([^']+)'", _no_option),
+    (r"In '[^']*': Could not find '(\w+)/([^']+)'", _no_option),
+    (r"[Vv]alue '([^']*)' of type '\w+' (?:could not be converted to|is incompatible with type "
+     r"hint) '?(\w+)'?[^\n]*\n\s*full_key: (\S+)", _bad_type),
+    (r"Value '([^']*)' is not a valid (\w+)[^\n]*\n\s*full_key: (\S+)", lambda value, kind, key:
+     _bad_type(value, {"bool": "Boolean", "int": "Integer"}.get(kind, kind), key)),
+    (r"Could not override '([^']+)'", _no_key),
+    (r"Key '(\w+)' (?:is )?not in", _no_key),
+)  # fmt: skip
+
+
+# --- help ----------------------------------------------------------------------------------------
+
+_HEAD = """\
+Turns one picture into a training set of any size (Asano, Rupprecht, Vedaldi, ICLR 2020).
+Image i depends on the settings and i alone: any number of workers makes the same bytes.
+
+  python run.py num_imgs=1000                                  a picture that ships with us
+  python run.py imgpath=photo.jpg augment=strong num_imgs=1M   your own picture
+  python run.py debug=true                                     64 images and a grid to look at
+  python run.py -m deg=0,30 scale=[500,1],[100,1]              one dataset for each combination
+  python run.py experiment=paper_imagenet_a                    a configuration of the paper
+"""
+_FOOT = "--cfg job shows the composed settings, --hydra-help what else Hydra offers."
+
+
+def help_page() -> str:
+    """What this does, commands, groups and keys, from the comments in conf/."""
+    groups = [
+        (folder.name, " | ".join(sorted(file.stem for file in folder.glob("*.yaml"))))
+        for folder in sorted(CONF.iterdir())
+        if folder.is_dir()
+    ]
+    return "\n".join(
+        [_HEAD, "Groups (group=choice):", *_table(groups), "", "Keys (key=value):"]
+        + [*_table(list(_comments(CONF / "config.yaml"))), "", "Output (output.key=value):"]
+        + [*_table(list(_comments(CONF / "output" / "folder.yaml"))), "", _FOOT]
+    )
+
+
+def _comments(file: Path) -> Iterator[tuple[str, str]]:
+    """``key=default`` and its comment for each top-level scalar key of a YAML file."""
+    for line in file.read_text().splitlines():
+        found = re.match(r"(\w+): +(.*?) +# (.*)$", line)
+        if found and not found[1].startswith("_"):
+            yield f"{found[1]}={found[2]}", found[3]
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    return [f"  {name:<{width}}  {text}" for name, text in rows]

@@ -1,0 +1,355 @@
+"""The schema of the configuration, and one clear error for each mistake in it. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import hydra.utils
+from hydra.core.config_store import ConfigStore
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from singleimg.errors import UserError
+
+CONF = Path(__file__).parents[1] / "conf"
+GROUPS = ("task", "image", "augment", "engine", "output", "backend")
+# Keys that act only through a preset that names them.
+AUGMENT_KEYS = (
+    "vflip",
+    "deg",
+    "shear",
+    "cropfirst",
+    "initcrop",
+    "scale",
+    "randinterp",
+    "corners",
+)
+CORNERS = ("fill", "reflect", "image")
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
+
+
+@dataclass
+class Config:
+    """The top-level keys; conf/config.yaml says what each means, and the defaults."""
+
+    num_imgs: Any = 1281167  # Any, because 1M is no number to OmegaConf; see parse_count
+    img_size: int = 256
+    targetpath: str | None = None
+    imgpath: str | None = None
+    seed: int = 0
+    cropfirst: bool = True
+    initcrop: float = 0.5
+    scale: list[float] | None = None
+    deg: float = 30
+    shear: float = 30
+    corners: str = "fill"
+    randinterp: bool = False
+    vflip: bool = False
+    threads: int | None = None
+    batch_size: int = 32
+    save_params: bool = False
+    max_pixels: int | None = None
+    debug: bool = False
+    task: Any = None
+    image: Any = None
+    augment: Any = None
+    engine: Any = None
+    output: Any = None
+    backend: Any = None
+
+
+ConfigStore.instance().store(name="base_config", node=Config)
+
+
+def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
+    """A checked copy of a composed configuration, its interpolations kept, its paths absolute.
+
+    ``overrides`` are those of this job as typed (``deg=45``): what was typed must take effect.
+    Raises UserError on the first mistake.
+    """
+    cfg = cfg.copy()
+    OmegaConf.set_struct(cfg, False)
+    typed = {text.lstrip("+~").split("=")[0]: text.partition("=")[2] for text in overrides}
+    _check_groups(cfg)
+    cfg.num_imgs = parse_count("num_imgs", cfg.num_imgs)
+    _check_ranges(cfg)
+    _select_image(cfg, typed)
+    _check_effect(cfg, typed)
+    if cfg.debug and "num_imgs" in typed:
+        raise UserError(
+            "debug=true makes 64 images and num_imgs asks for another number: leave one of them out."
+        )
+    if cfg.debug and cfg.output._target_.endswith("NoOutput"):
+        raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
+    for key in ("imgpath", "targetpath"):
+        if cfg[key] is not None:
+            cfg[key] = str(Path(cfg[key]).expanduser().absolute())
+    return cfg
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def parse_count(key: str, value: Any) -> int:
+    """A number of images from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; at least 1."""
+    text = str(value).strip().lower().replace("_", "")
+    number, suffix = (text[:-1], text[-1]) if text[-1:] in "km" and text else (text, "")
+    try:
+        count = float(number) * _SUFFIXES[suffix]
+    except ValueError:
+        count = -1.0
+    if count < 1 or count != int(count) or isinstance(value, bool):
+        raise UserError(
+            f"{key}={value} is not a number of images, 1 or more: type for example {key}=1000, "
+            f"{key}=1e6 or {key}=1M."
+        )
+    return int(count)
+
+
+def _check_groups(cfg: DictConfig) -> None:
+    for group in GROUPS:
+        if isinstance(cfg[group], str):
+            raise UserError(
+                f"{group}={cfg[group]} names a group, and a saved configuration holds no groups to "
+                "choose from: type the run anew from conf/, or change single keys of it."
+            )
+        if cfg[group] is None:
+            raise UserError(f"{group} is empty: type for example {_example(group)}.")
+
+
+def _example(group: str) -> str:
+    return f"{group}={min(file.stem for file in (CONF / group).glob('*.yaml'))}"
+
+
+def _check_ranges(cfg: DictConfig) -> None:
+    for key, low, high, what in (
+        ("img_size", 8, 4096, "a whole number of pixels"),
+        ("batch_size", 1, None, "a whole number"),
+        ("seed", 0, 2**63 - 1, "a whole number"),
+        ("threads", 1, None, "a number of workers"),
+        ("deg", 0, 180, "an angle in degrees"),
+        ("shear", 0, 80, "an angle in degrees"),
+        ("max_pixels", 1, None, "a number of pixels"),
+    ):
+        _check_range(cfg, key, low, high, what)
+    if not 0 < cfg.initcrop <= 1:
+        raise UserError(
+            f"initcrop={cfg.initcrop:g} is not a fraction over 0 and up to 1: "
+            "type for example initcrop=0.5, or cropfirst=false for no such crop."
+        )
+    if cfg.corners not in CORNERS:
+        raise UserError(
+            f"corners={cfg.corners} is not one of {', '.join(CORNERS)}"
+            f"{did_you_mean(cfg.corners, CORNERS)}: type for example corners=image."
+        )
+    _check_scale(cfg.scale)
+
+
+def _check_range(cfg: DictConfig, key: str, low: int, high: int | None, what: str) -> None:
+    value = cfg[key]
+    if value is None or (low <= value and (high is None or value <= high)):
+        return
+    allowed = f"from {low} to {high}" if high is not None else f"of {low} or more"
+    near = low if value < low else high
+    raise UserError(f"{key}={value:g} is not {what} {allowed}: type for example {key}={near}.")
+
+
+def _check_scale(scale: ListConfig | None) -> None:
+    if scale is None:
+        return
+    if len(scale) != 2 or not scale[0] >= scale[1] >= 1:
+        text = ",".join(f"{value:g}" for value in scale)
+        raise UserError(
+            f"scale=[{text}] is not an inverse area range, two numbers of 1 or more of which the "
+            "first is not the smaller: type for example scale=[500,1] for crops of 1/500 to all "
+            "of the area."
+        )
+
+
+def _select_image(cfg: DictConfig, typed: dict[str, str]) -> None:
+    """``imgpath=`` alone means ``image=file``; beside an image that does not read it, a mistake."""
+    if cfg.imgpath is None or "imgpath" in _references(cfg.image):
+        return
+    if "image" in typed:
+        raise UserError(
+            f"imgpath={cfg.imgpath} and image={typed['image']} exclude each other: leave one out "
+            "(imgpath alone means image=file)."
+        )
+    cfg.image = OmegaConf.load(CONF / "image" / "file.yaml")
+
+
+def _check_effect(cfg: DictConfig, typed: dict[str, str]) -> None:
+    """What was typed must take effect: a key that no transform reads is a mistake."""
+    used = {
+        key
+        for entry in cfg.augment.transforms
+        for key in _references(entry if entry.get("when", True) else {"when": _raw(entry)["when"]})
+    }
+    for key in AUGMENT_KEYS:
+        if key in typed and key not in used:
+            off = key == "initcrop" and not cfg.cropfirst
+            why = "cropfirst=false" if off else f"augment={cfg.augment.name}"
+            raise UserError(
+                f"{key}={typed[key]} has no effect with {why}, whose transforms do not use it: "
+                f"leave one of them out (the published script's keys belong to augment=script)."
+            )
+
+
+def _raw(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node
+
+
+def _references(node: Any) -> set[str]:
+    """Keys that ``${…}`` below ``node`` name."""
+    return set(_REFERENCE.findall(str(_raw(node))))
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean X?)``, or nothing when no word is near."""
+    near = get_close_matches(word, list(words), 1, 0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+# --- transforms ----------------------------------------------------------------------------------
+
+
+def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
+    """The transforms as plain dicts: values resolved, those with a false ``when`` left out."""
+    entries = cfg.augment.get("transforms")
+    if not OmegaConf.is_list(entries):
+        raise UserError("augment.transforms is not a list: see conf/augment/script.yaml for one.")
+    resolved = []
+    for place, entry in enumerate(entries):
+        if not OmegaConf.is_dict(entry) or "_target_" not in entry:
+            raise UserError(
+                f"augment.transforms[{place}] has no _target_: type the dotted path of a "
+                "transform, such as torchvision.transforms.v2.RandomHorizontalFlip."
+            )
+        if entry.get("when", True):
+            plain = OmegaConf.to_container(entry, resolve=True)
+            resolved.append({key: value for key, value in plain.items() if key != "when"})
+    return resolved
+
+
+def instantiate_transforms(cfg: DictConfig) -> list[Callable]:
+    """The transforms themselves; UserError names the one that cannot be made, and its place."""
+    return [
+        instantiate(entry, f"augment.transforms[{place}]")
+        for place, entry in enumerate(resolved_transforms(cfg))
+    ]
+
+
+def instantiate(node: Any, key: str) -> Any:
+    """The object that ``node`` describes (its ``_target_`` called); ``key`` is where it stands."""
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise UserError(_instantiation_message(node, key, error)) from error
+
+
+def _instantiation_message(node: Any, key: str, error: Exception) -> str:
+    target = str(node["_target_"])
+    cause = error.__cause__
+    if isinstance(cause, TypeError):
+        name = target.rpartition(".")[2]
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+        if unknown:
+            return (
+                f"{key}: {target} has no argument {unknown[1]}"
+                f"{did_you_mean(unknown[1], _arguments(target))}: type +{key}.<argument>=… "
+                f"with an argument of {name}, or leave it out."
+            )
+        return f"{key}: {target} cannot be made: {cause}."
+    if isinstance(cause, Exception) and "locating" not in str(error):
+        return f"{key}: {target} cannot be made: {type(cause).__name__}: {cause}."
+    return (
+        f"{key}: {target} does not exist{_near_target(target)}: type the dotted path of a class "
+        "that Python can import from here."
+    )
+
+
+def _arguments(target: str) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(hydra.utils.get_object(target)).parameters)
+
+
+def _near_target(target: str) -> str:
+    module, _, name = target.rpartition(".")
+    try:
+        names = dir(hydra.utils.get_object(module))
+    except Exception:  # whatever importing a module of that name raises, there is no hint to give
+        return ""
+    return did_you_mean(name, names)
+
+
+# --- names and copies ----------------------------------------------------------------------------
+
+
+def differences(cfg: DictConfig) -> list[str]:
+    """Short labels of what differs from the preset's own values: ``deg45``, ``scale100_1``."""
+    preset = CONF / "augment" / f"{cfg.augment.name}.yaml"
+    base = OmegaConf.load(CONF / "config.yaml")
+    own = OmegaConf.merge(base, OmegaConf.load(preset)) if preset.exists() else base
+    keys = [*AUGMENT_KEYS, "seed"]
+    labels = [_label(key, cfg[key]) for key in keys if _differs(cfg[key], own.get(key))]
+    inner = own.get("augment") or {}
+    for key, value in cfg.augment.items():
+        if key not in ("name", "transforms") and _differs(value, inner.get(key)):
+            labels.append(_label(key, value))
+    output = OmegaConf.load(CONF / "output" / "folder.yaml")
+    if cfg.output.encoding != output.encoding:
+        labels.append(str(cfg.output.encoding))
+    if cfg.output.quality != output.quality and cfg.output.encoding != "png":
+        labels.append(f"q{cfg.output.quality}")
+    return labels
+
+
+def _differs(value: Any, other: Any) -> bool:
+    plain = [list(item) if OmegaConf.is_list(item) else item for item in (value, other)]
+    return plain[0] != plain[1]
+
+
+def _label(key: str, value: Any) -> str:
+    if OmegaConf.is_list(value):
+        return key + "_".join(f"{item:g}" for item in value)
+    if isinstance(value, bool):
+        return key if value else f"no{key}"
+    if value is None:
+        return f"{key}null"
+    return f"{key}{value:g}" if isinstance(value, int | float) else f"{key}{value}"
+
+
+def saved_config_text(cfg: DictConfig) -> str:
+    """The text of ``<target>/config.yaml``, from which the same command line makes the set again.
+
+    Interpolations are kept, so that an added ``deg=45`` reaches the transforms; the schema stands
+    first, so that types are checked; Hydra's own files go nowhere.
+    """
+    head = {
+        "defaults": [
+            "base_config",
+            "_self_",
+            {"override hydra/job_logging": "none"},
+            {"override hydra/hydra_logging": "none"},
+        ],
+        "hydra": _raw(OmegaConf.load(CONF / "config.yaml").hydra),
+    }
+    comment = (
+        "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
+        f"#   python run.py -cp {cfg.targetpath} -cn config targetpath=…\n"
+    )
+    own = cfg.copy()
+    OmegaConf.set_struct(own, False)
+    return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(own)

@@ -1,0 +1,362 @@
+"""The transforms that torchvision does not have, in torchvision's own protocol.
+
+``make_params`` draws (from ``torch.rand`` alone, in float64) and ``transform`` renders, so that they
+work in any ``v2.Compose`` as well as in ours. ``output_size`` tells what will come out, ahead of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2._utils import query_size
+
+from singleimg.errors import UserError
+
+CORNERS = ("fill", "reflect", "image")
+INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
+RATIO = (3 / 4, 4 / 3)
+_TRIES = 10_000
+_RESAMPLING = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
+_SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
+
+
+class RandomSquareCrop(v2.Transform):
+    """A square of side int(fraction·min(W, H)), anywhere in the image, each place as likely.
+
+    Source: ``RandomCrop(int(initcrop*min(W, H)))`` of the published script.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        if not 0 < fraction <= 1:
+            raise UserError(f"RandomSquareCrop: fraction={fraction:g} is not over 0 and up to 1.")
+        self.fraction = fraction
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """``top``, ``left``, ``height``, ``width``: whole pixels."""
+        height, width = query_size(flat_inputs)
+        side = int(self.fraction * min(height, width))
+        if side < 1:
+            raise UserError(
+                f"the source, {width}×{height} pixels, is smaller than the crop allows: initcrop="
+                f"{self.fraction:g} of its shorter side is less than one pixel, type a larger "
+                "initcrop or use a larger image."
+            )
+        top, left = _place(height - side, width - side)
+        return {"top": top, "left": left, "height": side, "width": side}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """The square."""
+        return F.crop(inpt, **params)
+
+    def output_size(self, size: tuple[int, int], params: dict[str, Any]) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        return params["height"], params["width"]
+
+
+class CropResizeAffine(v2.Transform):
+    """Resized crop, rotation and shear, centre crop: one joint step.
+
+    With ``corners="fill"`` it equals, pixel for pixel, torchvision's resized crop to a canvas of
+    int(√2·size), ``affine`` (``rotate`` when ``shear`` is 0) with black fill, and centre crop.
+
+    size: side of the result, pixels. scale: inverse area range, (500, 1) for 1/500 … 1 of the
+    image; None for the largest centred square. ratio: range of width / height, log-uniform.
+    degrees: largest rotation, 0 … 180. shear: largest x-shear, degrees, 0 … 80. corners: what
+    rotation and shear open is black (``fill``), the crop continued by reflection (``reflect``), or
+    what surrounds the crop in the image, reflected where the image ends (``image``). randinterp:
+    draw one of bilinear, bicubic, lanczos for the resize.
+
+    Source: ``MyRandomResizedCrop`` (uniform area, rejection, no centre-crop fallback),
+    ``RandomAffine``, ``CenterCrop`` of the published script.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        scale: Sequence[float] | None = (500, 1),
+        ratio: Sequence[float] = RATIO,
+        degrees: float = 0,
+        shear: float = 0,
+        corners: str = "fill",
+        randinterp: bool = False,
+        interpolation: str = "bicubic",
+    ) -> None:
+        super().__init__()
+        _check(self, degrees, ratio, scale)
+        if not 0 <= shear <= 80:
+            raise UserError(f"CropResizeAffine: shear={shear:g} is not from 0 to 80 degrees.")
+        for name, value, allowed in (
+            ("corners", corners, CORNERS),
+            ("interpolation", interpolation, INTERPOLATIONS),
+        ):
+            if value not in allowed:
+                raise UserError(
+                    f"CropResizeAffine: {name}={value} is not one of {', '.join(allowed)}."
+                )
+        self.size, self.scale, self.ratio = size, scale, tuple(ratio)
+        self.degrees, self.shear, self.corners = degrees, shear, corners
+        self.randinterp, self.interpolation = randinterp, interpolation
+        self.canvas = int(math.sqrt(2) * size)
+        self.square: RandomSquareCrop | None = None
+
+    def absorb(self, previous: Any) -> CropResizeAffine | None:
+        """This transform with a ``RandomSquareCrop`` before it taken in, else None.
+
+        Its boxes are then in pixels of the source, and ``corners="image"`` sees beyond the square.
+        """
+        if type(previous) is not RandomSquareCrop:
+            return None
+        joint = copy.deepcopy(self)
+        joint.square = previous
+        return joint
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """``top left height width`` (pixels), ``angle shear`` (degrees), ``interpolation``."""
+        height, width = query_size(flat_inputs)
+        top, left = 0, 0
+        if self.square is not None:
+            top, left, height, width = self.square.make_params(flat_inputs).values()
+        box = self._draw_box(height, width)
+        angle, shear, choice = torch.rand(3, dtype=torch.float64).tolist()
+        chosen = INTERPOLATIONS[int(choice * len(INTERPOLATIONS))]
+        return {
+            "top": top + box[0],
+            "left": left + box[1],
+            "height": box[2],
+            "width": box[3],
+            "angle": (2 * angle - 1) * self.degrees,
+            "shear": (2 * shear - 1) * self.shear,
+            "interpolation": chosen if self.randinterp else self.interpolation,
+        }
+
+    def _draw_box(self, height: int, width: int) -> tuple[int, int, int, int]:
+        if self.scale is None:
+            side = min(height, width)
+            return (height - side) // 2, (width - side) // 2, side, side
+        low, high = (height * width / inverse for inverse in self.scale)
+        for _ in range(_TRIES):
+            first, second = torch.rand(2, dtype=torch.float64).tolist()
+            area = low + (high - low) * first
+            aspect = _log_uniform(*self.ratio, second)
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                return *_place(height - h, width - w), h, w
+        raise UserError(
+            f"no crop of scale=[{self.scale[0]:g},{self.scale[1]:g}] fits into {width}×{height} "
+            f"pixels in {_TRIES:,} tries: type a larger first number of scale, or use a larger or "
+            "squarer image."
+        )
+
+    def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
+        """A Pillow image in, a Pillow image of size×size out."""
+        across, down = self._margins(params)
+        if self.corners == "image":
+            canvas = self._canvas_with_surroundings(inpt, params, across, down)
+        else:
+            box = [params[key] for key in ("top", "left", "height", "width")]
+            resampling = F.InterpolationMode(params["interpolation"])
+            canvas = F.resized_crop(inpt, *box, [self.canvas] * 2, interpolation=resampling)
+            if self.corners == "reflect":
+                canvas = _reflect(canvas, across, down)
+        return F.center_crop(self._turn(canvas, params), [self.size, self.size])
+
+    def _turn(self, canvas: Image.Image, params: dict[str, Any]) -> Image.Image:
+        bilinear = F.InterpolationMode.BILINEAR
+        if self.shear:
+            return F.affine(
+                canvas,
+                angle=params["angle"],
+                translate=[0, 0],
+                scale=1.0,
+                shear=[params["shear"], 0.0],
+                interpolation=bilinear,
+                fill=0,
+            )
+        if self.degrees:
+            return F.rotate(canvas, params["angle"], interpolation=bilinear, fill=0)
+        return canvas
+
+    def _margins(self, params: dict[str, Any]) -> tuple[int, int]:
+        """How far beyond the canvas the result reaches, in canvas pixels, to each side.
+
+        The extent of the result under torchvision's inverse affine matrix; two pixels more for the
+        bilinear kernel; even, so that a centre crop rounds as it does without margins.
+        """
+        if self.corners == "fill":
+            return 0, 0
+        angle, slope = math.radians(params["angle"]), math.tan(math.radians(params["shear"]))
+        cos, sin = math.cos(angle), math.sin(angle)
+        x = self.size / 2 * (abs(cos - sin * slope) + abs(cos * slope + sin))
+        y = self.size / 2 * (abs(sin) + abs(cos))
+        return tuple(2 * math.ceil(max(0.0, e - self.canvas / 2 + 2) / 2) for e in (x, y))
+
+    def _canvas_with_surroundings(
+        self, image: Image.Image, params: dict[str, Any], across: int, down: int
+    ) -> Image.Image:
+        """The canvas and its margins, resampled in one go from the neighbourhood of the crop."""
+        support = _SUPPORT[params["interpolation"]]
+        columns, x0, x1 = self._reach(params["left"], params["width"], across, support)
+        rows, y0, y1 = self._reach(params["top"], params["height"], down, support)
+        near = _neighbourhood(image, rows, columns)
+        shape = (self.canvas + 2 * across, self.canvas + 2 * down)
+        return near.resize(shape, _RESAMPLING[params["interpolation"]], box=(x0, y0, x1, y1))
+
+    def _reach(
+        self, start: int, length: int, margin: int, support: int
+    ) -> tuple[range, float, float]:
+        """Along one axis: the source pixels that are needed, and the box of floats in them."""
+        step = length / self.canvas
+        first, last = start - margin * step, start + length + margin * step
+        around = math.ceil(support * max(step, 1)) + 1
+        needed = range(math.floor(first) - around, math.ceil(last) + around)
+        return needed, first - needed.start, last - needed.start
+
+    def output_size(self, size: tuple[int, int], params: dict[str, Any]) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        return self.size, self.size
+
+
+class RotatedCrop(v2.Transform):
+    """A patch of any angle, shape and place that lies wholly in the image: the paper's geometry.
+
+    Defined without rejection, with five draws: the angle α uniform in ± degrees; the aspect
+    r = width / height log-uniform in ``ratio``; the area uniform (or log-uniform, ``area="log"``)
+    between the smallest of ``scale`` and the largest that fits at α and r; the centre uniform where
+    the patch stays inside. Angle and aspect are therefore unbiased and no pixel comes from beyond
+    the image. The whole image can come only at α = 0 with a fitting aspect.
+
+    scale: inverse area range, (1000, 1) for 1/1000 … 1 of the image; None for one fixed centred
+    square, the largest that fits at every angle up to ``degrees``. size: side of the result.
+
+    ``transform`` rotates the whole source; slow and plain, it is what faster kernels are held to.
+    Source: section 3 of the paper (rotation before the crop, minimal area β = 1/1000, ± 35°).
+    """
+
+    def __init__(
+        self,
+        size: int,
+        scale: Sequence[float] | None = (1000, 1),
+        ratio: Sequence[float] = RATIO,
+        degrees: float = 35,
+        area: str = "uniform",
+    ) -> None:
+        super().__init__()
+        _check(self, degrees, ratio, scale)
+        if area not in ("uniform", "log"):
+            raise UserError(f"RotatedCrop: area={area} is not one of uniform, log.")
+        self.size, self.scale, self.ratio = size, scale, tuple(ratio)
+        self.degrees, self.area = degrees, area
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """``angle`` (degrees), ``width height`` of the patch and its centre ``u v`` (pixels).
+
+        ``u`` is to the right and ``v`` down from the centre of the source, all floats.
+        """
+        H, W = query_size(flat_inputs)
+        draws = torch.rand(5, dtype=torch.float64).tolist()
+        angle = (2 * draws[0] - 1) * self.degrees
+        cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+        if self.scale is None:
+            worst = math.radians(min(self.degrees, 45))
+            w = h = min(H, W) / (math.cos(worst) + math.sin(worst))
+            return {"angle": angle, "width": w, "height": h, "u": 0.0, "v": 0.0}
+        aspect = _log_uniform(*self.ratio, draws[1])
+        tallest = min(W / (aspect * cos + sin), H / (aspect * sin + cos))
+        area = self._draw_area(aspect * tallest**2, H * W, draws[2])
+        w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
+        u = (2 * draws[3] - 1) * max(0.0, W - w * cos - h * sin) / 2
+        v = (2 * draws[4] - 1) * max(0.0, H - w * sin - h * cos) / 2
+        return {"angle": angle, "width": w, "height": h, "u": u, "v": v}
+
+    def _draw_area(self, largest: float, whole: float, draw: float) -> float:
+        low, high = whole / self.scale[0], min(whole / self.scale[1], largest)
+        if low > high:
+            raise UserError(
+                f"scale=[{self.scale[0]:g},{self.scale[1]:g}] asks for patches of at least "
+                f"1/{self.scale[0]:g} of the image, and at deg={self.degrees:g} some angles leave "
+                f"room for 1/{whole / largest:.3g} only: type a larger first number, or a "
+                "smaller deg."
+            )
+        return _log_uniform(low, high, draw) if self.area == "log" else low + (high - low) * draw
+
+    def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
+        """A Pillow image in, a Pillow image of size×size out."""
+        w, h = params["width"], params["height"]
+        # Antialiasing looks beyond the patch: where that is beyond the source, it is reflected.
+        margin = math.ceil(max(w, h) / self.size) + 2
+        turned = _reflect(inpt, margin, margin)
+        if params["angle"]:
+            turned = turned.rotate(params["angle"], Image.Resampling.BILINEAR, expand=True)
+        angle = math.radians(params["angle"])
+        cos, sin = math.cos(angle), math.sin(angle)
+        x = turned.width / 2 + params["u"] * cos + params["v"] * sin
+        y = turned.height / 2 - params["u"] * sin + params["v"] * cos
+        box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        return turned.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+
+    def output_size(self, size: tuple[int, int], params: dict[str, Any]) -> tuple[int, int]:
+        """Height and width of what comes out."""
+        return self.size, self.size
+
+
+# --- shared --------------------------------------------------------------------------------------
+
+
+def _check(
+    transform: v2.Transform,
+    degrees: float,
+    ratio: Sequence[float],
+    scale: Sequence[float] | None,
+) -> None:
+    name = type(transform).__name__
+    if not 0 <= degrees <= 180:
+        raise UserError(f"{name}: degrees={degrees:g} is not from 0 to 180.")
+    if len(ratio) != 2 or not 0 < ratio[0] <= ratio[1]:
+        raise UserError(f"{name}: ratio={list(ratio)} is not two numbers over 0 in order.")
+    if scale is not None and (len(scale) != 2 or not scale[0] >= scale[1] >= 1):
+        raise UserError(
+            f"{name}: scale={list(scale)} is not an inverse area range, such as [500, 1]."
+        )
+
+
+def _log_uniform(low: float, high: float, draw: float) -> float:
+    return math.exp(math.log(low) + (math.log(high) - math.log(low)) * draw)
+
+
+def _place(free_rows: int, free_columns: int) -> tuple[int, int]:
+    """A top-left corner, each whole pixel of the free room as likely, both ends included."""
+    row, column = torch.rand(2, dtype=torch.float64).tolist()
+    return int(row * (free_rows + 1)), int(column * (free_columns + 1))
+
+
+def _mirrored(indices: range, length: int) -> np.ndarray:
+    """``indices`` reflected into 0 … length - 1, the border pixel not repeated."""
+    period = max(2 * (length - 1), 1)
+    folded = np.abs(np.arange(indices.start, indices.stop)) % period
+    return np.minimum(folded, period - folded) if length > 1 else folded * 0
+
+
+def _neighbourhood(image: Image.Image, rows: range, columns: range) -> Image.Image:
+    """A part of ``image`` that may reach beyond it, where it is reflected."""
+    inside = rows.start >= 0 and columns.start >= 0
+    if inside and rows.stop <= image.height and columns.stop <= image.width:
+        return image.crop((columns.start, rows.start, columns.stop, rows.stop))
+    pixels = np.asarray(image)
+    rows_, columns_ = _mirrored(rows, image.height), _mirrored(columns, image.width)
+    return Image.fromarray(pixels[rows_[:, None], columns_[None, :]])
+
+
+def _reflect(image: Image.Image, across: int, down: int) -> Image.Image:
+    """``image`` with margins of its own reflection."""
+    return _neighbourhood(
+        image, range(-down, image.height + down), range(-across, image.width + across)
+    )

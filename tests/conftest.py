@@ -1,0 +1,78 @@
+"""The real command line, and pictures to feed it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Path:
+    """The paper's Image A; lies beside the project on some machines, and never in it."""
+    path = SHARED / "images" / "ameyoko.jpg"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not on this machine (it has no licence to be shipped)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory) -> Path:
+    """A small picture that no flip, turn or exchange of channels leaves as it is."""
+    rows, columns = np.mgrid[:150, :200]
+    channels = [rows * 255 // 149, columns * 255 // 199, (rows // 10 + columns // 7) % 2 * 255]
+    path = tmp_path_factory.mktemp("pictures") / "my-picture.png"
+    Image.fromarray(np.stack(channels, -1).astype(np.uint8)).save(path)
+    return path
+
+
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Run:
+    """``run("num_imgs=8", …)``: the command line as a user types it; ``code=0`` is checked."""
+    home = tmp_path_factory.mktemp("cache")
+
+    def command(
+        *arguments: str, code: int | None = 0, cwd: Path = ROOT, **environment: str
+    ) -> subprocess.CompletedProcess:
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "SINGLEIMG_CACHE": str(home), **environment},
+        )
+        if code is not None:
+            assert result.returncode == code, result.stdout + result.stderr
+        return result
+
+    return command
+
+
+def images_of(target: Path) -> dict[str, str]:
+    """SHA-256 of every file below ``train/``, by its path there."""
+    files = sorted((Path(target) / "train").rglob("*.*"))
+    return {
+        str(file.relative_to(target)): sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file()
+    }
+
+
+def summary_of(target: Path) -> dict:
+    """The content of ``dataset.json``."""
+    return json.loads((Path(target) / "dataset.json").read_text())
