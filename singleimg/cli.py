@@ -9,14 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from hydra.types import RunMode
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from singleimg import config
 from singleimg.config import CONF, GROUPS, did_you_mean
 from singleimg.errors import UserError
 
 INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
+_mistakes: list[UserError] = []  # of a single job: raised through Hydra, it would add a line
 
 
 def run(main: Callable[[], None], arguments: list[str]) -> int:
@@ -31,12 +36,29 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+        _mistakes.append(error)
     except (HydraException, OmegaConfBaseException) as error:
-        print(explain(error), file=sys.stderr)
-        return 1
-    return 0
+        _mistakes.append(UserError(explain(error)))
+    for mistake in _mistakes:
+        if not getattr(mistake, "said", False):
+            print(mistake, file=sys.stderr)
+    return 1 if _mistakes else 0
+
+
+def job(cfg: DictConfig) -> None:
+    """Checks one job's configuration and runs its task; in a sweep, says at once what failed."""
+    hydra_cfg = HydraConfig.get()
+    try:
+        checked = config.load(cfg, hydra_cfg.overrides.task)
+        get_method(checked.task._target_)(checked)
+    except (UserError, OmegaConfBaseException) as error:
+        mistake = error if isinstance(error, UserError) else UserError(explain(error))
+        if hydra_cfg.mode != RunMode.MULTIRUN:
+            _mistakes.append(mistake)
+            return
+        print(f"{' '.join(hydra_cfg.overrides.task)}: {mistake}", file=sys.stderr)
+        mistake.said = True
+        raise mistake from None
 
 
 def check_flags(arguments: list[str]) -> None:
@@ -70,7 +92,9 @@ def _values_after(arguments: list[str]) -> list[str]:
 
 def keys() -> list[str]:
     """Every key that can be typed, those of groups with their group: ``output.quality``."""
-    names = [key for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")]
+    names = [
+        key for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")
+    ]
     names += GROUPS
     for file in CONF.glob("*/*.yaml"):
         if file.parent.name not in ("augment", "experiment"):
@@ -125,6 +149,9 @@ _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
      r"hint) '?(\w+)'?[^\n]*\n\s*full_key: (\S+)", _bad_type),
     (r"Value '([^']*)' is not a valid (\w+)[^\n]*\n\s*full_key: (\S+)", lambda value, kind, key:
      _bad_type(value, {"bool": "Boolean", "int": "Integer"}.get(kind, kind), key)),
+    (r"Missing mandatory value: (\S+)", lambda key: f"{key} is missing: type {key}=…."),
+    (r"Error parsing override '([^']+)'", lambda text: f"{text} cannot be read: keys are typed as "
+     "key=value, and a value with , = { } or spaces in it in quotes, 'key=\"a value\"'."),
     (r"Could not override '([^']+)'", _no_key),
     (r"Key '(\w+)' (?:is )?not in", _no_key),
 )  # fmt: skip
@@ -149,8 +176,7 @@ def help_page() -> str:
     """What this does, commands, groups and keys, from the comments in conf/."""
     groups = [
         (folder.name, " | ".join(sorted(file.stem for file in folder.glob("*.yaml"))))
-        for folder in sorted(CONF.iterdir())
-        if folder.is_dir()
+        for folder in map(CONF.joinpath, (*GROUPS, "experiment"))
     ]
     return "\n".join(
         [_HEAD, "Groups (group=choice):", *_table(groups), "", "Keys (key=value):"]
@@ -163,7 +189,7 @@ def _comments(file: Path) -> Iterator[tuple[str, str]]:
     """``key=default`` and its comment for each top-level scalar key of a YAML file."""
     for line in file.read_text().splitlines():
         found = re.match(r"(\w+): +(.*?) +# (.*)$", line)
-        if found and not found[1].startswith("_"):
+        if found and found[2] and not found[1].startswith("_"):
             yield f"{found[1]}={found[2]}", found[3]
 
 

@@ -164,7 +164,9 @@ def make(job: Job, todo: list[Shard], effort: Estimate) -> None:
         ]
         try:
             # Workers take seconds to start: the driver makes the first shard meanwhile.
-            results = job.backend.run(render_shard, tasks[1:], 1 if effort.is_short else job.workers)
+            results = job.backend.run(
+                render_shard, tasks[1:], 1 if effort.is_short else job.workers
+            )
             records = [render_shard(tasks[0]), *results]
         except BaseException as error:
             job.backend.stop()

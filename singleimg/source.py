@@ -268,9 +268,7 @@ def _colour(background: Sequence[int]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=_LOADED)
-def _load(
-    path: Path, background: tuple[int, ...], max_pixels: int | None, key: str
-) -> Image.Image:
+def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: str) -> Image.Image:
     if path.is_dir():
         raise UserError(
             f"{key} is a folder: type image=folder as well, or the name of one picture in it."

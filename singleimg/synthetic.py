@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 # Of the 2560×1920 image of seed 0: SHA-256 of b"2560x1920\n" and its RGB bytes.
-DEAD_LEAVES_SHA256 = "7b7d73a60c936c86faa981ca55ba098425b1916f9273349d324dd10330ed4b4c"
+DEAD_LEAVES_SHA256 = "17ddb75d23d2ea74e8a509550ece75c8dee531bcf493718956387189c4bb09b3"
 
-_SMALLEST, _LARGEST = 6, 900  # radii of shapes, pixels at twice the size
-_TEXTURED = 28  # from this radius on, a shape carries a texture that can be seen
-_SHAPES = 9000
+_SMALLEST, _LARGEST = 13, 1000  # radii of shapes, pixels at twice the size
+_TEXTURED = 36  # from this radius on, a shape carries a texture that can be seen
+_SHAPES = 20000
 # Hues of leaves, soil, sky, berries, stone and paper; each shape varies one of them.
 _PALETTE = (
     (36, 58, 38), (74, 104, 52), (128, 148, 70), (196, 178, 84), (178, 112, 44), (150, 62, 38),
@@ -164,9 +164,7 @@ def _leaf(
         across = tile.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         for place, part in (((0, 0), tile), ((tile.width, 0), across)):
             wide.paste(part, place)
-            wide.paste(
-                part.transpose(Image.Transpose.FLIP_TOP_BOTTOM), (place[0], tile.height)
-            )
+            wide.paste(part.transpose(Image.Transpose.FLIP_TOP_BOTTOM), (place[0], tile.height))
         tile = wide
     levels = tile.crop((x, y, x + side, y + side))
     leaf = Image.new("RGB", (side, side), first)

@@ -104,7 +104,9 @@ def test_one_transform_more_leaves_the_draws_of_the_others_alone():
 def test_sizes_are_known_before_pixels_are():
     """The second crop draws its place in what the first will leave; no pixel has been made."""
     pipeline = Pipeline([v2.Resize((30, 50)), v2.RandomCrop((29, 10))])
-    places = {tuple(draw(pipeline, i).params[1][key] for key in ("top", "left")) for i in range(500)}
+    places = {
+        tuple(draw(pipeline, i).params[1][key] for key in ("top", "left")) for i in range(500)
+    }
     assert {top for top, _ in places} == {0, 1}
     assert {left for _, left in places} == set(range(41))
 

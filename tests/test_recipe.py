@@ -72,8 +72,10 @@ def test_differences_name_the_key_the_old_and_the_new_value():
 
 
 def test_canonical_json_has_one_text_for_one_value():
-    assert canonical({"b": [1.0], "a": None}) == '{"a":null,"b":[1.0]}' == canonical(
-        {"a": None, "b": [1.0]}
+    assert (
+        canonical({"b": [1.0], "a": None})
+        == '{"a":null,"b":[1.0]}'
+        == canonical({"a": None, "b": [1.0]})
     )
 
 

@@ -1,6 +1,6 @@
 """``folder``: one file an image, at most ``shard_size`` in a folder, as ``ImageFolder`` reads it.
 
-    <target>/train/<class>/<shard, six digits>/patch_<index, nine digits>.jpg
+<target>/train/<class>/<shard, six digits>/patch_<index, nine digits>.jpg
 """
 
 from __future__ import annotations

@@ -62,8 +62,9 @@ def test_the_record_of_what_was_made_lies_beside_it(made):
     hashes = images_of(made)
     record = json.loads((made / "manifest" / "000003.json").read_text())
     assert (record["start"], record["stop"]) == (30, 37)
-    assert record["sha256"] == [hashes[f"train/my-picture/000003/patch_{i:09d}.jpg"] for i in
-                                range(30, 37)]
+    assert record["sha256"] == [
+        hashes[f"train/my-picture/000003/patch_{i:09d}.jpg"] for i in range(30, 37)
+    ]
 
 
 def test_the_drawn_parameters_are_those_of_the_python_interface(made):
@@ -120,8 +121,15 @@ def test_extending_gives_what_a_fresh_run_gives(run, picture, tmp_path):
 
 
 def test_a_sweep_makes_one_dataset_a_job(run, picture, tmp_path):
-    run("-m", "deg=0,45", "shear=0,30", "num_imgs=6", "img_size=32", f"imgpath={picture}",
-        f"targetpath={tmp_path}")
+    run(
+        "-m",
+        "deg=0,45",
+        "shear=0,30",
+        "num_imgs=6",
+        "img_size=32",
+        f"imgpath={picture}",
+        f"targetpath={tmp_path}",
+    )
     targets = sorted(path.name for path in tmp_path.iterdir())
     labels = [name.removeprefix("my-picture-script-32px-6-")[:-9] for name in targets]
     assert sorted(labels) == ["deg0", "deg0-shear0", "deg45", "deg45-shear0"]
@@ -133,8 +141,14 @@ def test_parallel_jobs_of_a_sweep_make_the_same_bytes(run, picture, tmp_path):
     """Inside a joblib worker threads would share one generator; nothing of ours may notice."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     common = ("num_imgs=12", "seed=1,2", f"imgpath={picture}", *SMALL)
-    run("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "threads=2", *common,
-        f"targetpath={tmp_path / 'parallel'}")
+    run(
+        "-m",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "threads=2",
+        *common,
+        f"targetpath={tmp_path / 'parallel'}",
+    )
     run("-m", *common, f"targetpath={tmp_path / 'one'}")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(names) == 2 == len(list((tmp_path / "parallel").iterdir()))
@@ -143,8 +157,15 @@ def test_parallel_jobs_of_a_sweep_make_the_same_bytes(run, picture, tmp_path):
 
 
 def test_batch_size_and_threads_change_no_byte(run, made, picture, tmp_path):
-    run(f"imgpath={picture}", "num_imgs=37", "batch_size=5", "threads=1", "backend=threading",
-        f"targetpath={tmp_path / 'set'}", *SMALL)
+    run(
+        f"imgpath={picture}",
+        "num_imgs=37",
+        "batch_size=5",
+        "threads=1",
+        "backend=threading",
+        f"targetpath={tmp_path / 'set'}",
+        *SMALL,
+    )
     assert images_of(tmp_path / "set") == images_of(made)
 
 
@@ -157,8 +178,14 @@ def test_debug_makes_64_images_and_a_grid_to_look_at(run, picture, tmp_path):
 
 @pytest.mark.parametrize("encoding, suffix", [("png", ".png"), ("webp", ".webp")])
 def test_other_encodings(run, picture, tmp_path, encoding, suffix):
-    run("num_imgs=3", f"output.encoding={encoding}", "output.class_name=dummy",
-        f"imgpath={picture}", f"targetpath={tmp_path / 'x'}", "img_size=32")
+    run(
+        "num_imgs=3",
+        f"output.encoding={encoding}",
+        "output.class_name=dummy",
+        f"imgpath={picture}",
+        f"targetpath={tmp_path / 'x'}",
+        "img_size=32",
+    )
     names = [f"train/dummy/000000/patch_{i:09d}{suffix}" for i in range(3)]
     assert sorted(images_of(tmp_path / "x")) == names
 
@@ -174,8 +201,16 @@ def test_several_sources_are_drawn_from(run, picture, tmp_path):
     folder.mkdir()
     for name, colour in [("a", (255, 0, 0)), ("b", (0, 255, 0)), ("c", (0, 0, 255))]:
         Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
-    run("image=folder", f"imgpath={folder}", "num_imgs=30", "img_size=32", "augment=none",
-        "save_params=true", f"targetpath={tmp_path / 'set'}", "output.encoding=png")
+    run(
+        "image=folder",
+        f"imgpath={folder}",
+        "num_imgs=30",
+        "img_size=32",
+        "augment=none",
+        "save_params=true",
+        f"targetpath={tmp_path / 'set'}",
+        "output.encoding=png",
+    )
     lines = (tmp_path / "set" / "params" / "000000.jsonl").read_text().splitlines()
     sources = [json.loads(line)["source"] for line in lines]
     assert set(sources) == {0, 1, 2}
@@ -194,15 +229,22 @@ def test_a_users_own_transform_by_its_dotted_path(run, picture, tmp_path):
         "        shift = np.random.randint(self.most)\n"
         "        return Image.fromarray(np.roll(np.asarray(image), shift, axis=0))\n"
     )
-    own = "augment.transforms=[{_target_: mine.Roll, most: 9}," \
-          "{_target_: torchvision.transforms.v2.Resize, size: [32, 32]}]"
+    own = (
+        "augment.transforms=[{_target_: mine.Roll, most: 9},"
+        "{_target_: torchvision.transforms.v2.Resize, size: [32, 32]}]"
+    )
     common = ("num_imgs=6", "img_size=32", f"imgpath={picture}", own)
     run(*common, f"targetpath={tmp_path / 'one'}", PYTHONPATH=str(tmp_path))
     run(*common, f"targetpath={tmp_path / 'two'}", PYTHONPATH=str(tmp_path))
     images = images_of(tmp_path / "one")
     assert images == images_of(tmp_path / "two") and len(set(images.values())) > 2
-    refused = run(*common, f"targetpath={tmp_path / 'three'}", "backend=threading", code=1,
-                  PYTHONPATH=str(tmp_path))
+    refused = run(
+        *common,
+        f"targetpath={tmp_path / 'three'}",
+        "backend=threading",
+        code=1,
+        PYTHONPATH=str(tmp_path),
+    )
     assert refused.stderr.strip() == (
         "Roll draws from Python's or NumPy's global generator, which threads share: "
         "type backend=loky (or backend=sequential)."
@@ -211,10 +253,21 @@ def test_a_users_own_transform_by_its_dotted_path(run, picture, tmp_path):
 
 
 def test_ctrl_c_and_the_same_command_again(run, picture, tmp_path):
-    arguments = ["num_imgs=1200", "img_size=64", f"imgpath={picture}", "output.shard_size=50",
-                 "threads=1", f"targetpath={tmp_path / 'set'}"]
-    process = subprocess.Popen([sys.executable, str(ROOT / "run.py"), *arguments], cwd=ROOT,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    arguments = [
+        "num_imgs=1200",
+        "img_size=64",
+        f"imgpath={picture}",
+        "output.shard_size=50",
+        "threads=1",
+        f"targetpath={tmp_path / 'set'}",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     records = tmp_path / "set" / "manifest"
     while process.poll() is None and not (records.is_dir() and len(list(records.iterdir())) > 1):
         time.sleep(0.02)
