@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import wrap
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
@@ -178,11 +179,20 @@ def help_page() -> str:
         (folder.name, " | ".join(sorted(file.stem for file in folder.glob("*.yaml"))))
         for folder in map(CONF.joinpath, (*GROUPS, "experiment"))
     ]
-    return "\n".join(
-        [_HEAD, "Groups (group=choice):", *_table(groups), "", "Keys (key=value):"]
-        + [*_table(list(_comments(CONF / "config.yaml"))), "", "Output (output.key=value):"]
-        + [*_table(list(_comments(CONF / "output" / "folder.yaml"))), "", _FOOT]
-    )
+    parts = [
+        _HEAD,
+        "Groups (group=choice):",
+        *_table(groups),
+        "",
+        "Keys (key=value):",
+        *_table(list(_comments(CONF / "config.yaml"))),
+        "",
+        "Output (output.key=value):",
+        *_table(list(_comments(CONF / "output" / "folder.yaml"))),
+        "",
+        _FOOT,
+    ]
+    return "\n".join(parts)
 
 
 def _comments(file: Path) -> Iterator[tuple[str, str]]:
@@ -194,5 +204,14 @@ def _comments(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max(len(name) for name, _ in rows)
-    return [f"  {name:<{width}}  {text}" for name, text in rows]
+    width = max(len(name) for name, _ in rows) + 4
+    return [
+        line
+        for name, text in rows
+        for line in wrap(
+            text,
+            100,
+            initial_indent=f"  {name:<{width - 4}}  ",
+            subsequent_indent=" " * width,
+        )
+    ]

@@ -30,6 +30,7 @@ AUGMENT_KEYS = (
     "corners",
 )
 CORNERS = ("fill", "reflect", "image")
+MOST = 10**9  # images; their names have nine digits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
 
@@ -83,7 +84,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     _check_effect(cfg, typed)
     if cfg.debug and "num_imgs" in typed:
         raise UserError(
-            "debug=true makes 64 images and num_imgs asks for another number: leave one of them out."
+            "debug=true makes 64 images and num_imgs asks for another number: leave one out."
         )
     if cfg.debug and cfg.output._target_.endswith("NoOutput"):
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
@@ -97,17 +98,17 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def parse_count(key: str, value: Any) -> int:
-    """A number of images from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; at least 1."""
+    """A number of images from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; 1 … MOST."""
     text = str(value).strip().lower().replace("_", "")
     number, suffix = (text[:-1], text[-1]) if text[-1:] in "km" and text else (text, "")
     try:
         count = float(number) * _SUFFIXES[suffix]
     except ValueError:
         count = -1.0
-    if count < 1 or count != int(count) or isinstance(value, bool):
+    if not 1 <= count <= MOST or count != int(count) or isinstance(value, bool):
         raise UserError(
-            f"{key}={value} is not a number of images, 1 or more: type for example {key}=1000, "
-            f"{key}=1e6 or {key}=1M."
+            f"{key}={value} is not a number of images from 1 to {MOST:,}: type for example "
+            f"{key}=1000, {key}=1e6 or {key}=1M."
         )
     return int(count)
 
@@ -262,13 +263,12 @@ def _instantiation_message(node: Any, key: str, error: Exception) -> str:
     target = str(node["_target_"])
     cause = error.__cause__
     if isinstance(cause, TypeError):
-        name = target.rpartition(".")[2]
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
         if unknown:
             return (
                 f"{key}: {target} has no argument {unknown[1]}"
-                f"{did_you_mean(unknown[1], _arguments(target))}: type +{key}.<argument>=… "
-                f"with an argument of {name}, or leave it out."
+                f"{did_you_mean(unknown[1], _arguments(target))}: type one that it has, or leave "
+                "it out."
             )
         return f"{key}: {target} cannot be made: {cause}."
     if isinstance(cause, Exception) and "locating" not in str(error):

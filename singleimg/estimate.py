@@ -7,10 +7,13 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from singleimg.dataset import SingleImage
 from singleimg.encoding import Encoder
 from singleimg.errors import UserError
+
+if TYPE_CHECKING:
+    from singleimg.dataset import SingleImage
 
 _IMAGES, _SECONDS = 8, 0.5  # enough for the order of magnitude, not felt by anyone
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size

@@ -17,7 +17,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm",
 )  # fmt: skip
 WHITE = (255, 255, 255)
+PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 _LOADED = 8  # images that a process keeps decoded
 _CHUNK = 1 << 16
 _SECONDS = 30  # without a byte, until a download is given up
@@ -277,8 +279,10 @@ def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: 
         raise UserError(f"{key} does not exist: type the path of a picture.")
     if path.stat().st_size == 0:
         raise UserError(f"{key} is empty: type the path of a picture.")
+    if max_pixels:  # Pillow's own limit stands at the very door, for the whole process
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with _quiet(), Image.open(path, formats=FORMATS) as image:
             _check_pixels(image, max_pixels, key)
             return to_rgb(image, background)
     except UnidentifiedImageError:
@@ -293,8 +297,16 @@ def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: 
         ) from None
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warning of large images: what is too large is refused in words of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
 def _check_pixels(image: Image.Image, max_pixels: int | None, key: str) -> None:
-    limit = max_pixels or Image.MAX_IMAGE_PIXELS or 89_478_485
+    limit = max_pixels or PIXELS
     pixels = image.width * image.height
     if pixels > limit:
         raise UserError(

@@ -1,7 +1,7 @@
 """The transforms that torchvision does not have, in torchvision's own protocol.
 
-``make_params`` draws (from ``torch.rand`` alone, in float64) and ``transform`` renders, so that they
-work in any ``v2.Compose`` as well as in ours. ``output_size`` tells what will come out, ahead of it.
+``make_params`` draws (from ``torch.rand`` alone, in float64) and ``transform`` renders, so that
+they work in any ``v2.Compose`` as well as in ours. ``output_size`` tells what size will come out.
 """
 
 from __future__ import annotations

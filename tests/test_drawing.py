@@ -122,7 +122,7 @@ def test_a_record_is_plain_json():
     record = draw(Pipeline(every_kind()), 3).record()
     assert json.loads(json.dumps(record)) == record
     assert record["index"] == 3
-    assert [step["name"] for step in record["transforms"]][0] == "RandomCrop"
+    assert record["transforms"][0]["name"] == "RandomCrop"
 
 
 def test_probabilities_are_kept():

@@ -1,0 +1,144 @@
+"""What a user sees of a mistake: one sentence, status 1, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from PIL import Image
+
+
+def mistake(run, *arguments: str, cwd) -> str:
+    result = run(*arguments, code=1, cwd=cwd)
+    assert "Traceback" not in result.stderr + result.stdout
+    assert list(cwd.glob("outputs/*")) == []
+    return result.stderr.strip()
+
+
+SENTENCES = {
+    ("num_img=5",): "num_img is no key (did you mean num_imgs?): python run.py --help lists them.",
+    ("output.qualty=3",): "output.qualty is no key (did you mean output.quality?): python run.py "
+    "--help lists them.",
+    ("augment=stong",): "augment=stong is none of none, paper, script, strong, weak (did you mean "
+    "strong?).",
+    (
+        "num_imgs=abc",
+    ): "num_imgs=abc is not a number of images from 1 to 1,000,000,000: type for example "
+    "num_imgs=1000, num_imgs=1e6 or num_imgs=1M.",
+    ("deg=abc",): "deg=abc is not a number: python run.py --help says what it is.",
+    ("batch_size=1.5",): "batch_size=1.5 is not a whole number: python run.py --help says what it "
+    "is.",
+    ("vflip=perhaps",): "vflip=perhaps is not true or false: python run.py --help says what it is.",
+    ("num_imgs=1,2",): "num_imgs=1,2 lists several values: add -m to make one dataset of each, or "
+    "write a list as key=[1,2].",
+    ("--num_imgs", "100"): "--num_imgs is the published script's way to say it: type num_imgs=100.",
+    ("--scale", "500", "1"): "--scale is the published script's way to say it: type scale=[500,1].",
+    ("--vflip",): "--vflip is the published script's way to say it: type vflip=true.",
+    ("--deg=20",): "--deg is the published script's way to say it: type deg=20.",
+    ("--treads", "3"): "--treads is no option (did you mean threads?): keys are typed without "
+    "dashes, such as num_imgs=100; --help lists them.",
+    ("foo",): "foo cannot be read: keys are typed as key=value, and a value with , = { } or spaces "
+    "in it in quotes, 'key=\"a value\"'.",
+    ("image=url",): "image.url is missing: type image.url=….",
+    ("image=file",): "image=file needs a picture: type imgpath=photo.jpg.",
+    ("output.encoding=gif",): "output.encoding=gif is not one of jpeg, png, webp: type for example "
+    "output.encoding=jpeg.",
+    ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number from 1 to 1000 "
+    "(files in a folder): type for example output.shard_size=1000.",
+    ("output.class_name=a/b",): "output.class_name=a/b is not the name of one folder: type for "
+    "example output.class_name=dummy.",
+}
+
+
+@pytest.mark.parametrize("arguments, sentence", SENTENCES.items(), ids=lambda v: str(v)[:30])
+def test_each_gets_its_sentence(run, tmp_path, arguments, sentence):
+    assert mistake(run, *arguments, cwd=tmp_path) == sentence
+
+
+def test_bad_files(run, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    assert mistake(run, "imgpath=text.jpg", cwd=tmp_path) == (
+        f"imgpath={tmp_path}/text.jpg is not a picture in one of these formats: "
+        "JPEG PNG WEBP TIFF BMP GIF PPM."
+    )
+
+
+def test_an_image_smaller_than_the_crop_allows(run, tmp_path):
+    Image.new("RGB", (9, 1)).save(tmp_path / "thin.png")
+    assert mistake(run, "imgpath=thin.png", "num_imgs=4", cwd=tmp_path) == (
+        "the source, 9×1 pixels, is smaller than the crop allows: initcrop=0.5 of its shorter side "
+        "is less than one pixel, type a larger initcrop or use a larger image."
+    )
+
+
+def test_a_transform_that_gives_another_size(run, tmp_path):
+    own = "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 9}]"
+    assert mistake(run, own, "img_size=32", cwd=tmp_path) == (
+        "augment.transforms give an image of 9×9 pixels where img_size=32 is asked for: end the "
+        "list with torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
+    )
+
+
+def test_targets_that_cannot_be_used(run, picture, tmp_path):
+    common = (f"imgpath={picture}", "num_imgs=3", "img_size=32")
+    (tmp_path / "file").write_text("")
+    assert mistake(run, *common, "targetpath=file", cwd=tmp_path) == (
+        f"targetpath={tmp_path}/file is a file, not a folder: type another targetpath."
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    assert mistake(run, *common, "targetpath=mine", cwd=tmp_path) == (
+        f"targetpath={tmp_path}/mine is not empty (thesis.tex lies there) and holds no dataset: "
+        "type the name of a new or empty folder."
+    )
+    assert os.listdir(tmp_path / "mine") == ["thesis.tex"]
+    assert mistake(run, *common, "targetpath=file/below", cwd=tmp_path) == (
+        f"targetpath={tmp_path}/file/below is a file, not a folder: type another targetpath."
+    )
+    place = "/proc/dataset" if os.path.isdir("/proc/self") else "/dev/fd/dataset"
+    assert mistake(run, *common, f"targetpath={place}", cwd=tmp_path).startswith(
+        f"targetpath={place} "
+    )
+
+
+def test_a_target_that_holds_another_recipe(run, picture, tmp_path):
+    common = (f"imgpath={picture}", "img_size=32", "targetpath=set")
+    run(*common, "num_imgs=3", cwd=tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert mistake(run, *common, "num_imgs=3", "deg=45", cwd=tmp_path) == (
+        f"targetpath={tmp_path}/set holds a dataset of another recipe "
+        "(pixels.transforms[1].degrees: 30.0 → 45.0): type another targetpath, or the old values."
+    )
+    assert mistake(run, *common, "num_imgs=2", cwd=tmp_path) == (
+        f"targetpath={tmp_path}/set already holds 3 images, more than num_imgs=2: type num_imgs=3 "
+        "or more, or another targetpath."
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_more_than_the_disk_holds(run, picture, tmp_path):
+    said = mistake(run, f"imgpath={picture}", "num_imgs=1e9", "img_size=1024",
+                   "output.encoding=png", "targetpath=x", cwd=tmp_path)  # fmt: skip
+    assert said.startswith(f"targetpath={tmp_path}/x needs about ")
+    assert said.endswith(" are free: type a smaller num_imgs, or a targetpath on another disk.")
+
+
+def test_a_group_on_replay(run, picture, tmp_path):
+    run(f"imgpath={picture}", "num_imgs=2", "img_size=32", "targetpath=set", cwd=tmp_path)
+    replay = ("-cp", str(tmp_path / "set"), "-cn", "config", "targetpath=again")
+    assert mistake(run, *replay, "augment=weak", cwd=tmp_path) == (
+        "augment=weak names a group, and a saved configuration holds no groups to choose from: "
+        "type the run anew from conf/, or change single keys of it."
+    )
+    said = mistake(run, *replay, "deg=abc", cwd=tmp_path)
+    assert said == "deg=abc is not a number: python run.py --help says what it is."
+
+
+def test_one_bad_job_of_a_sweep_does_not_stop_the_others(run, picture, tmp_path):
+    result = run("-m", "deg=-5,3,-7,4", f"imgpath={picture}", "num_imgs=2", "img_size=32",
+                 f"targetpath={tmp_path / 'sweep'}", code=1, cwd=tmp_path)  # fmt: skip
+    assert len(list((tmp_path / "sweep").iterdir())) == 2
+    for bad in ("-5", "-7"):
+        sentence = f"deg={bad} is not an angle in degrees from 0 to 180: type for example deg=0."
+        assert result.stderr.count(sentence) == 1
+    assert "Traceback" not in result.stderr
