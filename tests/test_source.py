@@ -200,11 +200,11 @@ def server(tmp_path):
     site.mkdir()
     picture().save(site / "scene.png")
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        asked: list[str] = []
+    asked: list[str] = []
 
+    class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):
-            self.asked.append(self.path)
+            asked.append(self.path)
             super().do_GET()
 
         def log_message(self, *_):
@@ -214,7 +214,7 @@ def server(tmp_path):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         running.base = f"http://127.0.0.1:{running.server_port}"
-        running.asked = Handler.asked
+        running.asked = asked
         running.sha256 = hashlib.sha256((site / "scene.png").read_bytes()).hexdigest()
         yield running
         running.shutdown()
