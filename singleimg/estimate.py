@@ -48,8 +48,7 @@ def estimate(images: SingleImage, encoder: Encoder, num_imgs: int) -> Estimate:
         if time.perf_counter() - begin > _SECONDS:
             break
     blocks = sum(math.ceil(one / _BLOCK) for one in used) / len(used)
-    # The first image pays for what is set up once; the fastest half is what the rest will be like.
-    typical = sorted(seconds)[: (len(seconds) + 1) // 2]
+    typical = seconds[1:] or seconds  # the first image pays for what is set up once
     return Estimate(sum(typical) / len(typical) * num_imgs, math.ceil(blocks * _BLOCK * num_imgs))
 
 
@@ -76,7 +75,7 @@ def size(count: float) -> str:
 
 def duration(seconds: float) -> str:
     """``3 s``, ``12 min``, ``3 h 40 min``."""
-    if seconds < 60:
+    if seconds < 100:
         return f"{math.ceil(seconds)} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -16,7 +16,7 @@ def test_sizes(count, text):
 
 
 @pytest.mark.parametrize(
-    "seconds, text", [(0.2, "1 s"), (59, "59 s"), (125, "2 min"), (13_200, "3 h 40 min")]
+    "seconds, text", [(0.2, "1 s"), (86, "86 s"), (125, "2 min"), (13_200, "3 h 40 min")]
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
