@@ -166,53 +166,43 @@ class File:
         name: str | None = None,
     ) -> None:
         if path is None:
-            raise UserError("image=file needs a picture: type imgpath=photo.jpg.")
+            raise UserError(
+                "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
+                "imgpath=my/pictures."
+            )
         self.path = Path(path)
         self.background, self.max_pixels = _colour(background), max_pixels
         self.name = name or safe_name(self.path.stem)
+        self.files = self._find()
 
-    def __len__(self) -> int:
-        return 1
-
-    def load(self, k: int) -> Image.Image:
-        """The image, decoded once in each process."""
-        return _load(self.path, self.background, self.max_pixels, f"imgpath={self.path}")
-
-
-class Folder:
-    """Every image file of a folder (by its ending; subfolders are not entered), sorted by name."""
-
-    def __init__(
-        self,
-        path: str | None,
-        background: Sequence[int] = WHITE,
-        max_pixels: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        if path is None:
-            raise UserError("image=folder needs a folder of pictures: type imgpath=my/pictures.")
-        self.path = Path(path)
-        self.background, self.max_pixels = _colour(background), max_pixels
-        self.name = name or safe_name(self.path.name)
-        if not self.path.is_dir():
-            raise UserError(
-                f"imgpath={path} is not a folder: type a folder of pictures, or leave "
-                "image=folder out for a single one."
-            )
-        names = [p.name for p in self.path.iterdir() if p.suffix.lower() in SUFFIXES]
-        self.files = sorted(names)
-        if not self.files:
-            raise UserError(
-                f"imgpath={path} holds no picture ({', '.join(SUFFIXES)}): type another folder."
-            )
+    def _find(self) -> list[Path]:
+        return [self.path]
 
     def __len__(self) -> int:
         return len(self.files)
 
     def load(self, k: int) -> Image.Image:
-        """Image ``k``; the last few are kept decoded."""
-        path = self.path / self.files[k]
+        """Image ``k``; each process keeps the last few decoded."""
+        path = self.files[k]
         return _load(path, self.background, self.max_pixels, f"imgpath={path}")
+
+
+class Folder(File):
+    """Every image file of a folder (by its ending; subfolders are not entered), sorted by name."""
+
+    def _find(self) -> list[Path]:
+        if not self.path.is_dir():
+            raise UserError(
+                f"imgpath={self.path} is not a folder: type a folder of pictures, or leave "
+                "image=folder out for a single one."
+            )
+        files = sorted(p for p in self.path.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not files:
+            raise UserError(
+                f"imgpath={self.path} holds no picture ({', '.join(SUFFIXES)}): type another "
+                "folder."
+            )
+        return files
 
 
 class Url:

@@ -40,7 +40,8 @@ SENTENCES = {
     ("foo",): "foo cannot be read: keys are typed as key=value, and a value with , = { } or spaces "
     "in it in quotes, 'key=\"a value\"'.",
     ("image=url",): "image.url is missing: type image.url=….",
-    ("image=file",): "image=file needs a picture: type imgpath=photo.jpg.",
+    ("image=file",): "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
+    "imgpath=my/pictures.",
     ("output.encoding=gif",): "output.encoding=gif is not one of jpeg, png, webp: type for example "
     "output.encoding=jpeg.",
     ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number from 1 to 1000 "
