@@ -7,6 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 
 from tests.conftest import ROOT
 
@@ -14,6 +15,7 @@ from tests.conftest import ROOT
 def on_a_terminal(*arguments: str) -> str:
     """What a real (pseudo-)terminal receives of a run's standard error."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run.py"), *arguments], cwd=ROOT, stderr=theirs,
         stdout=subprocess.DEVNULL,
