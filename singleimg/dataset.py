@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg import config
 from singleimg.drawing import Pipeline, Sample
 from singleimg.errors import UserError
+from singleimg.picture import Pictures
 from singleimg.source import Source
 
 
@@ -26,24 +28,31 @@ class SingleImage:
         self,
         source: Source,
         transforms: Sequence[Callable],
-        engine: object,
+        engine: Any,
         *,
         img_size: int,
         seed: int = 0,
+        shared: Path | None = None,
     ) -> None:
-        self.source, self.engine = source, engine
+        self.pictures = Pictures(source, shared)
         self.pipeline = Pipeline(transforms)
+        self.engine = engine
+        self.plan = engine.plan(self.pipeline)
         self.img_size, self.seed = img_size, seed
 
     @classmethod
-    def from_config(cls, cfg: DictConfig) -> SingleImage:
-        """From a composed configuration (``image``, ``augment``, ``engine``, …)."""
+    def from_config(cls, cfg: DictConfig, shared: Path | None = None) -> SingleImage:
+        """From a composed configuration (``image``, ``augment``, ``engine``, …).
+
+        ``shared``: a folder of pictures that are decoded already (``Pictures.share``).
+        """
         return cls(
             config.instantiate(cfg.image, "image"),
             config.instantiate_transforms(cfg),
             config.instantiate(cfg.engine, "engine"),
             img_size=cfg.img_size,
             seed=cfg.seed,
+            shared=shared,
         )
 
     @classmethod
@@ -53,7 +62,7 @@ class SingleImage:
 
     def draw(self, index: int) -> Sample:
         """The drawn parameters of image ``index`` (0 or more); renders nothing."""
-        return self.pipeline.draw(self.seed, index, len(self.source), self._size_of)
+        return self.pipeline.draw(self.seed, index, len(self.pictures), self.pictures.size_of)
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` img_size×img_size×3, RGB."""
@@ -61,7 +70,7 @@ class SingleImage:
 
     def render_sample(self, sample: Sample) -> np.ndarray:
         """The pixels of what :meth:`draw` returned."""
-        pixels = self.engine.render(self.source.load(sample.source), self.pipeline, sample)
+        pixels = self.plan.render(self.pictures.load(sample.source), sample)
         if pixels.shape != (self.img_size, self.img_size, 3):
             height, width = pixels.shape[:2]
             raise UserError(
@@ -70,7 +79,3 @@ class SingleImage:
                 "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
             )
         return pixels
-
-    def _size_of(self, source: int) -> tuple[int, int]:
-        image = self.source.load(source)
-        return image.height, image.width

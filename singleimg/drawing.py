@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -24,6 +25,7 @@ from torchvision.transforms.v2._transform import _RandomApplyTransform
 from singleimg.errors import UserError
 from singleimg.interception import StreamMode
 from singleimg.stream import Stream
+from singleimg.transforms import Drawn
 
 Size = tuple[int, int]  # height, width
 
@@ -153,8 +155,16 @@ class Step:
         """This step, or the steps that it contains."""
         yield self
 
+    def __post_init__(self) -> None:
+        self._draw = self.transform.draw if isinstance(self.transform, Drawn) else None
+        if type(self.transform) in _DRAWS:
+            self._draw = partial(_DRAWS[type(self.transform)], self.transform)
+
     def draw(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
         """Parameters for an image of ``size()`` (height, width); no pixel is needed."""
+        if self._draw is not None:
+            with self._errors():
+                return self._draw(stream, size())
         with self._errors(), self._globals(stream), StreamMode(stream, torch.float64):
             return self.transform.make_params([Blank(size)])
 
@@ -303,6 +313,33 @@ class OrderStep(ContainerStep):
     def which(self, stream: Stream) -> list[int]:
         return stream.permutation(len(self.children))
 
+
+# --- draws without torch -------------------------------------------------------------------------
+
+
+def _between(stream: Stream, low: float, high: float) -> float:
+    return stream.uniform() * (high - low) + low
+
+
+def _draw_colour_jitter(jitter: v2.ColorJitter, stream: Stream, size: Size) -> dict[str, Any]:
+    params: dict[str, Any] = {"fn_idx": stream.permutation(4)}
+    for name in ("brightness", "contrast", "saturation", "hue"):
+        bounds = getattr(jitter, name)
+        params[f"{name}_factor"] = None if bounds is None else _between(stream, *bounds)
+    return params
+
+
+def _draw_gaussian_blur(blur: v2.GaussianBlur, stream: Stream, size: Size) -> dict[str, Any]:
+    return {"sigma": [_between(stream, *blur.sigma)] * 2}
+
+
+# What make_params of these draws, number for number, without the 0.1 ms of torch's way there.
+_DRAWS: dict[type, Callable[[Any, Stream, Size], dict[str, Any]]] = {
+    v2.ColorJitter: _draw_colour_jitter,
+    v2.GaussianBlur: _draw_gaussian_blur,
+}
+
+# --- which step serves which transform -----------------------------------------------------------
 
 # Those that torchvision's own presets put before a transform that asks for a size; any other
 # transform's output is measured on a black picture, which is right too, and slower.

@@ -12,23 +12,27 @@ from PIL import Image
 from singleimg.errors import UserError
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+JPEG_LIBRARIES = ("simplejpeg", "pillow")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Encodes ``uint8`` H×W×3 arrays with Pillow.
+    """Encodes ``uint8`` H×W×3 arrays.
 
     ``quality`` (1 … 100) holds for jpeg and webp, ``subsampling`` of the colours for jpeg; Pillow's
-    defaults for JPEG, which the published script used, are 75 and 4:2:0.
+    defaults for JPEG, which the published script used, are 75 and 4:2:0. ``jpeg`` is the library
+    that writes JPEG, ``simplejpeg`` or ``pillow``: the same tables and sizes, other roundings.
     """
 
     encoding: str = "jpeg"
     quality: int = 75
     subsampling: str = "4:2:0"
+    jpeg: str = "pillow"
 
     def __post_init__(self) -> None:
         _choose("encoding", self.encoding, tuple(SUFFIXES))
+        _choose("jpeg", self.jpeg, JPEG_LIBRARIES)
         _choose("subsampling", self.subsampling, SUBSAMPLINGS)
         if type(self.quality) is not int or not 1 <= self.quality <= 100:
             raise UserError(
@@ -43,8 +47,8 @@ class Encoder:
 
     def settings(self) -> dict[str, Any]:
         """What of these settings decides bytes, for the recipe."""
-        every = {"quality": self.quality, "subsampling": self.subsampling}
-        used = {"jpeg": ("quality", "subsampling"), "webp": ("quality",), "png": ()}
+        every = {"quality": self.quality, "subsampling": self.subsampling, "jpeg": self.jpeg}
+        used = {"jpeg": ("quality", "subsampling", "jpeg"), "webp": ("quality",), "png": ()}
         return {
             "encoding": self.encoding,
             **{key: every[key] for key in used[self.encoding]},
@@ -52,10 +56,18 @@ class Encoder:
 
     def encode(self, pixels: np.ndarray) -> bytes:
         """The bytes of a file that shows ``pixels`` (``uint8`` H×W×3, RGB)."""
+        if self.encoding == "jpeg" and self.jpeg == "simplejpeg":
+            return self._simplejpeg(pixels)
         buffer = io.BytesIO()
-        options = {key: value for key, value in self.settings().items() if key != "encoding"}
+        options = {k: v for k, v in self.settings().items() if k not in ("encoding", "jpeg")}
         Image.fromarray(pixels).save(buffer, format=self.encoding, **options)
         return buffer.getvalue()
+
+    def _simplejpeg(self, pixels: np.ndarray) -> bytes:
+        import simplejpeg
+
+        subsampling = self.subsampling.replace(":", "")
+        return simplejpeg.encode_jpeg(pixels, self.quality, "RGB", subsampling, fastdct=False)
 
 
 def _choose(key: str, value: Any, allowed: tuple[str, ...]) -> None:

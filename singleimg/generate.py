@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -60,10 +61,12 @@ def generate(cfg: DictConfig) -> None:
             return
         effort = announce(job, todo)
         if not job.writes:
+            name_slow(job)
             make(job, todo, effort)
             return
         job.manifest.begin(job.recipe, job.texts)
         with logging_to_file(job.target / "run.log"):
+            name_slow(job)
             make(job, todo, effort)
             closing_lines(job)
 
@@ -82,6 +85,7 @@ def prepare(cfg: DictConfig) -> Job:
         engine=cfg.engine.name,
         encoder=output.encoder.settings(),
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
+        libraries=cfg.engine.libraries,
     )
     num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
     cfg.num_imgs = num_imgs
@@ -155,19 +159,22 @@ def make(job: Job, todo: list[Shard], effort: Estimate) -> None:
 
     begin = time.perf_counter()
     num_imgs = sum(len(shard) for shard in todo)
+    workers = 1 if effort.is_short else job.workers
     if job.writes:
         job.manifest.reopen(todo)
-    with Progress(job.num_imgs, job.num_imgs - num_imgs, len(todo)) as progress:
-        tasks = [
-            Task(job.spec, job.target, shard, progress.file, slot)
+    with (
+        TemporaryDirectory(prefix="singleimg-") as scratch,
+        Progress(scratch, job.num_imgs, job.num_imgs - num_imgs, len(todo)) as progress,
+    ):
+        pictures = share_pictures(job, Path(scratch)) if workers > 1 else None
+        first, *others = [
+            Task(job.spec, job.target, shard, progress.file, slot, pictures if slot else None)
             for slot, shard in enumerate(todo)
         ]
         try:
             # Workers take seconds to start: the driver makes the first shard meanwhile.
-            results = job.backend.run(
-                render_shard, tasks[1:], 1 if effort.is_short else job.workers
-            )
-            records = [render_shard(tasks[0]), *results]
+            results = job.backend.run(render_shard, others, workers)
+            records = [render_shard(first), *results]
         except BaseException as error:
             job.backend.stop()
             if job.writes:
@@ -188,6 +195,24 @@ def make(job: Job, todo: list[Shard], effort: Estimate) -> None:
         duration(seconds),
         num_imgs / seconds,
     )
+
+
+def share_pictures(job: Job, folder: Path) -> Path:
+    """Puts the decoded source into ``folder``, where workers map it into their memory."""
+    from singleimg.shards import build
+
+    images, _ = build(job.spec)
+    images.pictures.share(folder)
+    return folder
+
+
+def name_slow(job: Job) -> None:
+    """Says which transforms the engine has no kernel for."""
+    from singleimg.shards import build
+
+    images, _ = build(job.spec)
+    for name, helper in images.plan.slow.items():
+        log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
 
 
 def finish(job: Job, seconds: float) -> None:

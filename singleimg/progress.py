@@ -6,7 +6,6 @@ and none waits for another; the driver adds them up.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from threading import Event, Thread
 
@@ -35,11 +34,13 @@ class Counter:
 
 
 class Progress:
-    """The driver's side: a tqdm bar that starts at ``done``; quiet when not a terminal."""
+    """The driver's side: a tqdm bar that starts at ``done``; quiet when not a terminal.
 
-    def __init__(self, total: int, done: int, slots: int) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="singleimg-")
-        self.file = str(Path(self._folder.name) / "counts")
+    ``folder``: one of this run's own, for the counters.
+    """
+
+    def __init__(self, folder: str | Path, total: int, done: int, slots: int) -> None:
+        self.file = str(Path(folder) / "counts")
         self._counts = np.memmap(self.file, dtype=np.int64, mode="w+", shape=(max(slots, 1),))
         self._done = done
         self._bar = tqdm(total=total, initial=done, unit="img", disable=None, smoothing=0.1)
@@ -56,7 +57,6 @@ class Progress:
         self._show()
         self._bar.close()
         del self._counts
-        self._folder.cleanup()
 
     def _watch(self) -> None:
         while not self._stop.wait(_SECONDS):

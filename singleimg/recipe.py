@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from singleimg import __version__
 
-# Those whose code draws, renders or encodes.
-LIBRARIES = ("torch", "torchvision", "Pillow", "numpy")
+# OpenCV comes under several names, of which one is installed.
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
+           "opencv-contrib-python")  # fmt: skip
 NUMBERING = 1  # of the rules in stream.py and drawing.py: a change to a draw raises it
 
 
@@ -55,8 +56,13 @@ def make_recipe(
     engine: str,
     encoder: dict[str, Any],
     layout: dict[str, Any],
+    libraries: Sequence[str],
 ) -> Recipe:
-    """The recipe of a run; ``sources`` are the hashes of the source pixels, in order."""
+    """The recipe of a run.
+
+    ``sources`` are the hashes of the source pixels, in order; ``libraries`` those (by the names
+    that pip knows) whose code draws, renders or encodes.
+    """
     pixels = {
         "sources": sources,
         "transforms": transforms,
@@ -66,8 +72,17 @@ def make_recipe(
         "encoder": encoder,
         "draws": NUMBERING,
     }
-    made_with = {"singleimg": __version__, **{name.lower(): version(name) for name in LIBRARIES}}
+    made_with = {"singleimg": __version__, **dict(map(_version, libraries))}
     return Recipe(numbers_as_floats(pixels), layout, {**made_with, "processor": processor()})
+
+
+def _version(library: str) -> tuple[str, str]:
+    for name in _OPENCV if library in _OPENCV else (library,):
+        try:
+            return library.lower(), version(name)
+        except PackageNotFoundError:
+            continue
+    return library.lower(), "not installed"
 
 
 def read_recipe(path: Path) -> Recipe:

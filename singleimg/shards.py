@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import OmegaConf
 
 from singleimg import config
@@ -30,19 +29,21 @@ class Task:
     shard: Shard
     counts: str  # file of the progress counters
     slot: int
+    pictures: Path | None = None  # folder of the decoded pictures
 
 
 @lru_cache(maxsize=1)
-def build(spec: str) -> tuple[SingleImage, Any]:
+def build(spec: str, pictures: Path | None = None) -> tuple[SingleImage, Any]:
     """Images and output of a specification, built once in each process."""
-    torch.set_num_threads(1)  # workers share the cores; and one thread sums in one order
     cfg = OmegaConf.create(json.loads(spec))
-    return SingleImage.from_config(cfg), config.instantiate(cfg.output, "output")
+    images = SingleImage.from_config(cfg, pictures)
+    images.engine.set_up_process()
+    return images, config.instantiate(cfg.output, "output")
 
 
 def render_shard(task: Task) -> Record:
     """Renders, encodes and writes every image of a shard, then commits it."""
-    images, output = build(task.spec)
+    images, output = build(task.spec, task.pictures)
     settings = json.loads(task.spec)
     counter = Counter(task.counts, task.slot, settings["batch_size"])
     hashes, size, draws = [], 0, []

@@ -1,7 +1,8 @@
 """The transforms that torchvision does not have, in torchvision's own protocol.
 
 ``make_params`` draws (from ``torch.rand`` alone, in float64) and ``transform`` renders, so that
-they work in any ``v2.Compose`` as well as in ours. ``output_size`` tells what size will come out.
+they work in any ``v2.Compose`` as well as in ours. For ours, which has numbers of its own,
+``draw(numbers, size)`` does the same without torch; ``output_size`` tells what size will come out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,7 +29,33 @@ _RESAMPLING = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 _SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
 
 
-class RandomSquareCrop(v2.Transform):
+class Uniforms(Protocol):
+    """Where random numbers come from, such as a ``singleimg.stream.Stream``."""
+
+    def uniform(self) -> float:
+        """The next number, in [0, 1)."""
+
+
+class _TorchUniforms:
+    """Torch's own generator."""
+
+    def uniform(self) -> float:
+        return torch.rand(1, dtype=torch.float64).item()
+
+
+class Drawn(v2.Transform):
+    """A transform that draws by ``draw(numbers, size)`` alone: faster than through torch."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """What ``draw`` returns, from torch's generator, for the size of the inputs."""
+        return self.draw(_TorchUniforms(), tuple(query_size(flat_inputs)))
+
+    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
+        """The parameters for an image of ``size`` (height, width)."""
+        raise NotImplementedError
+
+
+class RandomSquareCrop(Drawn):
     """A square of side int(fraction·min(W, H)), anywhere in the image, each place as likely.
 
     Source: ``RandomCrop(int(initcrop*min(W, H)))`` of the published script.
@@ -40,9 +67,9 @@ class RandomSquareCrop(v2.Transform):
             raise UserError(f"RandomSquareCrop: fraction={fraction:g} is not over 0 and up to 1.")
         self.fraction = fraction
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
         """``top``, ``left``, ``height``, ``width``: whole pixels."""
-        height, width = query_size(flat_inputs)
+        height, width = size
         side = int(self.fraction * min(height, width))
         if side < 1:
             raise UserError(
@@ -50,7 +77,7 @@ class RandomSquareCrop(v2.Transform):
                 f"{self.fraction:g} of its shorter side is less than one pixel, type a larger "
                 "initcrop or use a larger image."
             )
-        top, left = _place(height - side, width - side)
+        top, left = _place(numbers, height - side, width - side)
         return {"top": top, "left": left, "height": side, "width": side}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
@@ -62,7 +89,7 @@ class RandomSquareCrop(v2.Transform):
         return params["height"], params["width"]
 
 
-class CropResizeAffine(v2.Transform):
+class CropResizeAffine(Drawn):
     """Resized crop, rotation and shear, centre crop: one joint step.
 
     With ``corners="fill"`` it equals, pixel for pixel, torchvision's resized crop to a canvas of
@@ -119,14 +146,14 @@ class CropResizeAffine(v2.Transform):
         joint.square = previous
         return joint
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
         """``top left height width`` (pixels), ``angle shear`` (degrees), ``interpolation``."""
-        height, width = query_size(flat_inputs)
+        height, width = size
         top, left = 0, 0
         if self.square is not None:
-            top, left, height, width = self.square.make_params(flat_inputs).values()
-        box = self._draw_box(height, width)
-        angle, shear, choice = torch.rand(3, dtype=torch.float64).tolist()
+            top, left, height, width = self.square.draw(numbers, size).values()
+        box = self._draw_box(numbers, height, width)
+        angle, shear, choice = numbers.uniform(), numbers.uniform(), numbers.uniform()
         chosen = INTERPOLATIONS[int(choice * len(INTERPOLATIONS))]
         return {
             "top": top + box[0],
@@ -138,18 +165,18 @@ class CropResizeAffine(v2.Transform):
             "interpolation": chosen if self.randinterp else self.interpolation,
         }
 
-    def _draw_box(self, height: int, width: int) -> tuple[int, int, int, int]:
+    def _draw_box(self, numbers: Uniforms, height: int, width: int) -> tuple[int, int, int, int]:
         if self.scale is None:
             side = min(height, width)
             return (height - side) // 2, (width - side) // 2, side, side
         low, high = (height * width / inverse for inverse in self.scale)
         for _ in range(_TRIES):
-            first, second = torch.rand(2, dtype=torch.float64).tolist()
+            first, second = numbers.uniform(), numbers.uniform()
             area = low + (high - low) * first
             aspect = _log_uniform(*self.ratio, second)
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
-                return *_place(height - h, width - w), h, w
+                return *_place(numbers, height - h, width - w), h, w
         raise UserError(
             f"no crop of scale=[{self.scale[0]:g},{self.scale[1]:g}] fits into {width}×{height} "
             f"pixels in {_TRIES:,} tries: type a larger first number of scale, or use a larger or "
@@ -225,7 +252,7 @@ class CropResizeAffine(v2.Transform):
         return self.size, self.size
 
 
-class RotatedCrop(v2.Transform):
+class RotatedCrop(Drawn):
     """A patch of any angle, shape and place that lies wholly in the image: the paper's geometry.
 
     Defined without rejection, with five draws: the angle α uniform in ± degrees; the aspect
@@ -256,13 +283,13 @@ class RotatedCrop(v2.Transform):
         self.size, self.scale, self.ratio = size, scale, tuple(ratio)
         self.degrees, self.area = degrees, area
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
         """``angle`` (degrees), ``width height`` of the patch and its centre ``u v`` (pixels).
 
         ``u`` is to the right and ``v`` down from the centre of the source, all floats.
         """
-        H, W = query_size(flat_inputs)
-        draws = torch.rand(5, dtype=torch.float64).tolist()
+        H, W = size
+        draws = [numbers.uniform() for _ in range(5)]
         angle = (2 * draws[0] - 1) * self.degrees
         cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
         if self.scale is None:
@@ -332,13 +359,13 @@ def _log_uniform(low: float, high: float, draw: float) -> float:
     return math.exp(math.log(low) + (math.log(high) - math.log(low)) * draw)
 
 
-def _place(free_rows: int, free_columns: int) -> tuple[int, int]:
+def _place(numbers: Uniforms, free_rows: int, free_columns: int) -> tuple[int, int]:
     """A top-left corner, each whole pixel of the free room as likely, both ends included."""
-    row, column = torch.rand(2, dtype=torch.float64).tolist()
+    row, column = numbers.uniform(), numbers.uniform()
     return int(row * (free_rows + 1)), int(column * (free_columns + 1))
 
 
-def _mirrored(indices: range, length: int) -> np.ndarray:
+def mirrored(indices: range, length: int) -> np.ndarray:
     """``indices`` reflected into 0 … length - 1, the border pixel not repeated."""
     period = max(2 * (length - 1), 1)
     folded = np.abs(np.arange(indices.start, indices.stop)) % period
@@ -351,7 +378,7 @@ def _neighbourhood(image: Image.Image, rows: range, columns: range) -> Image.Ima
     if inside and rows.stop <= image.height and columns.stop <= image.width:
         return image.crop((columns.start, rows.start, columns.stop, rows.stop))
     pixels = np.asarray(image)
-    rows_, columns_ = _mirrored(rows, image.height), _mirrored(columns, image.width)
+    rows_, columns_ = mirrored(rows, image.height), mirrored(columns, image.width)
     return Image.fromarray(pixels[rows_[:, None], columns_[None, :]])
 
 

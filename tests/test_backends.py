@@ -25,7 +25,8 @@ def made(picture, target, backend: str, workers: int) -> dict[str, str]:
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
     Manifest(target).begin(Recipe({}, {}, {}), {})
     shards = plan(NUM_IMGS, 10)
-    with Progress(NUM_IMGS, 0, len(shards)) as progress:
+    target.with_name(target.name + "-counts").mkdir()
+    with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
         tasks = [Task(spec, target, one, progress.file, k) for k, one in enumerate(shards)]
         records = list(JoblibBackend(backend).run(render_shard, tasks, workers))
         counted = int(progress._counts.sum())

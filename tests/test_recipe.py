@@ -14,6 +14,7 @@ PARTS = {
     "engine": "reference",
     "encoder": {"encoding": "png"},
     "layout": {"output": "folder"},
+    "libraries": ("torch", "torchvision", "Pillow", "numpy"),
 }
 
 

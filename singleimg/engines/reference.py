@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torchvision.transforms import v2
 
 from singleimg.drawing import Pipeline, Sample
+from singleimg.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,29 @@ class ReferenceEngine:
     """Renders with Pillow; slow and exact, the yardstick of every other engine."""
 
     name: str = "reference"
+    jpeg: str = "pillow"  # the encoder that belongs to it
+    libraries: tuple[str, ...] = ()  # whose versions decide bytes, for the recipe
 
-    def render(self, source: Image.Image, pipeline: Pipeline, sample: Sample) -> np.ndarray:
-        """``sample`` rendered from ``source`` (RGB, 8 bit): ``uint8`` H×W×3."""
-        return as_pixels(pipeline.render(source, sample))
+    def set_up_process(self) -> None:
+        """One thread for torch: workers share the cores."""
+        torch.set_num_threads(1)
+
+    def plan(self, pipeline: Pipeline) -> Plan:
+        """What renders the samples of ``pipeline``."""
+        return Plan(pipeline)
+
+
+class Plan:
+    """The pipeline as it is; ``slow`` is empty, since nothing here is slower than the rest."""
+
+    slow: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def render(self, picture: Picture, sample: Sample) -> np.ndarray:
+        """``sample`` rendered from ``picture``: ``uint8`` H×W×3."""
+        return as_pixels(self._pipeline.render(picture.image, sample))
 
 
 def as_pixels(image: Any) -> np.ndarray:

@@ -18,12 +18,13 @@ class NoOutput:
     encoding: str = "jpeg"
     quality: int = 75
     subsampling: str = "4:2:0"
+    jpeg: str = "pillow"
     shard_size: int = 1000
 
     @property
     def encoder(self) -> Encoder:
         """Who turns pixels into bytes."""
-        return Encoder(self.encoding, self.quality, self.subsampling)
+        return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
 
     def layout(self) -> dict[str, Any] | None:
         """None: there is no dataset."""

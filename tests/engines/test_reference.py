@@ -14,7 +14,7 @@ from tests.test_config import loaded
 
 
 def images(picture, *overrides: str) -> SingleImage:
-    return SingleImage.from_config(loaded(f"imgpath={picture}", *overrides))
+    return SingleImage.from_config(loaded(f"imgpath={picture}", "engine=reference", *overrides))
 
 
 def jitter(image: Image.Image, params: dict) -> Image.Image:

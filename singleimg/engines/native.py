@@ -1,0 +1,163 @@
+"""Fast kernels on the CPU: the same draws as the reference engine, in a tenth of its time.
+
+The list of transforms is planned once: each becomes a kernel (``singleimg.engines.kernels``), found
+by its exact type; a transform without one is rendered by torchvision's tensor path, or by Pillow
+where a trial shows that it gives other pictures on tensors. Rendering an image is then one short
+loop over kernels.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from singleimg.drawing import ContainerStep, GatedStep, Pipeline, Sample, Step
+from singleimg.engines.reference import as_pixels
+from singleimg.errors import UserError
+from singleimg.picture import Picture
+from singleimg.stream import Stream
+
+_NEEDED = {"cv2": "opencv-python-headless", "simplejpeg": "simplejpeg"}
+_TRIALS, _SIDE = 4, 96  # how often, and on how large a picture, the tensor path is tried
+_ALIKE = 25.0  # dB; roundings are far above it, a wrong axis is far below
+
+# A step of the plan: pixels, drawn parameters, and a stream for what is drawn while rendering.
+Planned = Callable[[Any, dict[str, Any], Stream], np.ndarray]
+
+
+@dataclass(frozen=True)
+class NativeEngine:
+    """Renders with torch, OpenCV and libjpeg-turbo."""
+
+    name: str = "native"
+    jpeg: str = "simplejpeg"  # the encoder that belongs to it
+    libraries: tuple[str, ...] = ()  # whose versions decide bytes, for the recipe
+
+    def __post_init__(self) -> None:
+        for module, package in _NEEDED.items():
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                raise UserError(
+                    f"engine=native needs the module {module}, which cannot be imported here "
+                    f"({error}): type pip install {package}, or engine=reference."
+                ) from None
+
+    def set_up_process(self) -> None:
+        """One thread each for torch and OpenCV: workers share the cores."""
+        import cv2
+
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+
+    def plan(self, pipeline: Pipeline) -> Plan:
+        """What renders the samples of ``pipeline``."""
+        return Plan(pipeline)
+
+
+class Plan:
+    """The kernels of a pipeline; ``slow`` names the transforms that have none, and who helps."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.slow: dict[str, str] = {}
+        self._steps = tuple(
+            self._planned(step, first=place == 0) for place, step in enumerate(pipeline.steps)
+        )
+
+    def render(self, picture: Picture, sample: Sample) -> np.ndarray:
+        """``sample`` rendered from ``picture``: ``uint8`` H×W×3."""
+        pixels: Any = picture
+        seed, index = sample.seed, sample.index
+        for place, (step, params) in enumerate(zip(self._steps, sample.params, strict=True)):
+            pixels = step(pixels, params, Stream(seed, index, 2 * place + 2))
+        return pixels if self._steps else picture.pixels
+
+    def _planned(self, step: Step, *, first: bool = False) -> Planned:
+        """``step`` as a function; ``first``: of a ``Picture`` with its levels."""
+        if isinstance(step, ContainerStep):
+            return self._container(step, first)
+        kernel, reads = _kernel(step)
+        if kernel is None:
+            kernel = self._slow(step)
+            return (lambda picture, *rest: kernel(picture.pixels, *rest)) if first else kernel
+        gated = isinstance(step, GatedStep)
+
+        def planned(pixels: Any, params: dict[str, Any], stream: Stream) -> np.ndarray:
+            if gated and not params["apply"]:
+                return pixels.pixels if first else pixels
+            if first:
+                return kernel(pixels if reads else pixels.pixels, params)
+            return kernel(Picture(pixels) if reads else pixels, params)
+
+        return planned
+
+    def _container(self, step: ContainerStep, first: bool) -> Planned:
+        children = [self._planned(child) for child in step.children]
+
+        def container(pixels: Any, params: dict[str, Any], stream: Stream) -> np.ndarray:
+            if first:
+                pixels = pixels.pixels
+            for position, drawn in zip(params["order"], params["transforms"], strict=True):
+                pixels = children[position](pixels, drawn["params"], stream)
+            return pixels
+
+        return container
+
+    def _slow(self, step: Step) -> Planned:
+        on_tensors = _same_on_tensors(step)
+        self.slow[step.name] = "torchvision's tensor path" if on_tensors else "Pillow"
+        convert = _tensor if on_tensors else Image.fromarray
+
+        def slow(pixels: np.ndarray, params: dict[str, Any], stream: Stream) -> np.ndarray:
+            return as_pixels(step.render(convert(pixels), params, stream))
+
+        return slow
+
+
+def _kernel(step: Step) -> tuple[Callable | None, bool]:
+    """The kernel of a step's transform, and whether it reads a ``Picture``."""
+    from singleimg.engines.kernels import FACTORIES, READERS  # needs OpenCV, which may be missing
+
+    kind = type(step.transform)
+    factory = FACTORIES.get(kind)
+    return factory(step.transform) if factory else None, kind in READERS
+
+
+def _tensor(pixels: np.ndarray) -> torch.Tensor:
+    """3×H×W, ``uint8``, a view (a copy where the array may not be written)."""
+    whole = np.require(pixels, requirements=["C", "W"])
+    return torch.from_numpy(whole).permute(2, 0, 1)
+
+
+def _same_on_tensors(step: Step) -> bool:
+    """Whether a transform gives the same picture on tensors as on Pillow images.
+
+    torchvision's do. One that someone wrote for Pillow images may fail on tensors, or, worse, take
+    the channels for rows: tried here on a small picture that shows it.
+    """
+    if type(step.transform).__module__.partition(".")[0] == "torchvision":
+        return True
+    rows, columns = np.mgrid[:_SIDE, : _SIDE + 16]
+    channels = [40 + rows, 250 - 2 * columns, (rows // 8 + columns // 12) % 2 * 200]
+    pixels = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
+    for trial in range(_TRIALS):
+        try:
+            params = step.draw(Stream(0, trial), lambda: pixels.shape[:2])
+            shown = as_pixels(step.render(Image.fromarray(pixels), params, Stream(1, trial)))
+            other = as_pixels(step.render(_tensor(pixels.copy()), params, Stream(1, trial)))
+        except UserError:
+            return False
+        if shown.shape != other.shape or _psnr(shown, other) < _ALIKE:
+            return False
+    return True
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = np.mean((a.astype(np.float64) - b) ** 2)
+    return 10 * np.log10(255**2 / error) if error else np.inf

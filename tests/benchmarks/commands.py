@@ -1,0 +1,107 @@
+"""``run.py`` as a user starts it: its steady rate, its start-up, and the memory of its workers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from tests.conftest import ROOT
+
+FEW, MANY = 10_000, 40_000
+EARLY, LATE = 2_000, 50_000
+_STARTS = 3
+
+
+def measure(photograph: Path, engine_rate: float | None) -> dict[str, float]:
+    """All of it: about five minutes on two cores."""
+    figures = {"first image, seconds": median(first_image(photograph) for _ in range(_STARTS))}
+    for workers in (1, 2):
+        seconds = [whole_run(photograph, count, workers) for count in (FEW, MANY)]
+        figures[f"images/s, {workers} workers"] = (MANY - FEW) / (seconds[1] - seconds[0])
+    figures["two workers / one"] = figures["images/s, 2 workers"] / figures["images/s, 1 workers"]
+    if engine_rate:
+        figures["engine, images/s"] = engine_rate
+        for workers in (1, 2):
+            rate = figures[f"images/s, {workers} workers"]
+            figures[f"rate / (engine x {workers})"] = rate / (workers * engine_rate)
+    for count, memory in worker_memory(photograph).items():
+        figures[f"private memory of a worker at {count:,} images, MB"] = memory
+    return figures
+
+
+def table(figures: dict[str, float]) -> str:
+    """Name and figure, one a line."""
+    head = f"\nrun.py, 256 px, script, files written; rates are ({MANY:,} - {FEW:,}) images / time"
+    return "\n".join([head, *(f"  {name:50}{value:10.2f}" for name, value in figures.items())])
+
+
+@contextmanager
+def running(photograph: Path, count: int, workers: int) -> Iterator[tuple[psutil.Popen, Path]]:
+    """A run on its way, and its target; what is left of it is stopped and removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "set"
+        typed = [f"imgpath={photograph}", f"num_imgs={count}", f"threads={workers}"]
+        run = psutil.Popen(
+            [sys.executable, str(ROOT / "run.py"), *typed, f"targetpath={target}"],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield run, target
+        finally:
+            for process in [*run.children(recursive=True), run] if run.is_running() else []:
+                process.kill()
+            run.wait()
+
+
+def whole_run(photograph: Path, count: int, workers: int) -> float:
+    """Seconds of the command, from its start to its end."""
+    begin = time.perf_counter()
+    with running(photograph, count, workers) as (run, _):
+        if run.wait():
+            raise SystemExit("run.py failed: start it by hand to see why.")
+        return time.perf_counter() - begin
+
+
+def first_image(photograph: Path) -> float:
+    """Seconds from the command's start to the first image on disk."""
+    begin = time.perf_counter()
+    with running(photograph, FEW, 2) as (run, target):
+        while run.poll() is None:
+            if next(target.glob(".tmp-*/*.jpg"), None) or next(
+                target.glob("train/*/*/*.jpg"), None
+            ):
+                return time.perf_counter() - begin
+            time.sleep(0.005)
+    raise SystemExit("run.py failed: start it by hand to see why.")
+
+
+def worker_memory(photograph: Path) -> dict[int, float]:
+    """USS of the largest worker, MB, when so many images are committed."""
+    found: dict[int, float] = {}
+    with running(photograph, LATE + 4_000, 2) as (run, target):
+        for count in (EARLY, LATE):
+            while len(list(target.glob("manifest/[0-9]*.json"))) * 1000 < count:
+                if run.poll() is not None:
+                    raise SystemExit("run.py failed: start it by hand to see why.")
+                time.sleep(0.05)
+            found[count] = max(_worker_sizes(run)) / 1e6
+    return found
+
+
+def _worker_sizes(run: psutil.Popen) -> list[int]:
+    """USS of the processes that render; a resource tracker, say, imports no torch."""
+    sizes = []
+    for process in run.children(recursive=True):
+        if any("libtorch" in one.path for one in process.memory_maps()):
+            sizes.append(process.memory_full_info().uss)
+    return sizes

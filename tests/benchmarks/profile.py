@@ -1,0 +1,76 @@
+"""Where the time of a native image goes."""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import pstats
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from singleimg.manifest import Shard
+from singleimg.outputs.folder import FolderOutput
+from tests.benchmarks import contestants
+
+_ROUNDS = 5
+
+
+def split(photograph: Path, preset: str, size: int, count: int) -> dict[str, float]:
+    """Milliseconds an image of ``draw``, ``render``, ``encode`` and ``write`` (a file each)."""
+    made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
+    encoder = contestants.encoder_of("native")
+    samples = [made.draw(i) for i in range(count)]
+    pixels = [made.render_sample(sample) for sample in samples]
+    files = [encoder.encode(one) for one in pixels]
+    return {
+        "draw": _each(made.draw, range(count)),
+        "render": _each(made.render_sample, samples),
+        "encode": _each(encoder.encode, pixels),
+        "write": _written(files),
+    }
+
+
+def _each(function: Callable[[Any], Any], items: Sequence[Any]) -> float:
+    spent = []
+    for _ in range(_ROUNDS):
+        begin = time.perf_counter()
+        for item in items:
+            function(item)
+        spent.append(1000 * (time.perf_counter() - begin) / len(items))
+    return median(spent)
+
+
+def _written(files: list[bytes]) -> float:
+    spent = []
+    for number in range(_ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            shard = Shard(number, 0, len(files))
+            writer = FolderOutput("c").open(Path(folder), shard)
+            begin = time.perf_counter()
+            for index, data in enumerate(files):
+                writer.write(index, data)
+            writer.commit()
+            spent.append(1000 * (time.perf_counter() - begin) / len(files))
+    return median(spent)
+
+
+def table(photograph: Path, preset: str, size: int, count: int = 500) -> str:
+    """The split, and the functions that take the most of the rendering."""
+    parts = split(photograph, preset, size, count)
+    whole = sum(parts.values())
+    lines = [f"{preset}, {size} px, native: milliseconds an image"]
+    lines += [f"  {name:8}{ms:8.3f}  {ms / whole:6.0%}" for name, ms in parts.items()]
+    made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
+    samples = [made.draw(i) for i in range(count)]
+    made.render_sample(samples[0])
+    profiler, text = cProfile.Profile(), io.StringIO()
+    profiler.enable()
+    for sample in samples:
+        made.render_sample(sample)
+    profiler.disable()
+    pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(15)
+    return "\n".join(lines) + "\n" + text.getvalue()
