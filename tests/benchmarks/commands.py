@@ -1,4 +1,8 @@
-"""``run.py`` as a user starts it: its steady rate, its start-up, and the memory of its workers."""
+"""``run.py`` as a user starts it: its steady rate, its start-up, and the memory of its workers.
+
+Nothing is deleted before the last figure is taken: for a minute after a deletion, file systems such
+as ext4 look for inodes that were not just freed, and creating a file takes several times as long.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,16 @@ _STARTS = 3
 
 
 def measure(photograph: Path, engine_rate: float | None) -> dict[str, float]:
-    """All of it: about five minutes on two cores."""
-    figures = {"first image, seconds": median(first_image(photograph) for _ in range(_STARTS))}
+    """All of it: about five minutes and 4 GB of disk, on two cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure(Commands(photograph, Path(folder)), engine_rate)
+
+
+def _measure(commands: Commands, engine_rate: float | None) -> dict[str, float]:
+    figures = {}
+    commands.whole_run(100, 1)  # reads what it imports from a cold disk
     for workers in (1, 2):
-        seconds = [whole_run(photograph, count, workers) for count in (FEW, MANY)]
+        seconds = [commands.whole_run(count, workers) for count in (FEW, MANY)]
         figures[f"images/s, {workers} workers"] = (MANY - FEW) / (seconds[1] - seconds[0])
     figures["two workers / one"] = figures["images/s, 2 workers"] / figures["images/s, 1 workers"]
     if engine_rate:
@@ -32,7 +42,8 @@ def measure(photograph: Path, engine_rate: float | None) -> dict[str, float]:
         for workers in (1, 2):
             rate = figures[f"images/s, {workers} workers"]
             figures[f"rate / (engine x {workers})"] = rate / (workers * engine_rate)
-    for count, memory in worker_memory(photograph).items():
+    figures["first image, seconds"] = median(commands.first_image() for _ in range(_STARTS))
+    for count, memory in commands.worker_memory().items():
         figures[f"private memory of a worker at {count:,} images, MB"] = memory
     return figures
 
@@ -43,12 +54,18 @@ def table(figures: dict[str, float]) -> str:
     return "\n".join([head, *(f"  {name:50}{value:10.2f}" for name, value in figures.items())])
 
 
-@contextmanager
-def running(photograph: Path, count: int, workers: int) -> Iterator[tuple[psutil.Popen, Path]]:
-    """A run on its way, and its target; what is left of it is stopped and removed."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "set"
-        typed = [f"imgpath={photograph}", f"num_imgs={count}", f"threads={workers}"]
+class Commands:
+    """Runs of the command line on one photograph, each with a target of its own in ``folder``."""
+
+    def __init__(self, photograph: Path, folder: Path) -> None:
+        self.photograph, self.folder, self._runs = photograph, folder, 0
+
+    @contextmanager
+    def running(self, count: int, workers: int) -> Iterator[tuple[psutil.Popen, Path]]:
+        """A run on its way, and its target; stopped at the end if it still runs."""
+        self._runs += 1
+        target = self.folder / str(self._runs)
+        typed = [f"imgpath={self.photograph}", f"num_imgs={count}", f"threads={workers}"]
         run = psutil.Popen(
             [sys.executable, str(ROOT / "run.py"), *typed, f"targetpath={target}"],
             cwd=ROOT,
@@ -62,40 +79,35 @@ def running(photograph: Path, count: int, workers: int) -> Iterator[tuple[psutil
                 process.kill()
             run.wait()
 
+    def whole_run(self, count: int, workers: int) -> float:
+        """Seconds of the command, from its start to its end."""
+        begin = time.perf_counter()
+        with self.running(count, workers) as (run, _):
+            if run.wait():
+                raise SystemExit("run.py failed: start it by hand to see why.")
+            return time.perf_counter() - begin
 
-def whole_run(photograph: Path, count: int, workers: int) -> float:
-    """Seconds of the command, from its start to its end."""
-    begin = time.perf_counter()
-    with running(photograph, count, workers) as (run, _):
-        if run.wait():
-            raise SystemExit("run.py failed: start it by hand to see why.")
-        return time.perf_counter() - begin
+    def first_image(self) -> float:
+        """Seconds from the command's start to the first image on disk."""
+        begin = time.perf_counter()
+        with self.running(MANY, 2) as (run, target):
+            while run.poll() is None:
+                if next(target.glob(".tmp-*/*.jpg"), None):
+                    return time.perf_counter() - begin
+                time.sleep(0.005)
+        raise SystemExit("run.py failed: start it by hand to see why.")
 
-
-def first_image(photograph: Path) -> float:
-    """Seconds from the command's start to the first image on disk."""
-    begin = time.perf_counter()
-    with running(photograph, FEW, 2) as (run, target):
-        while run.poll() is None:
-            if next(target.glob(".tmp-*/*.jpg"), None) or next(
-                target.glob("train/*/*/*.jpg"), None
-            ):
-                return time.perf_counter() - begin
-            time.sleep(0.005)
-    raise SystemExit("run.py failed: start it by hand to see why.")
-
-
-def worker_memory(photograph: Path) -> dict[int, float]:
-    """USS of the largest worker, MB, when so many images are committed."""
-    found: dict[int, float] = {}
-    with running(photograph, LATE + 4_000, 2) as (run, target):
-        for count in (EARLY, LATE):
-            while len(list(target.glob("manifest/[0-9]*.json"))) * 1000 < count:
-                if run.poll() is not None:
-                    raise SystemExit("run.py failed: start it by hand to see why.")
-                time.sleep(0.05)
-            found[count] = max(_worker_sizes(run)) / 1e6
-    return found
+    def worker_memory(self) -> dict[int, float]:
+        """USS of the largest worker, MB, when so many images are committed."""
+        found: dict[int, float] = {}
+        with self.running(LATE + 4_000, 2) as (run, target):
+            for count in (EARLY, LATE):
+                while len(list(target.glob("manifest/[0-9]*.json"))) * 1000 < count:
+                    if run.poll() is not None:
+                        raise SystemExit("run.py failed: start it by hand to see why.")
+                    time.sleep(0.05)
+                found[count] = max(_worker_sizes(run)) / 1e6
+        return found
 
 
 def _worker_sizes(run: psutil.Popen) -> list[int]:

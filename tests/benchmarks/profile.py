@@ -46,8 +46,8 @@ def _each(function: Callable[[Any], Any], items: Sequence[Any]) -> float:
 
 def _written(files: list[bytes]) -> float:
     spent = []
-    for number in range(_ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:  # emptied at the end: see commands.py
+        for number in range(_ROUNDS):
             shard = Shard(number, 0, len(files))
             writer = FolderOutput("c").open(Path(folder), shard)
             begin = time.perf_counter()
