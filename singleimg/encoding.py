@@ -66,8 +66,8 @@ class Encoder:
     def _simplejpeg(self, pixels: np.ndarray) -> bytes:
         import simplejpeg
 
-        subsampling = self.subsampling.replace(":", "")
-        return simplejpeg.encode_jpeg(pixels, self.quality, "RGB", subsampling, fastdct=False)
+        subsampling, whole = self.subsampling.replace(":", ""), np.ascontiguousarray(pixels)
+        return simplejpeg.encode_jpeg(whole, self.quality, "RGB", subsampling, fastdct=False)
 
 
 def _choose(key: str, value: Any, allowed: tuple[str, ...]) -> None:

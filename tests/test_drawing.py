@@ -16,6 +16,7 @@ from singleimg.drawing import Pipeline, plain
 from singleimg.errors import UserError
 from singleimg.interception import StreamMode
 from singleimg.stream import Stream
+from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
 
 SIZE = (60, 80)
 
@@ -202,3 +203,22 @@ def test_parameters_keep_53_bits():
 def test_integers_reach_both_ends():
     with StreamMode(Stream(0, 0)):
         assert set(torch.randint(3, 6, (200,)).tolist()) == {3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v2.ColorJitter(0.4, 0.4, 0.4, 0.1),
+        v2.ColorJitter(hue=0.3),
+        v2.GaussianBlur(7, (0.1, 2.0)),
+        CropResizeAffine(32, degrees=30, shear=30, randinterp=True),
+        RotatedCrop(32),
+        RandomSquareCrop(0.5),
+    ],
+)
+def test_draws_without_torch_are_those_of_make_params(transform):
+    pipeline = Pipeline([transform])
+    for index in range(40):
+        with StreamMode(Stream(5, index, 1), torch.float64):
+            expected = transform.make_params([Image.new("RGB", SIZE[::-1])])
+        assert plain(draw(pipeline, index, seed=5).params[0]) == plain(expected)

@@ -76,7 +76,9 @@ class Plan:
         seed, index = sample.seed, sample.index
         for place, (step, params) in enumerate(zip(self._steps, sample.params, strict=True)):
             pixels = step(pixels, params, Stream(seed, index, 2 * place + 2))
-        return pixels if self._steps else picture.pixels
+        pixels = pixels if self._steps else picture.pixels
+        # Nobody's changes to an image may reach the source.
+        return pixels.copy() if np.may_share_memory(pixels, picture.pixels) else pixels
 
     def _planned(self, step: Step, *, first: bool = False) -> Planned:
         """``step`` as a function; ``first``: of a ``Picture`` with its levels."""
@@ -130,9 +132,8 @@ def _kernel(step: Step) -> tuple[Callable | None, bool]:
 
 
 def _tensor(pixels: np.ndarray) -> torch.Tensor:
-    """3×H×W, ``uint8``, a view (a copy where the array may not be written)."""
-    whole = np.require(pixels, requirements=["C", "W"])
-    return torch.from_numpy(whole).permute(2, 0, 1)
+    """3×H×W, ``uint8``; a copy, since a user's transform may write into it."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
 
 
 def _same_on_tensors(step: Step) -> bool:
@@ -150,7 +151,7 @@ def _same_on_tensors(step: Step) -> bool:
         try:
             params = step.draw(Stream(0, trial), lambda: pixels.shape[:2])
             shown = as_pixels(step.render(Image.fromarray(pixels), params, Stream(1, trial)))
-            other = as_pixels(step.render(_tensor(pixels.copy()), params, Stream(1, trial)))
+            other = as_pixels(step.render(_tensor(pixels), params, Stream(1, trial)))
         except UserError:
             return False
         if shown.shape != other.shape or _psnr(shown, other) < _ALIKE:

@@ -33,9 +33,8 @@ class ReferenceEngine:
 class Plan:
     """The pipeline as it is; ``slow`` is empty, since nothing here is slower than the rest."""
 
-    slow: dict[str, str] = {}  # noqa: RUF012
-
     def __init__(self, pipeline: Pipeline) -> None:
+        self.slow: dict[str, str] = {}
         self._pipeline = pipeline
 
     def render(self, picture: Picture, sample: Sample) -> np.ndarray:

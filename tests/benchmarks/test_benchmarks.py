@@ -1,0 +1,88 @@
+"""The benchmarks run, and their figures are what they say; nothing here asserts a speed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.benchmarks.timing import alternate, ratio
+from tests.conftest import ROOT
+
+
+def command(module: str, *arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_contestants_alternate_and_get_different_images():
+    seen: dict[str, list[int]] = {"a": [], "b": []}
+    turns: list[str] = []
+
+    def contestant(name: str, seconds: float):
+        def make(i: int) -> None:
+            seen[name].append(i)
+            turns.append(name)
+            time.sleep(seconds)
+
+        return make
+
+    spent = alternate({"a": contestant("a", 0.02), "b": contestant("b", 0.004)}, 5, 3)
+    counted = [name for name, before in zip(turns, ["", *turns], strict=False) if name != before]
+    assert counted == ["a", "b"] * 4  # a warm-up and three rounds
+    assert seen["a"][-15:] == list(range(15))
+    assert all(20 <= ms < 200 for ms in spent["a"])
+    assert ratio(spent["a"], spent["b"]) > 1
+    assert ratio([10, 20, 300], [10, 10, 10]) == 2
+
+
+def test_throughput_prints_and_writes_every_contestant(picture, tmp_path):
+    file = tmp_path / "figures.json"
+    result = command(
+        "throughput", "--photograph", picture, "--sizes", 32, "--presets", "script", "paper",
+        "--images", 4, "--rounds", 2, "--no-commands", "--json", file,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(file.read_text())["engines"]
+    of = {preset: [r["contestant"] for r in rows if r["preset"] == preset] for preset in
+          ("script", "paper")}  # fmt: skip
+    assert of["script"][:4] == ["published, repaired", "reference", "native", "bare JPEG"]
+    assert of["paper"][:3] == ["reference", "native", "bare JPEG"]
+    native = next(row for row in rows if row["contestant"] == "native")
+    assert native["native is faster by"] == 1
+    assert all(native[part] > 0 for part in ("draw", "render", "encode", "write"))
+    assert all(row["contestant"] in result.stdout for row in rows)
+
+
+def test_profile_shows_where_the_time_goes(picture):
+    result = command("throughput", "--photograph", picture, "--sizes", 32, "--profile")
+    assert result.returncode == 0, result.stderr
+    assert "render" in result.stdout and "warpAffine" in result.stdout
+
+
+def test_equivalence_prints_its_table(tmp_path):
+    file = tmp_path / "rows.json"
+    result = command(
+        "equivalence", "--images", 3, "--sizes", 32, "--presets", "none", "--json", file
+    )
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(file.read_text())
+    assert rows[0]["source"] == "dead_leaves" and rows[0]["images"] == 1
+    assert "| dead_leaves | none | 32 | 1 |" in result.stdout
+
+
+@pytest.mark.parametrize("module", ["throughput"])
+def test_a_photograph_that_is_not_there(module, tmp_path):
+    result = command(module, "--photograph", tmp_path / "no.jpg")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(
+        f"{tmp_path}/no.jpg does not exist: type --photograph with one of your own"
+    )
