@@ -18,9 +18,12 @@ _OPERATORS = {
     "bilinear": torch.ops.aten._upsample_bilinear2d_aa.default,
     "bicubic": torch.ops.aten._upsample_bicubic2d_aa.default,
 }
+if hasattr(torch.ops.aten, "_upsample_lanczos2d_aa"):  # younger than the other two
+    _OPERATORS["lanczos"] = torch.ops.aten._upsample_lanczos2d_aa.default
 _OVERSAMPLED = 6  # a level must hold this many times the result's pixels a side: fewer show
 _TRIED = 16  # starts that are tried for one that falls between two pixels
 _MISALIGNED = 0.05  # of a pixel of the result: nobody sees it
+_ASIDE = 0.1  # of a pixel of the canvas, which the warp then makes up for
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -121,6 +124,8 @@ def span(
     else:
         lowest = low - _TRIED if beyond else max(0, low - _TRIED)
         first, error = _between_pixels(start, step, range(low, lowest - 1, -1))
+        if low > 0 and abs(error) > _ASIDE * step:  # as where ``step`` is nearly 1: from the edge
+            first, error = 0, start - round(start)
     begin, end = round(start + first * step - error), math.ceil(start + high * step)
     if high >= canvas and not beyond:
         end, count = round(start + length), canvas - first
