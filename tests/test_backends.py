@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -12,22 +13,27 @@ from singleimg.errors import UserError
 from singleimg.manifest import Manifest, plan
 from singleimg.progress import Progress
 from singleimg.recipe import Recipe
-from singleimg.shards import Task, render_shard
+from singleimg.shards import Task, build, render_shard
 from tests.conftest import images_of
 from tests.test_config import loaded
 
 NUM_IMGS = 120
 
 
-def made(picture, target, backend: str, workers: int) -> dict[str, str]:
+def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, str]:
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c", "save_params=true",
-                 "output.shard_size=10", "augment=strong")  # fmt: skip
+                 "output.shard_size=10", "augment=strong", f"engine={engine}")  # fmt: skip
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
     Manifest(target).begin(Recipe({}, {}, {}), {})
     shards = plan(NUM_IMGS, 10)
     target.with_name(target.name + "-counts").mkdir()
     with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
-        tasks = [Task(spec, target, one, progress.file, k) for k, one in enumerate(shards)]
+        pictures = Path(progress.file).parent if workers > 1 else None
+        if pictures:
+            build(spec)[0].pictures.share(pictures)
+        tasks = [
+            Task(spec, target, one, progress.file, k, pictures) for k, one in enumerate(shards)
+        ]
         records = list(JoblibBackend(backend).run(render_shard, tasks, workers))
         counted = int(progress._counts.sum())
     assert sorted(one.number for one in records) == list(range(12))
@@ -36,12 +42,13 @@ def made(picture, target, backend: str, workers: int) -> dict[str, str]:
     return {**images_of(target), "params": "".join(params)}
 
 
-def test_the_same_bytes_everywhere(picture, tmp_path):
-    alone = made(picture, tmp_path / "alone", "sequential", 1)
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_same_bytes_everywhere(picture, tmp_path, engine):
+    alone = made(picture, tmp_path / "alone", "sequential", 1, engine)
     assert len(alone) == NUM_IMGS + 1
     for backend, workers in (("loky", 1), ("loky", 2), ("loky", 3), ("threading", 4)):
         target = tmp_path / f"{backend}{workers}"
-        assert made(picture, target, backend, workers) == alone
+        assert made(picture, target, backend, workers, engine) == alone
 
 
 def _nested(_: int) -> int:

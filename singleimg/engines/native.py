@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torchvision.transforms import v2
 
 from singleimg.drawing import ContainerStep, GatedStep, Pipeline, Sample, Step
 from singleimg.engines.reference import as_pixels
@@ -139,10 +140,11 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 def _same_on_tensors(step: Step) -> bool:
     """Whether a transform gives the same picture on tensors as on Pillow images.
 
-    torchvision's do. One that someone wrote for Pillow images may fail on tensors, or, worse, take
-    the channels for rows: tried here on a small picture that shows it.
+    torchvision's v2 do. One that someone wrote for Pillow images may fail on tensors, or, worse,
+    take the channels for rows: tried here on a small picture that shows it.
     """
-    if type(step.transform).__module__.partition(".")[0] == "torchvision":
+    kind = type(step.transform)
+    if kind.__module__.startswith("torchvision.transforms.v2.") and kind is not v2.Lambda:
         return True
     rows, columns = np.mgrid[:_SIDE, : _SIDE + 16]
     channels = [40 + rows, 250 - 2 * columns, (rows // 8 + columns // 12) % 2 * 200]

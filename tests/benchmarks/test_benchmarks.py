@@ -60,6 +60,7 @@ def test_throughput_prints_and_writes_every_contestant(picture, tmp_path):
     assert native["native is faster by"] == 1
     assert all(native[part] > 0 for part in ("draw", "render", "encode", "write"))
     assert all(row["contestant"] in result.stdout for row in rows)
+    assert "| `script` | 32 | " in result.stdout and "| `paper` | 32 | " in result.stdout
 
 
 def test_profile_shows_where_the_time_goes(picture):

@@ -42,6 +42,7 @@ def main() -> None:
         "photograph": given.photograph.name,
         "engines": engines(given),
     }
+    print(f"\n{summary(figures['engines'])}")
     if not given.no_commands:
         figures["commands"] = commands.measure(given.photograph, rate_of(figures["engines"]))
         print(commands.table(figures["commands"]))
@@ -109,6 +110,24 @@ def compare(given: argparse.Namespace, preset: str, size: int) -> list[dict]:
         }
         for name, times in spent.items()
     ]
+
+
+AGAINST = ("published, repaired", "reference", "Albumentations", "Albumentations, smooth")
+
+
+def summary(rows: list[dict]) -> str:
+    """One line a preset and size, in Markdown: native, and how many times as long others take."""
+    lines = [
+        f"| preset | px | native, ms | {' | '.join(AGAINST)} | bare JPEG, ms |",
+        "|---|---" + "|---:" * (len(AGAINST) + 2) + "|",
+    ]
+    cells = {(row["preset"], row["size"], row["contestant"]): row for row in rows}
+    for preset, size in dict.fromkeys((row["preset"], row["size"]) for row in rows):
+        others = [cells.get((preset, size, name)) for name in AGAINST]
+        ratios = [f"{row['native is faster by']:.1f}×" if row else "–" for row in others]
+        native, jpeg = (cells[preset, size, name]["ms"] for name in (FAST, "bare JPEG"))
+        lines.append(f"| `{preset}` | {size} | {native:.2f} | {' | '.join(ratios)} | {jpeg:.2f} |")
+    return "\n".join(lines)
 
 
 def rate_of(rows: list[dict]) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms as v1
 from torchvision.transforms import v2
 
 from singleimg.dataset import SingleImage
@@ -120,6 +121,8 @@ def rendered(transforms: list, count: int = 12) -> tuple[dict, list[float]]:
     "transform, helper",
     [
         (PillowRoll(), "Pillow"),
+        (v2.Lambda(PillowRoll()), "Pillow"),
+        (v1.ColorJitter(0.4), "torchvision's tensor path"),
         (Rows(), "Pillow"),
         (Tint(), "torchvision's tensor path"),
         (v2.RandomAutocontrast(), "torchvision's tensor path"),
