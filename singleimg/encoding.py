@@ -12,7 +12,6 @@ from PIL import Image
 from singleimg.errors import UserError
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
-JPEG_LIBRARIES = ("simplejpeg", "pillow")
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
@@ -32,7 +31,7 @@ class Encoder:
 
     def __post_init__(self) -> None:
         _choose("encoding", self.encoding, tuple(SUFFIXES))
-        _choose("jpeg", self.jpeg, JPEG_LIBRARIES)
+        _choose("jpeg", self.jpeg, tuple(_JPEG))
         _choose("subsampling", self.subsampling, SUBSAMPLINGS)
         if type(self.quality) is not int or not 1 <= self.quality <= 100:
             raise UserError(
@@ -56,18 +55,29 @@ class Encoder:
 
     def encode(self, pixels: np.ndarray) -> bytes:
         """The bytes of a file that shows ``pixels`` (``uint8`` H×W×3, RGB)."""
-        if self.encoding == "jpeg" and self.jpeg == "simplejpeg":
-            return self._simplejpeg(pixels)
-        buffer = io.BytesIO()
-        options = {k: v for k, v in self.settings().items() if k not in ("encoding", "jpeg")}
-        Image.fromarray(pixels).save(buffer, format=self.encoding, **options)
-        return buffer.getvalue()
+        if self.encoding == "jpeg":
+            return _JPEG[self.jpeg](pixels, self.quality, self.subsampling)
+        return _pillow(pixels, self.encoding, quality=self.quality)
 
-    def _simplejpeg(self, pixels: np.ndarray) -> bytes:
-        import simplejpeg
 
-        subsampling, whole = self.subsampling.replace(":", ""), np.ascontiguousarray(pixels)
-        return simplejpeg.encode_jpeg(whole, self.quality, "RGB", subsampling, fastdct=False)
+def _pillow(pixels: np.ndarray, encoding: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format=encoding, **options)
+    return buffer.getvalue()
+
+
+def _jpeg_by_pillow(pixels: np.ndarray, quality: int, subsampling: str) -> bytes:
+    return _pillow(pixels, "jpeg", quality=quality, subsampling=subsampling)
+
+
+def _jpeg_by_simplejpeg(pixels: np.ndarray, quality: int, subsampling: str) -> bytes:
+    import simplejpeg
+
+    whole, factors = np.ascontiguousarray(pixels), subsampling.replace(":", "")
+    return simplejpeg.encode_jpeg(whole, quality, "RGB", factors, fastdct=False)
+
+
+_JPEG = {"simplejpeg": _jpeg_by_simplejpeg, "pillow": _jpeg_by_pillow}
 
 
 def _choose(key: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -61,12 +61,10 @@ def generate(cfg: DictConfig) -> None:
             return
         effort = announce(job, todo)
         if not job.writes:
-            name_slow(job)
             make(job, todo, effort)
             return
         job.manifest.begin(job.recipe, job.texts)
         with logging_to_file(job.target / "run.log"):
-            name_slow(job)
             make(job, todo, effort)
             closing_lines(job)
 
@@ -157,6 +155,7 @@ def make(job: Job, todo: list[Shard], effort: Estimate) -> None:
     """Runs the shards; on the way out nothing half-written stays."""
     from singleimg.shards import Task, build, render_shard
 
+    name_slow(job)
     begin = time.perf_counter()
     num_imgs = sum(len(shard) for shard in todo)
     workers = 1 if effort.is_short else job.workers

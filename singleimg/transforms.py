@@ -26,7 +26,7 @@ INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 RATIO = (3 / 4, 4 / 3)
 _TRIES = 10_000
 _RESAMPLING = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
-_SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
+SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
 
 
 class Uniforms(Protocol):
@@ -44,15 +44,15 @@ class _TorchUniforms:
 
 
 class Drawn(v2.Transform):
-    """A transform that draws by ``draw(numbers, size)`` alone: faster than through torch."""
+    """A transform that draws without torch, which is faster.
+
+    A subclass has ``draw(numbers: Uniforms, size: tuple[int, int]) -> dict``: the parameters for
+    an image of ``size`` (height, width), from ``numbers`` alone.
+    """
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """What ``draw`` returns, from torch's generator, for the size of the inputs."""
         return self.draw(_TorchUniforms(), tuple(query_size(flat_inputs)))
-
-    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
-        """The parameters for an image of ``size`` (height, width)."""
-        raise NotImplementedError
 
 
 class RandomSquareCrop(Drawn):
@@ -230,7 +230,7 @@ class CropResizeAffine(Drawn):
         self, image: Image.Image, params: dict[str, Any], across: int, down: int
     ) -> Image.Image:
         """The canvas and its margins, resampled in one go from the neighbourhood of the crop."""
-        support = _SUPPORT[params["interpolation"]]
+        support = SUPPORT[params["interpolation"]]
         columns, x0, x1 = self._reach(params["left"], params["width"], across, support)
         rows, y0, y1 = self._reach(params["top"], params["height"], down, support)
         near = _neighbourhood(image, rows, columns)

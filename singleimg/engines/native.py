@@ -19,6 +19,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from singleimg.drawing import ContainerStep, GatedStep, Pipeline, Sample, Step
+from singleimg.engines.base import Engine
 from singleimg.engines.reference import as_pixels
 from singleimg.errors import UserError
 from singleimg.picture import Picture
@@ -26,19 +27,15 @@ from singleimg.stream import Stream
 
 _NEEDED = {"cv2": "opencv-python-headless", "simplejpeg": "simplejpeg"}
 _TRIALS, _SIDE = 4, 96  # how often, and on how large a picture, the tensor path is tried
-_ALIKE = 25.0  # dB; roundings are far above it, a wrong axis is far below
+_APART = 8.0  # levels on average; roundings are far below it, a wrong axis is far above
 
 # A step of the plan: pixels, drawn parameters, and a stream for what is drawn while rendering.
 Planned = Callable[[Any, dict[str, Any], Stream], np.ndarray]
 
 
 @dataclass(frozen=True)
-class NativeEngine:
+class NativeEngine(Engine):
     """Renders with torch, OpenCV and libjpeg-turbo."""
-
-    name: str = "native"
-    jpeg: str = "simplejpeg"  # the encoder that belongs to it
-    libraries: tuple[str, ...] = ()  # whose versions decide bytes, for the recipe
 
     def __post_init__(self) -> None:
         for module, package in _NEEDED.items():
@@ -51,18 +48,18 @@ class NativeEngine:
                 ) from None
 
     def set_up_process(self) -> None:
-        """One thread each for torch and OpenCV: workers share the cores."""
+        """One thread each for torch and OpenCV."""
         import cv2
 
-        torch.set_num_threads(1)
+        super().set_up_process()
         cv2.setNumThreads(1)
 
-    def plan(self, pipeline: Pipeline) -> Plan:
-        """What renders the samples of ``pipeline``."""
-        return Plan(pipeline)
+    def plan(self, pipeline: Pipeline) -> NativePlan:
+        """A kernel for each step."""
+        return NativePlan(pipeline)
 
 
-class Plan:
+class NativePlan:
     """The kernels of a pipeline; ``slow`` names the transforms that have none, and who helps."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -156,11 +153,6 @@ def _same_on_tensors(step: Step) -> bool:
             other = as_pixels(step.render(_tensor(pixels), params, Stream(1, trial)))
         except UserError:
             return False
-        if shown.shape != other.shape or _psnr(shown, other) < _ALIKE:
+        if shown.shape != other.shape or np.abs(shown - other.astype(int)).mean() > _APART:
             return False
     return True
-
-
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    error = np.mean((a.astype(np.float64) - b) ** 2)
-    return 10 * np.log10(255**2 / error) if error else np.inf

@@ -10,28 +10,21 @@ import torch
 from torchvision.transforms import v2
 
 from singleimg.drawing import Pipeline, Sample
+from singleimg.engines.base import Engine
 from singleimg.picture import Picture
 
 
 @dataclass(frozen=True)
-class ReferenceEngine:
+class ReferenceEngine(Engine):
     """Renders with Pillow; slow and exact, the yardstick of every other engine."""
 
-    name: str = "reference"
-    jpeg: str = "pillow"  # the encoder that belongs to it
-    libraries: tuple[str, ...] = ()  # whose versions decide bytes, for the recipe
-
-    def set_up_process(self) -> None:
-        """One thread for torch: workers share the cores."""
-        torch.set_num_threads(1)
-
-    def plan(self, pipeline: Pipeline) -> Plan:
-        """What renders the samples of ``pipeline``."""
-        return Plan(pipeline)
+    def plan(self, pipeline: Pipeline) -> ReferencePlan:
+        """The pipeline as it is."""
+        return ReferencePlan(pipeline)
 
 
-class Plan:
-    """The pipeline as it is; ``slow`` is empty, since nothing here is slower than the rest."""
+class ReferencePlan:
+    """Transform by transform; ``slow`` is empty, since nothing here is slower than the rest."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.slow: dict[str, str] = {}

@@ -146,9 +146,10 @@ def _blacken(pixels: np.ndarray, matrix: np.ndarray, canvas: int) -> np.ndarray:
 
 @kernel_for(RotatedCrop, reader=True)
 def rotated_crop(transform: RotatedCrop) -> Kernel:
-    """Rotates the patch alone, at the picture's resolution or half of it …, and then shrinks it.
+    """Rotates the patch alone, and then shrinks it.
 
-    A level of the picture is used from which the patch still has twice the result's pixels.
+    Read from the picture, or from a level at which the patch has ``_OVERSAMPLED`` times the
+    result's pixels a side.
     """
     size = transform.size
 

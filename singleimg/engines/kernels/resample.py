@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 
 from singleimg.picture import Picture
-from singleimg.transforms import mirrored
+from singleimg.transforms import SUPPORT, mirrored
 
-_SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
 _OPERATORS = {
     "bilinear": torch.ops.aten._upsample_bilinear2d_aa.default,
     "bicubic": torch.ops.aten._upsample_bicubic2d_aa.default,
@@ -84,7 +83,7 @@ def canvas_part(
     """
     level = level_for(picture, box, (canvas, canvas))
     scale, pixels = 2.0**-level, picture.level(level)
-    support = _SUPPORT[interpolation]
+    support = SUPPORT[interpolation]
     vertical = span(box.top * scale, box.height * scale, canvas, rows, beyond, support)
     horizontal = span(box.left * scale, box.width * scale, canvas, columns, beyond, support)
     out = resample(_read(pixels, vertical, horizontal), vertical, horizontal, interpolation)
