@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
-from singleimg.errors import UserError
+
+class WorkerLost(Exception):
+    """A worker process ended in the middle of its work, killed from outside."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,12 @@ class JoblibBackend:
             return 1
         return threads or available_cores()
 
-    def run(self, function: Callable, tasks: Sequence[Any], workers: int) -> Iterator[Any]:
-        """Starts ``function`` on every task at once; yields results as they come, in any order."""
-        if workers == 1 or not tasks:
+    def run(self, function: Callable, tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+        """Starts ``function`` on every task at once; yields results as they come, in any order.
+
+        Raises WorkerLost when the system ended a worker process.
+        """
+        if workers == 1:
             return map(function, tasks)
         parallel = Parallel(
             n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
@@ -53,10 +58,7 @@ def _guarded(results: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from results
     except TerminatedWorkerError:
-        raise UserError(
-            "a worker process was killed, most likely because memory ran out: type the same "
-            "command again with fewer workers (threads=1), it goes on where it stopped."
-        ) from None
+        raise WorkerLost from None
 
 
 def available_cores() -> int:

@@ -13,13 +13,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg import config
-from singleimg.config import CONF, GROUPS, did_you_mean
-from singleimg.errors import UserError
+from singleimg import composition, config
+from singleimg.config import CONF, GROUPS
+from singleimg.errors import UserError, did_you_mean
+from singleimg.signals import stoppable
 
 INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
 _mistakes: list[UserError] = []  # of a single job: raised through Hydra, it would add a line
@@ -32,17 +32,19 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
     try:
-        check_flags(arguments)
-        main()
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        with stoppable():
+            check_flags(arguments)
+            composition.install(arguments)
+            main()
+    except KeyboardInterrupt as stopped:
+        return getattr(stopped, "status", INTERRUPTED)
     except UserError as error:
         _mistakes.append(error)
     except (HydraException, OmegaConfBaseException) as error:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
         if not getattr(mistake, "said", False):
-            print(mistake, file=sys.stderr)
+            print(one_line(mistake), file=sys.stderr)
     return 1 if _mistakes else 0
 
 
@@ -51,13 +53,13 @@ def job(cfg: DictConfig) -> None:
     hydra_cfg = HydraConfig.get()
     try:
         checked = config.load(cfg, hydra_cfg.overrides.task)
-        get_method(checked.task._target_)(checked)
+        config.task(checked)(checked)
     except (UserError, OmegaConfBaseException) as error:
         mistake = error if isinstance(error, UserError) else UserError(explain(error))
         if hydra_cfg.mode != RunMode.MULTIRUN:
             _mistakes.append(mistake)
             return
-        print(f"{' '.join(hydra_cfg.overrides.task)}: {mistake}", file=sys.stderr)
+        print(f"{' '.join(hydra_cfg.overrides.task)}: {one_line(mistake)}", file=sys.stderr)
         mistake.said = True
         raise mistake from None
 
@@ -67,6 +69,11 @@ def check_flags(arguments: list[str]) -> None:
     known = {flag for action in get_args_parser()._actions for flag in action.option_strings}
     for place, argument in enumerate(arguments):
         flag, _, value = argument.partition("=")
+        if flag == "--experimental-rerun":  # unpickles its file, which runs what stands in it
+            raise UserError(
+                f"{flag} is not offered: python run.py -cp <folder of a dataset> -cn config "
+                "targetpath=… makes it again."
+            )
         if not flag.startswith("--") or flag in known:
             continue
         key = flag[2:].replace("-", "_")
@@ -106,13 +113,18 @@ def keys() -> list[str]:
 # --- errors --------------------------------------------------------------------------------------
 
 
+def one_line(mistake: object) -> str:
+    """The sentence, in which a value may hold line breaks or what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(mistake))
+
+
 def explain(error: BaseException) -> str:
     """One sentence for an error of Hydra or OmegaConf."""
     text = "\n".join(str(part) for part in _chain(error))
     for pattern, sentence in _SENTENCES:
-        found = re.search(pattern, text)
+        found = re.search(pattern, text, re.DOTALL)
         if found:
-            return sentence(*found.groups())
+            return one_line(sentence(*found.groups()))
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
 
 
@@ -134,7 +146,12 @@ def _no_option(group: str, name: str) -> str:
     return f"{group}={name} is none of {', '.join(options)}{did_you_mean(name, options)}."
 
 
-_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+_KINDS = {
+    "Integer": "a whole number",
+    "Float": "a number",
+    "Boolean": "true or false",
+    "String": "a text",
+}
 
 
 def _bad_type(value: str, kind: str, key: str) -> str:
@@ -146,15 +163,32 @@ _SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
      " to make one dataset of each, or write a list as key=[1,2]."),
     (r"Could not find '(\w+)/([^']+)'", _no_option),
     (r"In '[^']*': Could not find '(\w+)/([^']+)'", _no_option),
-    (r"[Vv]alue '([^']*)' of type '\w+' (?:could not be converted to|is incompatible with type "
+    (r"[Vv]alue '(.*?)' of type '\w+' (?:could not be converted to|is incompatible with type "
      r"hint) '?(\w+)'?[^\n]*\n\s*full_key: (\S+)", _bad_type),
-    (r"Value '([^']*)' is not a valid (\w+)[^\n]*\n\s*full_key: (\S+)", lambda value, kind, key:
+    (r"Cannot convert '\w+' to string: '(.*?)'[^\n]*\n\s*full_key: (\S+)", lambda value, key:
+     _bad_type(value, "String", key)),
+    (r"Value '(.*?)' is not a valid (\w+)[^\n]*\n\s*full_key: (\S+)", lambda value, kind, key:
      _bad_type(value, {"bool": "Boolean", "int": "Integer"}.get(kind, kind), key)),
-    (r"Missing mandatory value: (\S+)", lambda key: f"{key} is missing: type {key}=…."),
+    (r"Missing mandatory value: (?:\S+\n\s*full_key: )?(\S+)", lambda key:
+     f"{key} is missing: type {key}=…."),
     (r"Error parsing override '([^']+)'", lambda text: f"{text} cannot be read: keys are typed as "
      "key=value, and a value with , = { } or spaces in it in quotes, 'key=\"a value\"'."),
     (r"Could not override '([^']+)'", _no_key),
     (r"Key '(\w+)' (?:is )?not in", _no_key),
+    (r"Cannot merge \w+ with (List|Dict)Config[^\n]*\n\s*full_key: (\S+)", lambda kind, key:
+     f"{key} is not {'a list' if kind == 'List' else 'a group of keys'}: python run.py --cfg job "
+     "shows what it is."),
+    (r"Invalid value assigned: \w+ is not a ListConfig[^\n]*\n\s*full_key: (\S+)", lambda key:
+     f"{key} is not a list: type {key}=[…]."),
+    (r"field '(\w+)' is not Optional", lambda key: f"{key}=null is no value: leave {key} out."),
+    (r"Interpolation key '([^']+)' not found\n\s*full_key: (\S+)", lambda to, key:
+     f"{key} refers to {to}, which is no key: python run.py --help lists them."),
+    (r"Interpolation key '([^']+)' not found", lambda to: f"{to}, which a value refers to, is no "
+     "key: python run.py --help lists them."),
+    (r"(?:viable alternative|mismatched input|token recognition)[^\n]*\n\s*full_key: (\S+)",
+     lambda key: f"{key} cannot be read: ${{ begins a reference, such as ${{seed}}."),
+    (r"^(.*?)\n\s*full_key: (\S+)", lambda what, key: f"{key}: {' '.join(what.split())}: python "
+     "run.py --help says what it is."),
 )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import hydra.utils
 from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from singleimg.errors import UserError
+from singleimg import trust
+from singleimg.errors import UserError, did_you_mean
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "output", "backend")
@@ -30,6 +33,9 @@ AUGMENT_KEYS = (
     "corners",
 )
 CORNERS = ("fill", "reflect", "image")
+IF_EXISTS = ("resume", "overwrite", "error")
+# Keys for one command, which a saved configuration does not keep: who replays it types them again.
+ONCE = ("if_exists", "allow_version_change", "repair", "deep", "trusted_modules")
 MOST = 10**9  # images; their names have nine digits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
@@ -57,6 +63,12 @@ class Config:
     save_params: bool = False
     max_pixels: int | None = None
     debug: bool = False
+    if_exists: str = "resume"
+    allow_version_change: bool = False
+    durable: bool = True
+    repair: bool = False
+    deep: bool = False
+    trusted_modules: list[str] = field(default_factory=list)
     task: Any = None
     image: Any = None
     augment: Any = None
@@ -77,7 +89,9 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
     typed = {text.lstrip("+~").split("=")[0]: text.partition("=")[2] for text in overrides}
+    trust.check_modules(cfg.trusted_modules)
     _check_groups(cfg)
+    _check_task(cfg, typed)
     cfg.num_imgs = parse_count("num_imgs", cfg.num_imgs)
     _check_ranges(cfg)
     _select_image(cfg, typed)
@@ -120,12 +134,25 @@ def _check_groups(cfg: DictConfig) -> None:
                 f"{group}={cfg[group]} names a group, and a saved configuration holds no groups to "
                 "choose from: type the run anew from conf/, or change single keys of it."
             )
-        if cfg[group] is None:
-            raise UserError(f"{group} is empty: type for example {_example(group)}.")
+        if not OmegaConf.is_dict(cfg[group]):
+            raise UserError(f"{group} holds no keys: type for example {_example(group)}.")
 
 
 def _example(group: str) -> str:
     return f"{group}={min(file.stem for file in (CONF / group).glob('*.yaml'))}"
+
+
+def _check_task(cfg: DictConfig, typed: dict[str, str]) -> None:
+    """What was typed must be read by the task, which says what it reads, or what it does not."""
+    reads, ignores = cfg.task.get("reads"), cfg.task.get("ignores") or ()
+    for key, value in typed.items():
+        name = key.split(".")[0].split("@")[0].split("/")[0]
+        if name in ignores or (reads is not None and name not in ("task", "hydra", *reads)):
+            does = f" (it reads {', '.join(reads)})" if reads else ""
+            raise UserError(
+                f"{key}={value} has no effect, since task={cfg.task.name} does not read it{does}: "
+                "leave it out."
+            )
 
 
 def _check_ranges(cfg: DictConfig) -> None:
@@ -144,11 +171,8 @@ def _check_ranges(cfg: DictConfig) -> None:
             f"initcrop={cfg.initcrop:g} is not a fraction over 0 and up to 1: "
             "type for example initcrop=0.5, or cropfirst=false for no such crop."
         )
-    if cfg.corners not in CORNERS:
-        raise UserError(
-            f"corners={cfg.corners} is not one of {', '.join(CORNERS)}"
-            f"{did_you_mean(cfg.corners, CORNERS)}: type for example corners=image."
-        )
+    _check_choice(cfg, "corners", CORNERS, "image")
+    _check_choice(cfg, "if_exists", IF_EXISTS, "resume")
     _check_scale(cfg.scale)
 
 
@@ -161,15 +185,24 @@ def _check_range(cfg: DictConfig, key: str, low: int, high: int | None, what: st
     raise UserError(f"{key}={value:g} is not {what} {allowed}: type for example {key}={near}.")
 
 
+def _check_choice(cfg: DictConfig, key: str, choices: Sequence[str], example: str) -> None:
+    if cfg[key] not in choices:
+        raise UserError(
+            f"{key}={cfg[key]} is not one of {', '.join(choices)}"
+            f"{did_you_mean(cfg[key], choices)}: type for example {key}={example}."
+        )
+
+
 def _check_scale(scale: ListConfig | None) -> None:
     if scale is None:
         return
-    if len(scale) != 2 or not scale[0] >= scale[1] >= 1:
-        text = ",".join(f"{value:g}" for value in scale)
+    numbers = all(type(value) in (int, float) for value in scale)
+    if not numbers or len(scale) != 2 or not MOST >= scale[0] >= scale[1] >= 1:
+        text = ",".join(f"{value:g}" if numbers else str(value) for value in scale)
         raise UserError(
-            f"scale=[{text}] is not an inverse area range, two numbers of 1 or more of which the "
-            "first is not the smaller: type for example scale=[500,1] for crops of 1/500 to all "
-            "of the area."
+            f"scale=[{text}] is not an inverse area range, two numbers from 1 to {MOST:,} of "
+            "which the first is not the smaller: type for example scale=[500,1] for crops of 1/500 "
+            "to all of the area."
         )
 
 
@@ -211,12 +244,6 @@ def _references(node: Any) -> set[str]:
     return set(_REFERENCE.findall(str(_raw(node))))
 
 
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean X?)``, or nothing when no word is near."""
-    near = get_close_matches(word, list(words), 1, 0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 # --- transforms ----------------------------------------------------------------------------------
 
 
@@ -233,21 +260,45 @@ def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
                 "transform, such as torchvision.transforms.v2.RandomHorizontalFlip."
             )
         if entry.get("when", True):
-            plain = OmegaConf.to_container(entry, resolve=True)
+            plain = trust.plain(entry, f"augment.transforms[{place}]")
             resolved.append({key: value for key, value in plain.items() if key != "when"})
     return resolved
 
 
 def instantiate_transforms(cfg: DictConfig) -> list[Callable]:
     """The transforms themselves; UserError names the one that cannot be made, and its place."""
-    return [
-        instantiate(entry, f"augment.transforms[{place}]")
-        for place, entry in enumerate(resolved_transforms(cfg))
-    ]
+    place = _allowed(cfg, "augment")
+    entries = {
+        f"augment.transforms[{number}]": entry
+        for number, entry in enumerate(resolved_transforms(cfg))
+    }
+    for key, entry in entries.items():  # all of them are checked before the first is made
+        trust.check_objects(entry, key, place)
+    return [_make(entry, key, place) for key, entry in entries.items()]
 
 
-def instantiate(node: Any, key: str) -> Any:
-    """The object that ``node`` describes (its ``_target_`` called); ``key`` is where it stands."""
+def instantiate(cfg: DictConfig, group: str) -> Any:
+    """What the top-level key ``group`` (``image``, ``output``, …) of ``cfg`` describes.
+
+    Its ``_target_`` and those within it are called; UserError when one is not trusted, or says no.
+    """
+    node = trust.plain(cfg[group], group)
+    if not isinstance(node, dict) or trust.TARGET not in node:
+        raise UserError(f"{group} has no _target_: type for example {_example(group)}.")
+    return _make(node, group, _allowed(cfg, group))
+
+
+def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
+    """The function that ``task._target_`` names."""
+    return trust.find(str(cfg.task.get(trust.TARGET)), "task._target_", _allowed(cfg, "task"))
+
+
+def _allowed(cfg: DictConfig, group: str) -> trust.Allowed:
+    return trust.allowed(group, cfg.get("trusted_modules") or ())
+
+
+def _make(node: dict[str, Any], key: str, place: trust.Allowed) -> Any:
+    trust.check_objects(node, key, place)
     try:
         return hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
@@ -256,42 +307,22 @@ def instantiate(node: Any, key: str) -> Any:
             cause = cause.__cause__
         if cause is not None:
             raise cause from None
-        raise UserError(_instantiation_message(node, key, error)) from error
+        raise UserError(_instantiation_message(node, key, place, error)) from error
 
 
-def _instantiation_message(node: Any, key: str, error: Exception) -> str:
-    target = str(node["_target_"])
-    cause = error.__cause__
-    if isinstance(cause, TypeError):
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
-        if unknown:
-            return (
-                f"{key}: {target} has no argument {unknown[1]}"
-                f"{did_you_mean(unknown[1], _arguments(target))}: type one that it has, or leave "
-                "it out."
-            )
-        return f"{key}: {target} cannot be made: {cause}."
-    if isinstance(cause, Exception) and "locating" not in str(error):
-        return f"{key}: {target} cannot be made: {type(cause).__name__}: {cause}."
-    return (
-        f"{key}: {target} does not exist{_near_target(target)}: type the dotted path of a class "
-        "that Python can import from here."
-    )
-
-
-def _arguments(target: str) -> list[str]:
-    import inspect
-
-    return list(inspect.signature(hydra.utils.get_object(target)).parameters)
-
-
-def _near_target(target: str) -> str:
-    module, _, name = target.rpartition(".")
-    try:
-        names = dir(hydra.utils.get_object(module))
-    except Exception:  # whatever importing a module of that name raises, there is no hint to give
-        return ""
-    return did_you_mean(name, names)
+def _instantiation_message(
+    node: dict[str, Any], key: str, place: trust.Allowed, error: Exception
+) -> str:
+    target, cause = node[trust.TARGET], error.__cause__
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+    if isinstance(cause, TypeError) and unknown:
+        known = inspect.signature(trust.find(target, key, place)).parameters
+        return (
+            f"{key}: {target} has no argument {unknown[1]}{did_you_mean(unknown[1], known)}: type "
+            "one that it has, or leave it out."
+        )
+    reason = f"{type(cause).__name__}: {cause}" if cause else " ".join(str(error).split())
+    return f"{key}: {target} cannot be made: {cause if isinstance(cause, TypeError) else reason}."
 
 
 # --- names and copies ----------------------------------------------------------------------------
@@ -328,7 +359,9 @@ def _label(key: str, value: Any) -> str:
         return key if value else f"no{key}"
     if value is None:
         return f"{key}null"
-    return f"{key}{value:g}" if isinstance(value, int | float) else f"{key}{value}"
+    if isinstance(value, int | float):
+        return f"{key}{value:g}"
+    return key + re.sub(r"[^\w.-]+", "_", str(value))  # it stands in the name of a folder
 
 
 def saved_config_text(cfg: DictConfig) -> str:
@@ -350,6 +383,30 @@ def saved_config_text(cfg: DictConfig) -> str:
         "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
         f"#   python run.py -cp {cfg.targetpath} -cn config targetpath=…\n"
     )
+    return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
+
+
+def resolved_text(cfg: DictConfig) -> str:
+    """The text of ``<target>/config.resolved.yaml``: the same with every interpolation resolved."""
+    return OmegaConf.to_yaml(_for_file(cfg), resolve=True)
+
+
+def load_saved(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
+    """``config.resolved.yaml`` of a dataset; of trust only the argument counts, not the file."""
+    trust.check_modules(trusted_modules)
+    file = folder / "config.resolved.yaml"
+    try:
+        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file)))
+        cfg.trusted_modules = list(trusted_modules)
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
+    return cfg
+
+
+def _for_file(cfg: DictConfig) -> DictConfig:
     own = cfg.copy()
     OmegaConf.set_struct(own, False)
-    return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(own)
+    for key in ONCE:
+        own[key] = OmegaConf.structured(Config)[key]
+    return own

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from singleimg import config
 from singleimg.drawing import Pipeline, Sample
 from singleimg.errors import UserError
 from singleimg.picture import Pictures
+from singleimg.recipe import read_recipe
 from singleimg.source import Source
 
 
@@ -33,32 +34,48 @@ class SingleImage:
         img_size: int,
         seed: int = 0,
         shared: Path | None = None,
+        sources: Sequence[str] | None = None,
     ) -> None:
-        self.pictures = Pictures(source, shared)
+        self.pictures = Pictures(source, shared, sources)
         self.pipeline = Pipeline(transforms)
         self.engine = engine
         self.plan = engine.plan(self.pipeline)
         self.img_size, self.seed = img_size, seed
 
     @classmethod
-    def from_config(cls, cfg: DictConfig, shared: Path | None = None) -> SingleImage:
+    def from_config(
+        cls,
+        cfg: DictConfig,
+        shared: Path | None = None,
+        sources: Sequence[str] | None = None,
+    ) -> SingleImage:
         """From a composed configuration (``image``, ``augment``, ``engine``, …).
 
+        It may name our and torchvision's classes, and those below ``cfg.trusted_modules``.
         ``shared``: a folder of pictures that are decoded already (``Pictures.share``).
+        ``sources``: hashes of the pictures (``source.hashes``); UserError when one is another now.
         """
         return cls(
-            config.instantiate(cfg.image, "image"),
+            config.instantiate(cfg, "image"),
             config.instantiate_transforms(cfg),
-            config.instantiate(cfg.engine, "engine"),
+            config.instantiate(cfg, "engine"),
             img_size=cfg.img_size,
             seed=cfg.seed,
             shared=shared,
+            sources=sources,
         )
 
     @classmethod
-    def open(cls, folder: str | Path) -> SingleImage:
-        """From the ``config.resolved.yaml`` of a dataset on disk."""
-        return cls.from_config(OmegaConf.load(Path(folder) / "config.resolved.yaml"))
+    def open(cls, folder: str | Path, trusted_modules: Sequence[str] = ()) -> SingleImage:
+        """From the ``config.resolved.yaml`` of a dataset on disk.
+
+        ``trusted_modules``: packages of yours whose transforms it names; what the file itself says
+        of that does not count. Raises UserError when a source is not what it was.
+        """
+        cfg = config.load_saved(Path(folder), trusted_modules)
+        recipe = Path(folder) / "recipe.json"
+        sources = read_recipe(recipe).pixels["sources"] if recipe.exists() else None
+        return cls.from_config(cfg, sources=sources)
 
     def draw(self, index: int) -> Sample:
         """The drawn parameters of image ``index`` (0 or more); renders nothing."""

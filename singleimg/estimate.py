@@ -52,10 +52,13 @@ def estimate(images: SingleImage, encoder: Encoder, num_imgs: int) -> Estimate:
     return Estimate(sum(typical) / len(typical) * num_imgs, math.ceil(blocks * _BLOCK * num_imgs))
 
 
-def check_disk(target: Path, needed: int) -> int:
-    """Free bytes where ``target`` will lie; a UserError when ``needed`` do not fit."""
+def check_disk(target: Path, needed: int, freed: int = 0) -> int:
+    """Free bytes where ``target`` will lie; a UserError when ``needed`` do not fit.
+
+    ``freed``: bytes that will be removed first.
+    """
     place = next(path for path in (target, *target.parents) if path.exists())
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(place).free + freed
     if needed > free:
         raise UserError(
             f"targetpath={target} needs about {size(needed)} and {size(free)} are free: type a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger("singleimg")
@@ -23,10 +23,22 @@ def logging_to_console() -> Iterator[None]:
 @contextmanager
 def logging_to_file(path: Path) -> Iterator[None]:
     """Lines with time and level, appended to ``path``."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     with _handled(handler):
         yield
+
+
+class _LogFile(logging.FileHandler):
+    """A file whose disk may be full: the sentence for that is the run's to say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leaves the line out; logging itself would print a traceback."""
+
+    def close(self) -> None:
+        """Closes it, with what of the last line found room."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager

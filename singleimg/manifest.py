@@ -1,8 +1,20 @@
-"""What is committed, and what is left to do.
+"""What is committed of a dataset: one record a shard.
 
-Order of a commit: the shard's files appear in their place by one rename, then its record appears in
-``manifest/`` by one rename, and ``dataset.json`` comes last. A record therefore never speaks of
-files that are not whole, and files without a record are rendered again.
+The order of a commit, and why:
+
+1. Every file of the shard, its record too, is written below one temporary folder in the target
+   (``.tmp-<shard>-…``), where no reader looks.
+2. They are made durable at once: names must not reach the disk before the bytes that they name.
+3. The data appear in their place by one rename, and the folder that now names them is made durable.
+   A reader sees the whole shard or nothing of it.
+4. The record appears by one rename. It comes after the data, so a record never speaks of what is
+   not whole; data without a record are leftovers, and are rendered again.
+5. ``dataset.json`` comes last, when every shard has a record.
+
+What takes something back goes the other way: first ``dataset.json``, then the record, then data.
+
+A record is a text of JSON lines: the SHA-256 of all that follows, the shard, then a line a file:
+index (null: not of one image), path below the target, bytes, SHA-256.
 """
 
 from __future__ import annotations
@@ -10,15 +22,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
-from singleimg.errors import UserError
-from singleimg.recipe import Recipe, read_recipe
+from singleimg.durable import TEMPORARY, Disk
+
+FOLDER = "manifest"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """The images ``start`` … ``stop - 1``: the unit of work, of commit and of resume."""
 
@@ -35,133 +51,178 @@ class Shard:
         return self.stop - self.start
 
 
+class Plan(Sequence):
+    """0 … num_imgs - 1 cut into shards of ``shard_size`` (the last may be shorter), made when asked
+    for: a plan of any size takes no memory."""
+
+    def __init__(self, num_imgs: int, shard_size: int) -> None:
+        self.num_imgs, self.shard_size = num_imgs, shard_size
+
+    def __len__(self) -> int:
+        return -(-self.num_imgs // self.shard_size)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        if number < 0:
+            number += len(self)
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start = number * self.shard_size
+        return Shard(number, start, min(start + self.shard_size, self.num_imgs))
+
+
+class Entry(NamedTuple):
+    """One file of a shard: the index of its image (None: not of one), path, bytes, SHA-256."""
+
+    index: int | None
+    path: str
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Record:
-    """What was committed of one shard: its range, bytes of images, SHA-256 of each in order."""
+    """What was committed of one shard: its range, bytes of its images, recipe and versions."""
 
     number: int
     start: int
     stop: int
     bytes: int
-    sha256: list[str]
+    fingerprint: str
+    made_with: dict[str, str]
 
     @property
     def shard(self) -> Shard:
         return Shard(self.number, self.start, self.stop)
 
 
-def plan(num_imgs: int, shard_size: int) -> list[Shard]:
-    """Cuts 0 … num_imgs - 1 into shards of ``shard_size``; the last may be shorter."""
-    starts = range(0, num_imgs, shard_size)
-    return [
-        Shard(number, start, min(start + shard_size, num_imgs))
-        for number, start in enumerate(starts)
-    ]
+class DamagedRecord(ValueError):
+    """A record that is not what was written."""
 
 
 class Manifest:
     """The records below one target folder."""
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.records_folder = target / "manifest"
-        self.dataset_file = target / "dataset.json"
-        self.recipe_file = target / "recipe.json"
+    def __init__(self, target: Path, disk: Disk = Disk()) -> None:  # noqa: B008, it is frozen
+        self.target, self.disk = target, disk
+        self.folder = target / FOLDER
 
-    def check(self, recipe: Recipe, num_imgs: int) -> None:
-        """Refuses a target that holds something else than this recipe, or more of it."""
-        if not self.recipe_file.exists():
-            self._check_empty()
-            return
-        found = _read(self.recipe_file, read_recipe).differences(recipe)
-        if found:
-            raise UserError(
-                f"targetpath={self.target} holds a dataset of another recipe ({'; '.join(found)}): "
-                "type another targetpath, or the old values."
-            )
-        stop = max((record.stop for record in self.records()), default=0)
-        if stop > num_imgs:
-            raise UserError(
-                f"targetpath={self.target} already holds {stop:,} images, more than "
-                f"num_imgs={num_imgs}: type num_imgs={stop} or more, or another targetpath."
-            )
+    def file(self, shard: Shard) -> Path:
+        """Where the record of a shard lies, or would."""
+        return self.target / _place(shard)
 
-    def _check_empty(self) -> None:
+    def files(self) -> list[Path]:
+        """The files that look like records, in order."""
         try:
-            strangers = sorted(path.name for path in self.target.iterdir())
+            with os.scandir(self.folder) as found:
+                names = [one.name for one in found if one.name.endswith(".jsonl")]
         except FileNotFoundError:
-            return
-        except NotADirectoryError:
-            raise UserError(
-                f"targetpath={self.target} is a file, not a folder: type another targetpath."
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"targetpath={self.target} cannot be read ({error.strerror}): "
-                "type another targetpath, or change its permissions."
-            ) from None
-        if strangers:
-            raise UserError(
-                f"targetpath={self.target} is not empty ({strangers[0]} lies there) and holds no "
-                "dataset: type the name of a new or empty folder."
-            )
+            return []
+        numbered = [name for name in names if name[:-6].isdecimal()]
+        return [self.folder / name for name in sorted(numbered, key=lambda name: int(name[:-6]))]
 
-    def records(self) -> list[Record]:
-        """The records of all committed shards, in order."""
-        files = sorted(self.records_folder.glob("[0-9]*.json"))
-        return [_read(file, lambda path: Record(**json.loads(path.read_text()))) for file in files]
+    def scan(self) -> tuple[list[Record], list[Path]]:
+        """The records that are whole, in order, and the files of those that are not."""
+        records, damaged = [], []
+        for file in self.files():
+            try:
+                records.append(read_record(file))
+            except (DamagedRecord, OSError):
+                damaged.append(file)
+        return records, damaged
 
-    def begin(self, recipe: Recipe, texts: dict[str, str]) -> None:
-        """Makes the target, writes the recipe and ``texts`` beside it, removes old leftovers."""
-        try:
-            self.records_folder.mkdir(parents=True, exist_ok=True)
-            self.clean()
-            for name, text in {**texts, "recipe.json": recipe.text()}.items():
-                write_whole(self.target / name, text)
-        except OSError as error:
-            raise UserError(
-                f"targetpath={self.target} cannot be written ({error.strerror}): "
-                "type another targetpath, or change its permissions."
-            ) from None
-
-    def reopen(self, shards: list[Shard]) -> None:
-        """Takes back what will not be true while ``shards`` are made: dataset.json first."""
-        self.dataset_file.unlink(missing_ok=True)
+    def remove(self, shards: Iterable[Shard]) -> None:
+        """Takes the records of ``shards`` back."""
         for shard in shards:
-            self._record_file(shard).unlink(missing_ok=True)
+            self.disk.remove(self.file(shard))
 
-    def commit(self, record: Record) -> None:
-        """Writes the record of a shard whose files are in place."""
-        write_whole(self._record_file(record.shard), json.dumps(asdict(record)) + "\n")
-
-    def finish(self, summary: dict[str, Any]) -> None:
-        """Writes ``dataset.json``: every image is there."""
-        write_whole(self.dataset_file, json.dumps(summary, indent=2) + "\n")
-
-    def clean(self) -> None:
-        """Removes what a stopped run left half-written."""
-        for leftover in self.target.glob(".tmp-*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
-
-    def _record_file(self, shard: Shard) -> Path:
-        return self.records_folder / f"{shard.name}.json"
+    def digest(self) -> str:
+        """SHA-256 over the lines of all files of all shards: one number for the whole dataset."""
+        total = sha256()
+        for file in self.files():
+            total.update(_parts(file)[2])
+        return total.hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+class Staging:
+    """One shard on its way into a dataset; see the order at the top."""
+
+    def __init__(self, target: Path, shard: Shard, disk: Disk) -> None:
+        self.target, self.shard, self.disk = target, shard, disk
+        self.folder = target / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
+        self._places: list[str] = []
+        self.folder.mkdir()
+        self._syncing = disk.syncing(self.folder)
+        self._sync = self._syncing.__enter__()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever is still in the temporary folder goes."""
+        self._syncing.__exit__(None, None, None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, place: str) -> Path:
+        """Where to write what will lie at ``place`` (a file or a folder, below the target)."""
+        self._places.append(place)
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def commit(self, record: Record, entries: Sequence[Entry]) -> None:
+        """Puts all in its place, the record last."""
+        self.path(_place(self.shard)).write_text(record_text(record, entries), encoding="utf-8")
+        self._sync()
+        for place in self._places:
+            self._put(place)
+
+    def _put(self, place: str) -> None:
+        final = self.target / place
+        self.disk.make_folders(self.target, final.parent)
+        (self.folder / place).replace(final)
+        self.disk.sync_folder(final.parent)
 
 
-def _read(path: Path, reader: Any) -> Any:
+def _place(shard: Shard) -> str:
+    return f"{FOLDER}/{shard.name}.jsonl"
+
+
+def record_text(record: Record, entries: Iterable[Entry]) -> str:
+    """The text of a record's file."""
+    lines = [json.dumps(asdict(record)), *(json.dumps(entry) for entry in entries)]
+    body = "\n".join(lines) + "\n"
+    return json.dumps({"sha256": sha256(body.encode()).hexdigest()}) + "\n" + body
+
+
+def read_record(file: Path) -> Record:
+    """The shard in a record's file; DamagedRecord when the file is not what was written."""
+    check, head, entries = _parts(file)
+    found = sha256(head + b"\n" + entries).hexdigest()
+    if check != json.dumps({"sha256": found}).encode():
+        raise DamagedRecord(f"{file} is not what was written")
+    record = _record(file, head)
+    if record.shard.name != file.stem:
+        raise DamagedRecord(f"{file} is the record of another shard, {record.shard.name}")
+    return record
+
+
+def read_entries(file: Path) -> Iterator[Entry]:
+    """The files that a record lists; call :func:`read_record` first."""
+    for line in _parts(file)[2].splitlines():
+        yield Entry(*json.loads(line))
+
+
+def _record(file: Path, head: bytes) -> Record:
     try:
-        return reader(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): type another targetpath, "
-            "or remove that folder."
-        ) from None
+        return Record(**json.loads(head))
+    except (ValueError, TypeError) as error:
+        raise DamagedRecord(f"{file} is no record ({error})") from None
+
+
+def _parts(file: Path) -> tuple[bytes, bytes, bytes]:
+    """The check, the shard's line, the lines of its files."""
+    check, _, body = file.read_bytes().partition(b"\n")
+    head, _, entries = body.partition(b"\n")
+    return check, head, entries

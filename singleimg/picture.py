@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from singleimg.source import Source
+from singleimg.errors import UserError
+from singleimg.source import Source, pixel_hash
 
 _KEPT = 8  # pictures that a process keeps at hand
 _SHARED = 4_000_000_000  # bytes of decoded pictures that a run puts on disk for its workers
@@ -56,10 +58,16 @@ class Picture:
 
 
 class Pictures:
-    """The pictures of a source; ``folder`` is where :meth:`share` put them, if it did."""
+    """The pictures of a source; ``folder`` is where :meth:`share` put them, if it did.
 
-    def __init__(self, source: Source, folder: Path | None = None) -> None:
-        self.source, self.folder = source, folder
+    ``expected`` are their hashes (``source.hashes``), if known: a picture that was replaced after a
+    dataset was begun must not come into it, so that :meth:`load` raises UserError.
+    """
+
+    def __init__(
+        self, source: Source, folder: Path | None = None, expected: Sequence[str] | None = None
+    ) -> None:
+        self.source, self.folder, self.expected = source, folder, expected
         self.load = lru_cache(maxsize=_KEPT)(self._load)
 
     def __len__(self) -> int:
@@ -74,7 +82,13 @@ class Pictures:
         if file and file.exists():
             # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
             return Picture.of_source(np.load(file, mmap_mode="c").view(np.ndarray))
-        return Picture.of_source(np.array(self.source.load(k)))
+        image = self.source.load(k)
+        if self.expected is not None and pixel_hash(image) != self.expected[k]:
+            raise UserError(
+                f"{self.source.where(k)} has changed since this dataset was begun: put the old "
+                "picture back, or type another targetpath."
+            )
+        return Picture.of_source(np.array(image))
 
     def share(self, folder: Path) -> None:
         """Puts decoded pictures into ``folder``, which other processes then map into memory.

@@ -1,11 +1,14 @@
-"""A progress bar over images, fed by every worker.
+"""A progress bar over images, fed by every worker, and the driver's word to stop.
 
-Each shard has a counter of its own in a small memory-mapped file, so that one process writes each
-and none waits for another; the driver adds them up.
+Each shard has a row of its own in a small memory-mapped file, so that one process writes each and
+none waits for another: images done, the process that has the shard in hand, bytes of the images.
+The first row is the driver's: not zero when all are to drop what they have in hand.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from threading import Event, Thread
 
@@ -13,24 +16,49 @@ import numpy as np
 from tqdm import tqdm
 
 _SECONDS = 0.2  # between two looks at the counters
+_DONE, _PROCESS, _BYTES = 0, 1, 2  # columns
+
+
+class Dropped(BaseException):
+    """The driver stops, or is gone: the shard in hand is to be dropped."""
 
 
 class Counter:
-    """Counts the finished images of one shard; ``slot`` is its place in the file."""
+    """Counts the finished images of one shard; ``slot`` is its place, ``driver`` a process id."""
 
-    def __init__(self, file: str, slot: int, every: int) -> None:
-        self._counts = np.memmap(file, dtype=np.int64, mode="r+")
-        self._slot, self._every, self._count = slot, every, 0
+    def __init__(self, file: str, slot: int, every: int, driver: int) -> None:
+        self._rows = np.memmap(file, dtype=np.int64, mode="r+").reshape(-1, 3)
+        self._row, self._every, self._count, self.bytes = slot + 1, every, 0, 0
+        self.driver = driver
 
-    def step(self) -> None:
-        """One more image is done; every ``every`` of them the driver is told."""
+    def __enter__(self) -> Counter:
+        self._rows[self._row] = 0, os.getpid(), 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows[self._row, _PROCESS] = 0
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the driver is gone (killed, so that it could stop nobody)."""
+        return self.driver not in (os.getpid(), os.getppid())
+
+    def step(self, size: int) -> None:
+        """One more image, of ``size`` bytes; every ``every`` of them the driver is told."""
         self._count += 1
+        self.bytes += size
         if self._count % self._every == 0:
             self.flush()
+        self.check()
+
+    def check(self) -> None:
+        """Raises Dropped when the driver wants no more."""
+        if self._rows[0, _DONE] or self.orphaned:
+            raise Dropped
 
     def flush(self) -> None:
         """Tells the driver now."""
-        self._counts[self._slot] = self._count
+        self._rows[self._row, [_DONE, _BYTES]] = self._count, self.bytes
 
 
 class Progress:
@@ -41,10 +69,12 @@ class Progress:
 
     def __init__(self, folder: str | Path, total: int, done: int, slots: int) -> None:
         self.file = str(Path(folder) / "counts")
-        self._counts = np.memmap(self.file, dtype=np.int64, mode="w+", shape=(max(slots, 1),))
+        # Written, not only as long: on a full disk a page that is missing ends the process.
+        np.zeros((slots + 1, 3), np.int64).tofile(self.file)
+        self._rows = np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._done = done
         self._bar = tqdm(total=total, initial=done, unit="img", disable=None, smoothing=0.1)
-        self._stop = Event()
+        self._ended = Event()
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Progress:
@@ -52,15 +82,45 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._ended.set()
         self._thread.join()
         self._show()
         self._bar.close()
-        del self._counts
+        del self._rows
+
+    @property
+    def counted(self) -> int:
+        """Images that workers have told of."""
+        return int(self._rows[1:, _DONE].sum())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the images that workers have told of."""
+        return int(self._rows[1:, _BYTES].sum())
+
+    def ended(self, slot: int, images: int) -> bool:
+        """Whether a shard of so many images is made and put down."""
+        return self._rows[slot + 1, :_BYTES].tolist() == [images, 0]
+
+    def in_hand(self) -> list[int]:
+        """The slots of the shards that somebody began and did not end."""
+        return np.flatnonzero(self._rows[1:, _PROCESS]).tolist()
+
+    def forget(self, slots: list[int]) -> None:
+        """Takes back what was counted of shards that are to be made again."""
+        for slot in slots:
+            self._rows[slot + 1] = 0
+
+    def stop(self, seconds: float) -> None:
+        """Has every worker drop its shard, and waits for that, ``seconds`` at most."""
+        self._rows[0, _DONE] = 1
+        end = time.monotonic() + seconds
+        while self.in_hand() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def _watch(self) -> None:
-        while not self._stop.wait(_SECONDS):
+        while not self._ended.wait(_SECONDS):
             self._show()
 
     def _show(self) -> None:
-        self._bar.update(self._done + int(self._counts.sum()) - self._bar.n)
+        self._bar.update(self._done + self.counted - self._bar.n)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +39,10 @@ class Recipe:
     def text(self) -> str:
         """The text of ``recipe.json``."""
         return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=2) + "\n"
+
+    def same_versions(self, other: Recipe) -> Recipe:
+        """This recipe as if it had been made with the versions of ``other``."""
+        return replace(self, made_with=other.made_with)
 
     def differences(self, other: Recipe) -> list[str]:
         """``key: old → new`` for every value in which ``other`` (the new one) differs."""
@@ -72,8 +76,13 @@ def make_recipe(
         "encoder": encoder,
         "draws": NUMBERING,
     }
+    return Recipe(numbers_as_floats(pixels), layout, versions(libraries))
+
+
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """What stands here: versions of ``libraries``, of this package, and the kind of processor."""
     made_with = {"singleimg": __version__, **dict(map(_version, libraries))}
-    return Recipe(numbers_as_floats(pixels), layout, {**made_with, "processor": processor()})
+    return {**made_with, "processor": processor()}
 
 
 def _version(library: str) -> tuple[str, str]:
@@ -88,7 +97,7 @@ def _version(library: str) -> tuple[str, str]:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a ``recipe.json``."""
     parts = json.loads(path.read_text())
-    return Recipe(parts["pixels"], parts["layout"], parts["made_with"])
+    return Recipe(dict(parts["pixels"]), dict(parts["layout"]), dict(parts["made_with"]))
 
 
 def canonical(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,71 +16,105 @@ from omegaconf import OmegaConf
 
 from singleimg import config
 from singleimg.dataset import SingleImage
+from singleimg.durable import Disk, write_all
 from singleimg.errors import UserError
-from singleimg.manifest import Manifest, Record, Shard, write_whole
-from singleimg.progress import Counter
+from singleimg.manifest import Entry, Record, Shard, Staging
+from singleimg.progress import Counter, Dropped
+from singleimg.target import PARAMS, write_error
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all shards of a run have in common; small, sent with each of them.
+
+    ``spec`` is the resolved configuration and the hashes of the sources as JSON: a cache key.
+    """
+
+    spec: str
+    target: Path
+    fingerprint: str
+    made_with: dict[str, str]
+    durable: bool
+    save_params: bool
+    batch_size: int
+    counts: str  # file of the progress counters
+    driver: int  # process id
+    pictures: Path | None = None  # folder of the decoded pictures
 
 
 @dataclass(frozen=True)
 class Task:
-    """One shard to make. ``spec`` is the resolved configuration as JSON: small, and a cache key."""
+    """One shard to make, and its row among the counters."""
 
-    spec: str
-    target: Path
+    work: Work
     shard: Shard
-    counts: str  # file of the progress counters
     slot: int
-    pictures: Path | None = None  # folder of the decoded pictures
 
 
 @lru_cache(maxsize=1)
 def build(spec: str, pictures: Path | None = None) -> tuple[SingleImage, Any]:
     """Images and output of a specification, built once in each process."""
-    cfg = OmegaConf.create(json.loads(spec))
-    images = SingleImage.from_config(cfg, pictures)
+    parts = json.loads(spec)
+    cfg = OmegaConf.create(parts["config"])
+    images = SingleImage.from_config(cfg, pictures, parts["sources"])
     images.engine.set_up_process()
-    return images, config.instantiate(cfg.output, "output")
+    return images, config.instantiate(cfg, "output")
 
 
-def render_shard(task: Task) -> Record:
-    """Renders, encodes and writes every image of a shard, then commits it."""
-    images, output = build(task.spec, task.pictures)
-    settings = json.loads(task.spec)
-    counter = Counter(task.counts, task.slot, settings["batch_size"])
-    hashes, size, draws = [], 0, []
-    with _errors(task), _writing(output.open(task.target, task.shard)) as writer:
-        for index in range(task.shard.start, task.shard.stop):
-            sample = images.draw(index)
-            data = output.encoder.encode(images.render_sample(sample))
-            writer.write(index, data)
-            hashes.append(sha256(data).hexdigest())
-            size += len(data)
-            if settings["save_params"]:
-                draws.append(json.dumps(sample.record()) + "\n")
-            counter.step()
-        counter.flush()
-        record = Record(*_range(task.shard), size, hashes)
-        if output.layout() is None:
-            return record
-        if draws:
-            (task.target / "params").mkdir(exist_ok=True)
-            write_whole(task.target / "params" / f"{task.shard.name}.jsonl", "".join(draws))
-        writer.commit()
-        Manifest(task.target).commit(record)
-    return record
+def render_shard(task: Task) -> None:
+    """Renders, encodes and writes every image of a shard, and commits it; the counters tell of it.
+
+    Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
+    """
+    work = task.work
+    with _errors(task), Counter(work.counts, task.slot, work.batch_size, work.driver) as counter:
+        try:
+            _make(work, task.shard, counter)
+        except Dropped:
+            if counter.orphaned:  # nobody waits for an answer
+                os._exit(1)
+            raise
 
 
-def _range(shard: Shard) -> tuple[int, int, int]:
-    return shard.number, shard.start, shard.stop
+def _make(work: Work, shard: Shard, counter: Counter) -> None:
+    images, output = build(work.spec, work.pictures)
+    if output.layout() is None:
+        _render(work, shard, images, output, output.open(None, shard), counter)
+        return
+    with Staging(work.target, shard, Disk(work.durable)) as staging:
+        writer = output.open(staging.path(output.place(shard)), shard)
+        draws = _render(work, shard, images, output, writer, counter)
+        entries = writer.close()
+        if work.save_params:
+            place = f"{PARAMS}/{shard.name}.jsonl"
+            entries.append(_write_params(staging.path(place), place, draws))
+        counter.check()
+        made = Record(
+            shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, work.made_with
+        )
+        staging.commit(made, entries)
 
 
-@contextmanager
-def _writing(writer: Any) -> Iterator[Any]:
-    try:
-        yield writer
-    except BaseException:
-        writer.discard()
-        raise
+def _render(
+    work: Work, shard: Shard, images: SingleImage, output: Any, writer: Any, counter: Counter
+) -> list[str]:
+    """Has every image written; what was drawn for each, a line of JSON, if that is to be saved."""
+    draws, encoder = [], output.encoder
+    for index in range(shard.start, shard.stop):
+        sample = images.draw(index)
+        data = encoder.encode(images.render_sample(sample))
+        writer.write(index, data)
+        if work.save_params:
+            draws.append(json.dumps(sample.record()) + "\n")
+        counter.step(len(data))
+    counter.flush()
+    return draws
+
+
+def _write_params(path: Path, place: str, draws: list[str]) -> Entry:
+    data = "".join(draws).encode()
+    write_all(str(path), data)
+    return Entry(None, place, len(data), sha256(data).hexdigest())
 
 
 @contextmanager
@@ -87,8 +122,4 @@ def _errors(task: Task) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
-            f"shard {task.shard.name} could not be written to targetpath={task.target} "
-            f"({error.strerror}): mend that and type the same command again, it goes on "
-            "where it stopped."
-        ) from error
+        raise UserError(write_error(task.work.target, error, f"shard {task.shard.name}")) from error

@@ -10,12 +10,12 @@ conversion (palette, 1 bit, grey, CMYK, YCbCr, Lab).
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import os
 import re
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +26,7 @@ from typing import Protocol
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from singleimg.download import Address, Limits, download
 from singleimg.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # EPS, say, would run a program
@@ -34,9 +35,9 @@ SUFFIXES = (
 )  # fmt: skip
 WHITE = (255, 255, 255)
 PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
+_SILENT = logging.NullHandler()
+_DECODING = threading.Lock()  # warnings and standard error belong to the whole process
 _LOADED = 8  # images that a process keeps decoded
-_CHUNK = 1 << 16
-_SECONDS = 30  # without a byte, until a download is given up
 
 
 class Source(Protocol):
@@ -50,13 +51,17 @@ class Source(Protocol):
     def load(self, k: int) -> Image.Image:
         """Image ``k``, 0 … len - 1, as 8-bit RGB."""
 
+    def where(self, k: int) -> str:
+        """What a person types for image ``k``: ``imgpath=…``."""
+
 
 def hashes(source: Source) -> list[str]:
     """SHA-256 of each image: of its size as ``2560x1920`` and a newline, and its RGB bytes."""
-    return [_pixel_hash(source.load(k)) for k in range(len(source))]
+    return [pixel_hash(source.load(k)) for k in range(len(source))]
 
 
-def _pixel_hash(image: Image.Image) -> str:
+def pixel_hash(image: Image.Image) -> str:
+    """SHA-256 of an RGB image, as in :func:`hashes`."""
     head = f"{image.width}x{image.height}\n".encode()
     return hashlib.sha256(head + image.tobytes()).hexdigest()
 
@@ -80,12 +85,19 @@ class DeadLeaves:
 
     name: str = "dead_leaves"
 
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
     def __len__(self) -> int:
         return 1
 
     def load(self, k: int) -> Image.Image:
         """The image, from the cache folder when it lies there unharmed."""
         return _dead_leaves()
+
+    def where(self, k: int) -> str:
+        """Its group."""
+        return "image=dead_leaves"
 
 
 @lru_cache(maxsize=1)
@@ -96,12 +108,12 @@ def _dead_leaves() -> Image.Image:
     try:
         with Image.open(file) as image:
             image.load()
-        if _pixel_hash(image) == DEAD_LEAVES_SHA256:
+        if pixel_hash(image) == DEAD_LEAVES_SHA256:
             return image
-    except (OSError, SyntaxError, ValueError):
-        pass  # not there yet, or harmed: it is made anew
+    except Exception:  # not there yet, or harmed, which decoders say in any way: it is made anew
+        pass
     image = dead_leaves()
-    if _pixel_hash(image) != DEAD_LEAVES_SHA256:
+    if pixel_hash(image) != DEAD_LEAVES_SHA256:
         warnings.warn(
             "This version of Pillow draws dead_leaves otherwise than the one it was defined with: "
             "the images will not be those that others get.",
@@ -129,14 +141,20 @@ class Noise:
     name: str = "noise"
 
     def __post_init__(self) -> None:
-        if not (8 <= self.width <= 16384 and 8 <= self.height <= 16384):
+        _check_name(self.name)
+        if not all(type(side) is int and 8 <= side <= 16384 for side in (self.width, self.height)):
             raise UserError(
                 f"image.width={self.width} and image.height={self.height} are not both from 8 to "
                 "16384 pixels: type for example image.width=2560 image.height=1920."
             )
-        if not 0 <= self.exponent <= 4:
+        if type(self.seed) is not int or self.seed < 0:
             raise UserError(
-                f"image.exponent={self.exponent:g} is not from 0 (white noise) to 4: "
+                f"image.seed={self.seed} is not a whole number of 0 or more: type for example "
+                "image.seed=0."
+            )
+        if type(self.exponent) not in (int, float) or not 0 <= self.exponent <= 4:
+            raise UserError(
+                f"image.exponent={self.exponent} is not from 0 (white noise) to 4: "
                 "type for example image.exponent=1."
             )
 
@@ -146,6 +164,10 @@ class Noise:
     def load(self, k: int) -> Image.Image:
         """The noise, made once in each process."""
         return _noise(self)
+
+    def where(self, k: int) -> str:
+        """Its group."""
+        return "image=noise"
 
 
 @lru_cache(maxsize=1)
@@ -172,7 +194,7 @@ class File:
             )
         self.path = Path(path)
         self.background, self.max_pixels = _colour(background), max_pixels
-        self.name = name or safe_name(self.path.stem)
+        self.name = safe_name(name or self.path.stem)
         self.files = self._find()
 
     def _find(self) -> list[Path]:
@@ -183,8 +205,11 @@ class File:
 
     def load(self, k: int) -> Image.Image:
         """Image ``k``; each process keeps the last few decoded."""
-        path = self.files[k]
-        return _load(path, self.background, self.max_pixels, f"imgpath={path}")
+        return _load(self.files[k], self.background, self.max_pixels, self.where(k))
+
+    def where(self, k: int) -> str:
+        """Its path."""
+        return f"imgpath={self.files[k]}"
 
 
 class Folder(File):
@@ -196,7 +221,12 @@ class Folder(File):
                 f"imgpath={self.path} is not a folder: type a folder of pictures, or leave "
                 "image=folder out for a single one."
             )
-        files = sorted(p for p in self.path.iterdir() if p.suffix.lower() in SUFFIXES)
+        try:
+            files = sorted(p for p in self.path.iterdir() if p.suffix.lower() in SUFFIXES)
+        except OSError as error:
+            raise UserError(
+                f"imgpath={self.path} cannot be listed ({error.strerror}): type another folder."
+            ) from None
         if not files:
             raise UserError(
                 f"imgpath={self.path} holds no picture ({', '.join(SUFFIXES)}): type another "
@@ -213,37 +243,57 @@ class Url:
         url: str,
         sha256: str,
         max_bytes: int = 100_000_000,
+        max_seconds: float = 600,
+        allow_http: bool = False,
         background: Sequence[int] = WHITE,
         max_pixels: int | None = None,
         name: str | None = None,
     ) -> None:
-        parts = urllib.parse.urlsplit(str(url))
-        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-            raise UserError(f"image.url={url} does not start with https://: type one that does.")
+        if type(allow_http) is not bool:
+            raise UserError(
+                f"image.allow_http={allow_http} is not true or false: type one of them."
+            )
+        address = Address(str(url), allow_http)
         if not re.fullmatch(r"[0-9a-f]{64}", str(sha256).lower()):
             raise UserError(
                 f"image.sha256={sha256} is not the SHA-256 of a file, 64 hexadecimal digits: "
                 "type what sha256sum prints of the picture you mean."
             )
-        self.url, self.sha256, self.max_bytes = str(url), str(sha256).lower(), max_bytes
+        for key, value in (("max_bytes", max_bytes), ("max_seconds", max_seconds)):
+            if type(value) not in (int, float) or not 0 < value < math.inf:
+                raise UserError(f"image.{key}={value} is not a number over 0: type a larger one.")
+        self.address, self.sha256 = address, str(sha256).lower()
+        self.limits = Limits(max_bytes, max_seconds)
         self.background, self.max_pixels = _colour(background), max_pixels
-        self.name = name or safe_name(Path(parts.path).stem)
+        self.name = safe_name(name or Path(address.path).stem)
 
     def __len__(self) -> int:
         return 1
 
     def load(self, k: int) -> Image.Image:
         """The image; the first call on a machine downloads it."""
-        file = cache_folder() / f"{self.sha256}{Path(urllib.parse.urlsplit(self.url).path).suffix}"
+        suffix = Path(self.address.path).suffix.lower()
+        file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
-            _download(self.url, self.sha256, self.max_bytes, file)
-        return _load(file, self.background, self.max_pixels, f"image.url={self.url}")
+            download(self.address, self.sha256, self.limits, file)
+        return _load(file, self.background, self.max_pixels, self.where(k))
+
+    def where(self, k: int) -> str:
+        """Its address."""
+        return f"image.url={self.address.url}"
 
 
 def safe_name(text: str) -> str:
-    """``text`` with everything but letters, digits, ``-`` and ``_`` turned into ``_``."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_") or "image"
+    """``text`` with everything but letters, digits, ``-`` and ``_`` turned into ``_``; 1 … 100."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(text)).strip("_")[:100] or "image"
+
+
+def _check_name(name: str) -> None:
+    if name != safe_name(name):
+        raise UserError(
+            f"image.name={name} is not made of letters, digits, - and _: type for example "
+            f"image.name={safe_name(name)}."
+        )
 
 
 def _colour(background: Sequence[int]) -> tuple[int, ...]:
@@ -261,14 +311,7 @@ def _colour(background: Sequence[int]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=_LOADED)
 def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: str) -> Image.Image:
-    if path.is_dir():
-        raise UserError(
-            f"{key} is a folder: type image=folder as well, or the name of one picture in it."
-        )
-    if not path.exists():
-        raise UserError(f"{key} does not exist: type the path of a picture.")
-    if path.stat().st_size == 0:
-        raise UserError(f"{key} is empty: type the path of a picture.")
+    _check_file(path, key)
     if max_pixels:  # Pillow's own limit stands at the very door, for the whole process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
     try:
@@ -281,18 +324,55 @@ def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: 
         ) from None
     except Image.DecompressionBombError as error:
         raise UserError(f"{key}: {error} Type max_pixels=… if you trust it.") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise anything on bytes that nobody wrote on purpose
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{key} cannot be read to its end ({error}): use a whole copy of the picture."
+            f"{key} cannot be read to its end ({reason}): use a whole copy of the picture."
+        ) from None
+
+
+def _check_file(path: Path, key: str) -> None:
+    try:
+        if path.is_dir():
+            raise UserError(
+                f"{key} is a folder: type image=folder as well, or the name of one picture in it."
+            )
+        if not path.exists():
+            raise UserError(f"{key} does not exist: type the path of a picture.")
+        if path.stat().st_size == 0:
+            raise UserError(f"{key} is empty: type the path of a picture.")
+    except OSError as error:
+        raise UserError(
+            f"{key} cannot be opened ({error.strerror}): type the path of a picture."
         ) from None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Pillow's warning of large images: what is too large is refused in words of ours."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    """Without what Pillow says of a file: what cannot be used is refused in words of ours."""
+    logging.getLogger("PIL").addHandler(_SILENT)  # else its errors go to standard error
+    with _DECODING, warnings.catch_warnings(), _no_standard_error():
+        warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """libtiff writes there itself, past Python."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nobody reads it
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_pixels(image: Image.Image, max_pixels: int | None, key: str) -> None:
@@ -318,54 +398,3 @@ def to_rgb(image: Image.Image, background: tuple[int, ...] = WHITE) -> Image.Ima
         below = Image.new("RGBA", image.size, (*background, 255))
         image = Image.alpha_composite(below, image)
     return image.convert("RGB")
-
-
-# --- download ------------------------------------------------------------------------------------
-
-
-def _download(url: str, sha256: str, max_bytes: int, file: Path) -> None:
-    key = f"image.url={url}"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
-    try:
-        found = _fetch(url, max_bytes, temporary, key)
-        if found != sha256:
-            raise UserError(
-                f"{key} holds another file than image.sha256={sha256} (it has {found}): type the "
-                "right one of the two."
-            )
-        temporary.replace(file)
-    except urllib.error.HTTPError as error:
-        raise UserError(f"{key} answers {error.code} {error.reason}: type another.") from None
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"{key} cannot be fetched ({reason}): check the network, or fetch it by hand and type "
-            "imgpath=…."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _fetch(url: str, max_bytes: int, file: Path, key: str) -> str:
-    """Writes what ``url`` gives into ``file`` under a progress bar; returns its SHA-256."""
-    from tqdm import tqdm
-
-    digest, received = hashlib.sha256(), 0
-    request = urllib.request.Request(url, headers={"User-Agent": "singleimg"})
-    with urllib.request.urlopen(request, timeout=_SECONDS) as answer, file.open("wb") as out:
-        total = int(answer.headers.get("Content-Length") or 0) or None
-        with tqdm(total=total, unit="B", unit_scale=True, desc="download", disable=None) as bar:
-            while chunk := answer.read(_CHUNK):
-                received += len(chunk)
-                if received > max_bytes:
-                    raise UserError(
-                        f"{key} is larger than image.max_bytes={max_bytes}: type a larger limit "
-                        "if you trust it."
-                    )
-                digest.update(chunk)
-                out.write(chunk)
-                bar.update(len(chunk))
-        if total and received < total:
-            raise OSError(f"the connection ended after {received:,} of {total:,} bytes")
-    return digest.hexdigest()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from singleimg.backends import JoblibBackend
-from singleimg.errors import UserError
-from singleimg.manifest import Manifest, plan
+from singleimg.backends import JoblibBackend, WorkerLost
+from singleimg.manifest import Manifest, Plan
 from singleimg.progress import Progress
-from singleimg.recipe import Recipe
-from singleimg.shards import Task, build, render_shard
+from singleimg.shards import Task, Work, build, render_shard
 from tests.conftest import images_of
 from tests.test_config import loaded
 
@@ -23,21 +22,22 @@ NUM_IMGS = 120
 def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, str]:
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c", "save_params=true",
                  "output.shard_size=10", "augment=strong", f"engine={engine}")  # fmt: skip
-    spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
-    Manifest(target).begin(Recipe({}, {}, {}), {})
-    shards = plan(NUM_IMGS, 10)
+    spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
+    target.mkdir()
+    shards = Plan(NUM_IMGS, 10)
     target.with_name(target.name + "-counts").mkdir()
     with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
         pictures = Path(progress.file).parent if workers > 1 else None
         if pictures:
             build(spec)[0].pictures.share(pictures)
-        tasks = [
-            Task(spec, target, one, progress.file, k, pictures) for k, one in enumerate(shards)
-        ]
-        records = list(JoblibBackend(backend).run(render_shard, tasks, workers))
-        counted = int(progress._counts.sum())
-    assert sorted(one.number for one in records) == list(range(12))
-    assert counted == NUM_IMGS
+        work = Work(spec, target, "f", {}, True, True, 32, progress.file, os.getpid(), pictures)
+        tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
+        list(JoblibBackend(backend).run(render_shard, tasks, workers))
+        assert progress.counted == NUM_IMGS and progress.in_hand() == []
+        size = progress.bytes
+    records, damaged = Manifest(target).scan()
+    assert [one.shard for one in records] == list(shards) and damaged == []
+    assert sum(one.bytes for one in records) == size
     params = [file.read_text() for file in sorted((target / "params").iterdir())]
     return {**images_of(target), "params": "".join(params)}
 
@@ -67,8 +67,8 @@ def _killed(number: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_worker_ends_the_run_with_a_sentence():
-    with pytest.raises(UserError, match=r"^a worker process was killed, most likely because mem"):
+def test_a_killed_worker_is_noticed():
+    with pytest.raises(WorkerLost):
         list(JoblibBackend("loky").run(_killed, [0, 1, 2, 3], 2))
 
 

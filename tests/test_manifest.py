@@ -1,110 +1,240 @@
-"""What is committed and what is left to do."""
+"""What is committed, in which order, and what is left to do."""
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singleimg.errors import UserError
-from singleimg.manifest import Manifest, Record, Shard, plan
-from singleimg.recipe import Recipe
+from singleimg import durable
+from singleimg.durable import Disk
+from singleimg.manifest import (
+    DamagedRecord,
+    Entry,
+    Manifest,
+    Plan,
+    Record,
+    Shard,
+    Staging,
+    read_entries,
+    read_record,
+    record_text,
+)
 
-RECIPE = Recipe({"seed": 0.0}, {"output": "folder"}, {"torch": "2"})
+ENTRIES = [Entry(0, "train/c/000000/a.jpg", 3, "aa"), Entry(None, "params/000000.jsonl", 5, "bb")]
+
+
+def record(number: int = 0, start: int = 0, stop: int = 2) -> Record:
+    return Record(number, start, stop, 30, "f" * 64, {"torch": "2"})
+
+
+def committed(target: Path, one: Record = record(), disk: Disk = Disk()) -> None:  # noqa: B008
+    with Staging(target, one.shard, disk) as staging:
+        folder = staging.path(f"train/c/{one.shard.name}")
+        folder.mkdir()
+        (folder / "a.jpg").write_bytes(b"abc")
+        staging.commit(one, ENTRIES)
+
+
+# --- the plan ------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000))
 def test_shards_hold_every_index_once_in_order(num_imgs, shard_size):
-    shards = plan(num_imgs, shard_size)
+    shards = Plan(num_imgs, shard_size)
     assert [i for shard in shards for i in range(shard.start, shard.stop)] == list(range(num_imgs))
     assert all(len(shard) == shard_size for shard in shards[:-1])
     assert [shard.number for shard in shards] == list(range(len(shards)))
 
 
 def test_the_published_number_of_images_is_reached_exactly():
-    shards = plan(1_281_167, 1000)
+    shards = Plan(1_281_167, 1000)
     assert (len(shards), shards[-1]) == (1282, Shard(1281, 1_281_000, 1_281_167))
+    with pytest.raises(IndexError):
+        shards[1282]
+
+
+# --- records -------------------------------------------------------------------------------------
 
 
 def test_a_committed_record_comes_back(tmp_path):
+    committed(tmp_path)
     manifest = Manifest(tmp_path)
-    manifest.begin(RECIPE, {"config.yaml": "a: 1\n"})
-    record = Record(0, 0, 2, 30, ["aa", "bb"])
-    manifest.commit(record)
-    assert manifest.records() == [record]
-    assert (tmp_path / "config.yaml").read_text() == "a: 1\n"
+    assert manifest.scan() == ([record()], [])
+    assert list(read_entries(manifest.file(Shard(0, 0, 2)))) == ENTRIES
+    assert (tmp_path / "train/c/000000/a.jpg").read_bytes() == b"abc"
+    assert sorted(os.listdir(tmp_path)) == ["manifest", "train"]
 
 
-def test_reopening_takes_back_the_word_that_all_is_there(tmp_path):
-    manifest = Manifest(tmp_path)
-    manifest.begin(RECIPE, {})
-    for record in (Record(0, 0, 2, 9, []), Record(1, 2, 3, 9, [])):
-        manifest.commit(record)
-    manifest.finish({"images": 3})
-    manifest.reopen([Shard(1, 2, 4)])
-    assert not manifest.dataset_file.exists()
-    assert [record.number for record in manifest.records()] == [0]
+@given(st.data())
+def test_a_record_of_which_one_byte_changed_is_damaged(tmp_path_factory, data):
+    file = tmp_path_factory.mktemp("records") / "000000.jsonl"
+    text = bytearray(record_text(record(), ENTRIES).encode())
+    place = data.draw(st.integers(0, len(text) - 1))
+    text[place] ^= data.draw(st.integers(1, 255))
+    file.write_bytes(text)
+    with pytest.raises(DamagedRecord):
+        read_record(file)
 
 
-def test_leftovers_go_and_nothing_else(tmp_path):
-    (tmp_path / ".tmp-000003").mkdir()
-    (tmp_path / ".tmp-000003" / "patch_000003000.jpg").write_bytes(b"half")
-    (tmp_path / ".tmp-config.yaml-77").write_text("half")
-    (tmp_path / "mine.txt").write_text("mine")
-    Manifest(tmp_path).clean()
-    assert sorted(os.listdir(tmp_path)) == ["mine.txt"]
+@given(st.integers(0, 400))
+def test_a_record_that_was_cut_is_damaged(tmp_path_factory, length):
+    file = tmp_path_factory.mktemp("records") / "000000.jsonl"
+    text = record_text(record(), ENTRIES).encode()
+    file.write_bytes(text[: min(length, len(text) - 1)])
+    with pytest.raises(DamagedRecord):
+        read_record(file)
 
 
-def test_the_same_recipe_may_go_on(tmp_path):
-    Manifest(tmp_path).begin(RECIPE, {})
-    Manifest(tmp_path).check(RECIPE, 10)
+def test_a_record_under_another_name_is_damaged(tmp_path):
+    committed(tmp_path)
+    file = Manifest(tmp_path).file(Shard(0, 0, 2))
+    file.rename(file.with_name("000001.jsonl"))
+    assert Manifest(tmp_path).scan() == ([], [file.with_name("000001.jsonl")])
 
 
-def refused(target, recipe=RECIPE, num_imgs=10) -> str:
-    with pytest.raises(UserError) as caught:
-        Manifest(target).check(recipe, num_imgs)
-    return str(caught.value)
+def test_records_come_in_the_order_of_their_numbers_and_nothing_else(tmp_path):
+    for number in (1_000_000, 999_999, 2):
+        committed(tmp_path, record(number, number, number + 1))
+    (tmp_path / "manifest" / "notes.txt").write_text("mine")
+    records, damaged = Manifest(tmp_path).scan()
+    assert ([one.number for one in records], damaged) == ([2, 999_999, 1_000_000], [])
 
 
-def test_another_recipe_is_refused_with_what_differs(tmp_path):
-    Manifest(tmp_path).begin(RECIPE, {})
-    other = Recipe({"seed": 1.0}, {"output": "folder"}, {"torch": "3"})
-    assert refused(tmp_path, other) == (
-        f"targetpath={tmp_path} holds a dataset of another recipe (pixels.seed: 0.0 → 1.0; "
-        "made_with.torch: 2 → 3): type another targetpath, or the old values."
-    )
+def test_the_digest_tells_of_files_and_not_of_versions(tmp_path):
+    digests = []
+    for name, versions, size in (("a", "2", 3), ("b", "3", 3), ("c", "2", 4)):
+        (tmp_path / name).mkdir()
+        with Staging(tmp_path / name, Shard(0, 0, 2), Disk(False)) as staging:
+            one = Record(0, 0, 2, 30, "f", {"torch": versions})
+            staging.commit(one, [Entry(0, "train/x", size, "aa")])
+        digests.append(Manifest(tmp_path / name).digest())
+    assert digests[0] == digests[1] != digests[2]
 
 
-def test_fewer_images_than_there_are_is_refused(tmp_path):
-    manifest = Manifest(tmp_path)
-    manifest.begin(RECIPE, {})
-    manifest.commit(Record(0, 0, 11, 9, []))
-    assert refused(tmp_path) == (
-        f"targetpath={tmp_path} already holds 11 images, more than num_imgs=10: "
-        "type num_imgs=11 or more, or another targetpath."
-    )
+# --- the order of a commit -----------------------------------------------------------------------
 
 
-def test_a_folder_with_something_else_in_it_is_refused(tmp_path):
-    (tmp_path / "thesis.tex").write_text("")
-    assert refused(tmp_path) == (
-        f"targetpath={tmp_path} is not empty (thesis.tex lies there) and holds no dataset: "
-        "type the name of a new or empty folder."
-    )
+def test_what_is_not_committed_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), Staging(tmp_path, Shard(0, 0, 2), Disk()) as staging:
+        staging.path("train/c/000000").mkdir()
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
 
 
-def test_a_file_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert refused(tmp_path / "file") == (
-        f"targetpath={tmp_path / 'file'} is a file, not a folder: type another targetpath."
-    )
+@pytest.mark.parametrize("syncfs", [True, False])
+def test_the_order_of_a_commit(tmp_path, monkeypatch, syncfs):
+    """Bytes, then the name of the data, then the record; each durable before the next."""
+    events = []
+    if not syncfs:  # as on a system that has none
+        monkeypatch.setattr(durable, "_syncfs", lambda: None)
+    elif (real := durable._syncfs()) is not None:
+
+        def sync(descriptor: int) -> int:
+            events.append("sync all")
+            return real(descriptor)
+
+        monkeypatch.setattr(durable, "_syncfs", lambda: sync)
+    else:
+        pytest.skip("this system has no syncfs")
+    fsync, replace = durable._fsync, Path.replace
+
+    def note_sync(path):
+        events.append(f"sync {_relative(path, tmp_path)}")
+        fsync(path)
+
+    def note_rename(path, final):
+        events.append(f"rename to {_relative(final, tmp_path)}")
+        return replace(path, final)
+
+    monkeypatch.setattr(durable, "_fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    committed(tmp_path)
+    renames = [event for event in events if "rename" in event or "sync all" in event]
+    data, final = "rename to train/c/000000", "rename to manifest/000000.jsonl"
+    assert renames == ["sync all"] * syncfs + [data, final]
+    assert events[events.index(data) + 1] == "sync train/c"
+    assert events[events.index(final) + 1] == "sync manifest"
+    if not syncfs:
+        before = events[: events.index(data)]
+        assert "sync .tmp/train/c/000000/a.jpg" in before
+        assert before.index("sync .tmp/train/c/000000/a.jpg") < before.index("sync .tmp")
 
 
-def test_a_broken_record_is_named(tmp_path):
-    manifest = Manifest(tmp_path)
-    manifest.begin(RECIPE, {})
-    (tmp_path / "manifest" / "000000.json").write_text("{")
-    with pytest.raises(UserError, match=r"manifest/000000.json cannot be read \(JSONDecodeError"):
-        manifest.records()
+def _relative(path, base) -> str:
+    parts = Path(path).relative_to(base).parts
+    return str(Path(*(".tmp" if part.startswith(".tmp-") else part for part in parts)))
+
+
+def test_without_durable_nothing_waits_for_the_disk(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("synced")
+
+    monkeypatch.setattr(durable, "_fsync", refuse)
+    monkeypatch.setattr(durable, "_syncfs", lambda: refuse)
+    committed(tmp_path, disk=Disk(durable=False))
+    assert Manifest(tmp_path).scan()[0] == [record()]
+
+
+_STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "open")
+
+
+def _dies_at(step: int, target: Path) -> bool:
+    """Commits in a child process that is killed before its file operation number ``step``."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def counted(function):
+            def call(*arguments, **options):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), 9)
+                return function(*arguments, **options)
+
+            return call
+
+        for name in _STEPS:
+            setattr(os, name, counted(getattr(os, name)))
+        try:
+            committed(target)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == 9
+
+
+def test_killed_before_any_step_a_record_is_of_whole_data_or_not_there(tmp_path):
+    seen = set()
+    for step in range(1000):
+        target = tmp_path / str(step)
+        target.mkdir()
+        if not _dies_at(step, target):
+            break
+        data = (target / "train/c/000000/a.jpg").exists()
+        records, damaged = Manifest(target).scan()
+        assert damaged == []
+        assert records == [] or data
+        seen.add((data, bool(records)))
+    assert step > 10 and seen == {(False, False), (True, False), (True, True)}
+
+
+def test_planning_takes_no_memory(tmp_path):
+    import tracemalloc
+
+    tracemalloc.start()
+    total = sum(len(shard) for shard in Plan(10**7, 1000))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 10**7 and most < 100_000
+
+
+def test_a_record_is_lines_of_json(tmp_path):
+    committed(tmp_path)
+    lines = Manifest(tmp_path).file(Shard(0, 0, 2)).read_text().splitlines()
+    assert json.loads(lines[1])["stop"] == 2
+    assert json.loads(lines[2]) == [0, "train/c/000000/a.jpg", 3, "aa"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from singleimg import source as sources
+from singleimg.dataset import SingleImage
+from singleimg.errors import UserError
 from singleimg.picture import Picture, Pictures
-from singleimg.source import File
+from singleimg.source import File, hashes
 
 
 def test_levels_are_means_of_squares():
@@ -59,3 +63,30 @@ def test_what_does_not_fit_is_not_shared(picture, tmp_path, monkeypatch):
     monkeypatch.setattr("singleimg.picture._SHARED", 100)
     Pictures(File(picture)).share(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_was_replaced_is_refused(picture, tmp_path):
+    expected = hashes(File(picture))
+    assert Pictures(File(picture), None, expected).load(0).size == (150, 200)
+    other = tmp_path / "other.png"
+    Image.new("RGB", (200, 150)).save(other)
+    with pytest.raises(UserError) as caught:
+        Pictures(File(other), None, expected).load(0)
+    assert str(caught.value) == (
+        f"imgpath={other} has changed since this dataset was begun: put the old picture back, or "
+        "type another targetpath."
+    )
+    Pictures(File(picture)).share(tmp_path)
+    assert Pictures(File(other), tmp_path, expected).size_of(0) == (150, 200)
+
+
+def test_a_dataset_is_opened_with_the_picture_that_it_was_made_of(run, picture, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(picture.read_bytes())
+    target = tmp_path / "set"
+    run(f"imgpath={photo}", "num_imgs=2", "img_size=32", f"targetpath={target}")
+    assert SingleImage.open(target).render(0).shape == (32, 32, 3)
+    Image.new("RGB", (200, 150)).save(photo)
+    sources._load.cache_clear()
+    with pytest.raises(UserError, match="has changed since this dataset was begun"):
+        SingleImage.open(target).render(0)

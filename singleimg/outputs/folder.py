@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from singleimg.durable import write_all
 from singleimg.encoding import Encoder
 from singleimg.errors import UserError
-from singleimg.manifest import Shard
+from singleimg.manifest import Entry, Shard
 
 MAX_FILES = 1000  # in one folder: listings of larger ones are slow on every file system
+_LONGEST = 100  # characters of a class's name
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,11 @@ class FolderOutput:
                 f"output.shard_size={self.shard_size} is not a whole number from 1 to {MAX_FILES} "
                 f"(files in a folder): type for example output.shard_size={MAX_FILES}."
             )
-        if Path(self.class_name).name != self.class_name or self.class_name.startswith("."):
+        if not _is_name(self.class_name):
             raise UserError(
-                f"output.class_name={self.class_name} is not the name of one folder: "
-                "type for example output.class_name=dummy."
+                f"output.class_name={str(self.class_name)[:_LONGEST]!r} is not the name of one "
+                f"folder (printable, at most {_LONGEST} characters, no / or \\, no dot or space "
+                "first or last): type for example output.class_name=dummy."
             )
 
     @property
@@ -51,17 +55,27 @@ class FolderOutput:
             "output": "folder",
             "class_name": self.class_name,
             "shard_size": self.shard_size,
-            "writer": 1,
+            "writer": 2,
         }
 
-    def open(self, target: Path, shard: Shard) -> FolderWriter:
-        """A writer for one shard; nothing is visible below ``train/`` until it commits."""
-        final = target / "train" / self.class_name / shard.name
-        return FolderWriter(final, target / f".tmp-{shard.name}", self.encoder.suffix)
+    def place(self, shard: Shard) -> str:
+        """The folder of a shard, below the target."""
+        return f"train/{self.class_name}/{shard.name}"
 
-    def holds(self, target: Path, shard: Shard) -> bool:
-        """Whether the data of a committed shard are still there."""
-        return (target / "train" / self.class_name / shard.name).is_dir()
+    def open(self, path: Path, shard: Shard) -> FolderWriter:
+        """A writer of one shard, into the new folder ``path`` that is put in its place later."""
+        path.mkdir()
+        return FolderWriter(str(path), self.place(shard), self.encoder.suffix)
+
+    def owns(self, path: str) -> bool:
+        """Whether a file at ``path``, below the target, has a name that this output gives."""
+        name = re.escape(self.encoder.suffix)
+        folder = re.escape(f"train/{self.class_name}/")
+        return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}{name}", path) is not None
+
+    def read(self, target: Path, shard: Shard, index: int) -> bytes:
+        """The bytes of image ``index`` of a shard that is in its place."""
+        return (target / _file(self.place(shard), index, self.encoder.suffix)).read_bytes()
 
     def load_line(self, target: Path) -> str:
         """The line of Python that opens the dataset."""
@@ -69,26 +83,32 @@ class FolderOutput:
 
 
 class FolderWriter:
-    """Writes the files of one shard into a temporary folder, then renames that folder once."""
+    """Writes the files of one shard into ``path``; ``place`` is where they will lie."""
 
-    def __init__(self, final: Path, temporary: Path, suffix: str) -> None:
-        self.final, self.temporary, self.suffix = final, temporary, suffix
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    def __init__(self, path: str, place: str, suffix: str) -> None:
+        self._path, self._place, self._suffix = path, place, suffix
+        self._entries: list[Entry] = []
 
     def write(self, index: int, data: bytes) -> None:
         """Writes image ``index``."""
-        # A million times: building a Path would cost half as much as creating the file.
-        with open(f"{self.temporary}/patch_{index:09d}{self.suffix}", "wb", buffering=0) as file:
-            file.write(data)
+        write_all(_file(self._path, index, self._suffix), data)
+        path = _file(self._place, index, self._suffix)
+        self._entries.append(Entry(index, path, len(data), sha256(data).hexdigest()))
 
-    def commit(self) -> None:
-        """Puts the whole shard in its place; an older one under the same name goes."""
-        self.final.parent.mkdir(parents=True, exist_ok=True)
-        if self.final.exists():
-            shutil.rmtree(self.final)
-        self.temporary.rename(self.final)
+    def close(self) -> list[Entry]:
+        """Ends the shard; what was written."""
+        return self._entries
 
-    def discard(self) -> None:
-        """Leaves nothing behind."""
-        shutil.rmtree(self.temporary, ignore_errors=True)
+
+def _file(folder: str, index: int, suffix: str) -> str:
+    return f"{folder}/patch_{index:09d}{suffix}"
+
+
+def _is_name(name: Any) -> bool:
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= _LONGEST
+        and name.isprintable()
+        and not {"/", "\\"} & set(name)
+        and name == name.strip(" .")
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from singleimg.encoding import Encoder
-from singleimg.manifest import Shard
+from singleimg.manifest import Entry, Shard
 
 
 @dataclass(frozen=True)
@@ -26,17 +25,12 @@ class NoOutput:
         """Who turns pixels into bytes."""
         return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
 
-    def layout(self) -> dict[str, Any] | None:
+    def layout(self) -> None:
         """None: there is no dataset."""
-        return None
 
-    def open(self, target: Path, shard: Shard) -> NoWriter:
+    def open(self, path: Path | None, shard: Shard) -> NoWriter:
         """A writer that writes nothing."""
         return NoWriter()
-
-    def holds(self, target: Path, shard: Shard) -> bool:
-        """Nothing is ever held."""
-        return False
 
 
 class NoWriter:
@@ -45,8 +39,6 @@ class NoWriter:
     def write(self, index: int, data: bytes) -> None:
         """Drops the image."""
 
-    def commit(self) -> None:
-        """Has nothing to put in place."""
-
-    def discard(self) -> None:
-        """Has nothing to remove."""
+    def close(self) -> list[Entry]:
+        """Nothing was written."""
+        return []

@@ -92,7 +92,7 @@ class Commands:
         begin = time.perf_counter()
         with self.running(MANY, 2) as (run, target):
             while run.poll() is None:
-                if next(target.glob(".tmp-*/*.jpg"), None):
+                if next(target.glob(".tmp-*/train/*/*/*.jpg"), None):
                     return time.perf_counter() - begin
                 time.sleep(0.005)
         raise SystemExit("run.py failed: start it by hand to see why.")
@@ -102,7 +102,7 @@ class Commands:
         found: dict[int, float] = {}
         with self.running(LATE + 4_000, 2) as (run, target):
             for count in (EARLY, LATE):
-                while len(list(target.glob("manifest/[0-9]*.json"))) * 1000 < count:
+                while len(list(target.glob("manifest/[0-9]*.jsonl"))) * 1000 < count:
                     if run.poll() is not None:
                         raise SystemExit("run.py failed: start it by hand to see why.")
                     time.sleep(0.05)

@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from singleimg.manifest import Shard
+from singleimg.durable import Disk
+from singleimg.manifest import Record, Shard, Staging
 from singleimg.outputs.folder import FolderOutput
 from tests.benchmarks import contestants
 
@@ -45,15 +46,16 @@ def _each(function: Callable[[Any], Any], items: Sequence[Any]) -> float:
 
 
 def _written(files: list[bytes]) -> float:
-    spent = []
+    spent, output = [], FolderOutput("c")
     with tempfile.TemporaryDirectory() as folder:  # emptied at the end: see commands.py
         for number in range(_ROUNDS):
             shard = Shard(number, 0, len(files))
-            writer = FolderOutput("c").open(Path(folder), shard)
             begin = time.perf_counter()
-            for index, data in enumerate(files):
-                writer.write(index, data)
-            writer.commit()
+            with Staging(Path(folder), shard, Disk()) as staging:
+                writer = output.open(staging.path(output.place(shard)), shard)
+                for index, data in enumerate(files):
+                    writer.write(index, data)
+                staging.commit(Record(number, 0, len(files), 0, "", {}), writer.close())
             spent.append(1000 * (time.perf_counter() - begin) / len(files))
     return median(spent)
 

@@ -46,8 +46,18 @@ SENTENCES = {
     "output.encoding=jpeg.",
     ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number from 1 to 1000 "
     "(files in a folder): type for example output.shard_size=1000.",
-    ("output.class_name=a/b",): "output.class_name=a/b is not the name of one folder: type for "
-    "example output.class_name=dummy.",
+    ("output.class_name=a/b",): "output.class_name='a/b' is not the name of one folder (printable, "
+    "at most 100 characters, no / or \\, no dot or space first or last): type for example "
+    "output.class_name=dummy.",
+    ("seed=null",): "seed=null is no value: leave seed out.",
+    ("augment=5",): "Config group override must be a string or a list. Got int: python run.py "
+    "--help says what can be typed.",
+    ("trusted_modules=[a-b]",): "trusted_modules holds a-b, which is not the dotted name of a "
+    "module: type for example trusted_modules=[my_package].",
+    ("deg=${nowhere}",): "nowhere, which a value refers to, is no key: python run.py "
+    "--help lists them.",
+    ("image=url", 'image.url="https://[::1"', f"image.sha256={'0' * 64}"): "image.url is not the "
+    "address of a file on the web: type for example image.url=https://example.org/photo.jpg.",
 }
 
 
@@ -108,11 +118,12 @@ def test_a_target_that_holds_another_recipe(run, picture, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert mistake(run, *common, "num_imgs=3", "deg=45", cwd=tmp_path) == (
         f"targetpath={tmp_path}/set holds a dataset of another recipe "
-        "(pixels.transforms[1].degrees: 30.0 → 45.0): type another targetpath, or the old values."
+        "(pixels.transforms[1].degrees: 30.0 → 45.0): type another targetpath, "
+        "if_exists=overwrite to replace it, or the old values to go on with it."
     )
     assert mistake(run, *common, "num_imgs=2", cwd=tmp_path) == (
         f"targetpath={tmp_path}/set already holds 3 images, more than num_imgs=2: type num_imgs=3 "
-        "or more, or another targetpath."
+        "or more, another targetpath, or if_exists=overwrite to replace it."
     )
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -28,7 +28,7 @@ def stand_in(picture):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         digest = hashlib.sha256(picture.read_bytes()).hexdigest()
         address = f"http://127.0.0.1:{server.server_port}/{picture.name}"
-        yield f"image.url={address}", f"image.sha256={digest}"
+        yield f"image.url={address}", f"image.sha256={digest}", "+image.allow_http=true"
         server.shutdown()
 
 

@@ -38,7 +38,7 @@ def test_it_counts_images_and_begins_at_what_is_done(run, picture, tmp_path):
     shown = on_a_terminal(*common, "num_imgs=40")
     assert "40/40" in shown and "img/s" in shown
     for shard in ("000001", "000003"):  # as a stop would leave it
-        (target / "manifest" / f"{shard}.json").unlink()
+        (target / "manifest" / f"{shard}.jsonl").unlink()
         shutil.rmtree(target / "train" / "my-picture" / shard)
     shown = on_a_terminal(*common, "num_imgs=40", "batch_size=1")
     first = shown.split("/40")[0]

@@ -162,7 +162,7 @@ def test_the_log_names_it_once(run, picture, tmp_path):
         "    - _target_: torchvision.transforms.v2.RandomCrop\n      size: ${img_size}\n"
     )
     typed = (f"imgpath={picture}", "augment=mine", "img_size=32", "num_imgs=40")
-    typed = (*typed, f"hydra.searchpath=[file://{tmp_path}/conf]")
+    typed = (*typed, f"hydra.searchpath=[file://{tmp_path}/conf]", "trusted_modules=[mine]")
     for engine in ("native", "reference"):
         run(*typed, f"engine={engine}", f"targetpath={tmp_path}/{engine}",
             "output.encoding=png", PYTHONPATH=str(tmp_path))  # fmt: skip

@@ -1,0 +1,134 @@
+"""A run as plain values, from the configuration that describes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg import config
+from singleimg.durable import Disk
+from singleimg.estimate import Estimate
+from singleimg.manifest import Plan, Shard
+from singleimg.preview import DEBUG_IMAGES
+from singleimg.recipe import Recipe, make_recipe
+from singleimg.source import hashes
+from singleimg.target import CONFIG, RESOLVED, Target
+
+if TYPE_CHECKING:
+    from singleimg.shards import Work
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to make, where, and who works."""
+
+    spec: str  # the resolved configuration and the hashes of the sources, as JSON
+    texts: dict[str, str]  # files that lie beside the images, by name
+    recipe: Recipe
+    target: Target
+    num_imgs: int
+    output: Any
+    backend: Any
+    workers: int
+    settings: DictConfig  # keys that change no byte: debug, batch_size, if_exists, …
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is left on disk."""
+        return self.output.layout() is not None
+
+    @property
+    def folder(self) -> Path:
+        """Where the dataset lies."""
+        return self.target.path
+
+    @property
+    def plan(self) -> Plan:
+        """All shards of the dataset."""
+        return Plan(self.num_imgs, self.output.shard_size)
+
+    def workers_for(self, effort: Estimate) -> int:
+        """How many are worth starting."""
+        return 1 if effort.is_short else self.workers
+
+    def work(self, counts: str) -> Work:
+        """What all tasks have in common."""
+        from singleimg.shards import Work
+
+        return Work(
+            spec=self.spec,
+            target=self.folder,
+            fingerprint=self.recipe.fingerprint,
+            made_with=self.recipe.made_with,
+            durable=self.settings.durable,
+            save_params=self.settings.save_params,
+            batch_size=self.settings.batch_size,
+            counts=counts,
+            driver=os.getpid(),
+        )
+
+    def typed_again(self) -> list[str]:
+        """Keys that a saved configuration does not keep, and this run needed."""
+        typed = []
+        if self.settings.trusted_modules:
+            typed.append(f"'trusted_modules=[{','.join(self.settings.trusted_modules)}]'")
+        if self.settings.allow_version_change:
+            typed.append("allow_version_change=true")
+        return typed
+
+    def todo(self) -> list[Shard]:
+        """The shards that are not committed, whole and of this recipe."""
+        if not self.writes or self.settings.if_exists == "overwrite":
+            return list(self.plan)
+        done = self.target.done(self.plan, self.recipe, self.output)
+        return [shard for shard in self.plan if shard.number not in done]
+
+
+def prepare(cfg: DictConfig) -> Job:
+    """The job that a checked configuration describes; reads the source, writes nothing."""
+    source = config.instantiate(cfg, "image")
+    cfg.output.class_name = cfg.output.class_name or source.name
+    output = config.instantiate(cfg, "output")
+    backend = config.instantiate(cfg, "backend")
+    sources = hashes(source)
+    recipe = make_recipe(
+        sources=sources,
+        transforms=config.resolved_transforms(cfg),
+        img_size=cfg.img_size,
+        seed=cfg.seed,
+        engine=cfg.engine.name,
+        encoder=output.encoder.settings(),
+        layout={**(output.layout() or {}), "save_params": cfg.save_params},
+        libraries=cfg.engine.libraries,
+    )
+    cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
+    cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    return Job(
+        spec=json.dumps({"config": resolved, "sources": sources}),
+        texts={CONFIG: config.saved_config_text(cfg), RESOLVED: config.resolved_text(cfg)},
+        recipe=recipe,
+        target=Target(Path(cfg.targetpath), Disk(cfg.durable)),
+        num_imgs=cfg.num_imgs,
+        output=output,
+        backend=backend,
+        workers=backend.workers(cfg.threads),
+        settings=cfg,
+    )
+
+
+def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path:
+    """``targetpath``, or a folder below it in a sweep, or one in ``outputs`` named by the run."""
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if cfg.targetpath and not sweeping:
+        return Path(cfg.targetpath)
+    parts = [source, cfg.augment.name, f"{cfg.img_size}px", str(cfg.num_imgs)]
+    name = "-".join([*parts, *config.differences(cfg), fingerprint[:8]])
+    return Path(cfg.targetpath or "outputs").absolute() / name

@@ -1,0 +1,54 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the run stops in good order, and says by which it was."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the run to stop; ``status`` is what a shell reports of such a command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.status = 128 + number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raises Stopped in the main thread when a signal comes; one that is ignored stays ignored."""
+    with _handled(lambda number, frame: _raise(number)):
+        yield
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """While what must be done to stop is done, further signals change nothing."""
+    with _handled(signal.SIG_IGN):
+        yield
+
+
+def _raise(number: int) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def _handled(handler: object) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        for number in _SIGNALS:
+            if before[number] is not signal.SIG_IGN:
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, handler_before in before.items():
+            signal.signal(number, handler_before)

@@ -1,0 +1,318 @@
+"""A dataset's folder: what may be done with it, and what is removed from it, in which order."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+from uuid import uuid4
+
+from singleimg.durable import TEMPORARY, Disk
+from singleimg.errors import UserError
+from singleimg.lock import FILES as LOCK_FILES
+from singleimg.manifest import Entry, Manifest, Shard
+from singleimg.recipe import Recipe, read_recipe
+
+PARAMS = "params"
+DATASET = "dataset.json"
+CONFIG = "config.yaml"
+RESOLVED = "config.resolved.yaml"
+LOG = "run.log"
+GRID = "grid.png"
+RECIPE = "recipe.json"
+_OVERWRITING = ".overwriting"  # the manifest of a dataset that is being removed
+_NUMBERED = re.compile(r"\d{6,}(\.\w+)?")
+
+
+class Target:
+    """One folder that holds a dataset, or will."""
+
+    def __init__(self, path: Path, disk: Disk = Disk()) -> None:  # noqa: B008, it is frozen
+        self.path, self.disk = path, disk
+        self.manifest = Manifest(path, disk)
+
+    # --- what is there ---
+
+    def recipe(self) -> Recipe | None:
+        """The recipe of the dataset that lies here."""
+        file = self.path / RECIPE
+        return _read(file, read_recipe) if file.exists() else None
+
+    def summary(self) -> dict[str, Any] | None:
+        """What ``dataset.json`` says; None while images are missing."""
+        file = self.path / DATASET
+        return (
+            _read(file, lambda path: dict(json.loads(path.read_text()))) if file.exists() else None
+        )
+
+    def done(self, shards: Sequence[Shard], recipe: Recipe, output: Any) -> set[int]:
+        """The numbers of those ``shards`` that are committed, whole and of this recipe."""
+        return {
+            record.number
+            for record in self.manifest.scan()[0]
+            if record.number < len(shards)
+            and record.shard == shards[record.number]
+            and record.fingerprint == recipe.fingerprint
+            and (self.path / output.place(record.shard)).exists()
+        }
+
+    def bytes(self) -> int:
+        """Of all images that are committed."""
+        return sum(record.bytes for record in self.manifest.scan()[0])
+
+    # --- what may be done ---
+
+    def check(self, recipe: Recipe, num_imgs: int, if_exists: str) -> None:
+        """Refuses a folder with something else in it, or with another recipe, or more of this."""
+        found = self.recipe()
+        if found is None:
+            self._check_empty()
+        elif if_exists == "error":
+            raise UserError(
+                f"targetpath={self.path} holds a dataset and if_exists=error: type another "
+                "targetpath, if_exists=resume to go on with it, or if_exists=overwrite to replace "
+                "it."
+            )
+        elif if_exists == "resume":
+            self._check_same(found, recipe)
+            self._check_not_fewer(num_imgs)
+
+    def check_versions(self, recipe: Recipe, allowed: bool) -> None:
+        """Refuses to go on with what other versions of the libraries made."""
+        found = self.recipe()
+        if found is None or allowed or found.made_with == recipe.made_with:
+            return
+        raise UserError(
+            f"targetpath={self.path} was made with other versions, which may round otherwise "
+            f"({'; '.join(found.differences(recipe))}): type allow_version_change=true to go on "
+            "all the same, if_exists=overwrite to replace it, another targetpath, or bring the old "
+            "versions back."
+        )
+
+    def _check_same(self, found: Recipe, recipe: Recipe) -> None:
+        differences = found.same_versions(recipe).differences(recipe)
+        if differences:
+            raise UserError(
+                f"targetpath={self.path} holds a dataset of another recipe "
+                f"({'; '.join(differences)}): type another targetpath, if_exists=overwrite to "
+                "replace it, or the old values to go on with it."
+            )
+
+    def _check_not_fewer(self, num_imgs: int) -> None:
+        stop = max((record.stop for record in self.manifest.scan()[0]), default=0)
+        if stop > num_imgs:
+            raise UserError(
+                f"targetpath={self.path} already holds {stop:,} images, more than "
+                f"num_imgs={num_imgs}: type num_imgs={stop} or more, another targetpath, or "
+                "if_exists=overwrite to replace it."
+            )
+
+    def _check_empty(self) -> None:
+        try:
+            names = sorted(path.name for path in self.path.iterdir())
+        except FileNotFoundError:
+            return
+        except NotADirectoryError:
+            raise UserError(
+                f"targetpath={self.path} is a file, not a folder: type another targetpath."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"targetpath={self.path} cannot be read ({error.strerror}): "
+                "type another targetpath, or change its permissions."
+            ) from None
+        strangers = [n for n in names if n not in LOCK_FILES and not n.startswith(TEMPORARY)]
+        if strangers:
+            raise UserError(
+                f"targetpath={self.path} is not empty ({strangers[0]} lies there) and holds no "
+                "dataset: type the name of a new or empty folder."
+            )
+
+    # --- changes, by the one who holds the lock ---
+
+    def begin(self, recipe: Recipe, texts: dict[str, str], output: Any, todo: list[Shard]) -> None:
+        """Takes back what is not true while ``todo`` is made, clears up, writes what lies beside.
+
+        The recipe of a dataset that goes on stays as it is: versions of its first images.
+        """
+        with self.errors():
+            self.finish_overwriting()
+            self.disk.remove(self.path / DATASET)
+            self.manifest.remove(todo)
+            for damaged in self.manifest.scan()[1]:
+                self.disk.remove(damaged)
+            self.clear(output)
+            self.manifest.folder.mkdir(exist_ok=True)
+            for name, text in texts.items():
+                self.disk.write_whole(self.path / name, text)
+            if not (self.path / RECIPE).exists():
+                self.disk.write_whole(self.path / RECIPE, recipe.text())
+
+    def finish(self, recipe: Recipe) -> None:
+        """Writes ``dataset.json``: every image is there. The same for every way of making it."""
+        with self.errors():
+            text = json.dumps(self.summarise(recipe), indent=2) + "\n"
+            self.disk.write_whole(self.path / DATASET, text)
+
+    def summarise(self, recipe: Recipe) -> dict[str, Any]:
+        """What ``dataset.json`` says of the records that are there."""
+        records, _ = self.manifest.scan()
+        return {
+            "images": sum(len(record.shard) for record in records),
+            "shards": len(records),
+            "bytes": sum(record.bytes for record in records),
+            "fingerprint": recipe.fingerprint,
+            "recipe": sha256((self.path / RECIPE).read_bytes()).hexdigest(),
+            "digest": self.manifest.digest(),
+        }
+
+    def clear(self, output: Any) -> None:
+        """Removes what a stopped run left: temporary files, and data that have no record."""
+        for leftover in self._leftovers(output):
+            # Out of sight by one rename: whoever reads sees whole shards.
+            leftover.rename(self.path / f"{TEMPORARY}{leftover.name}-{uuid4().hex[:12]}")
+        self.clear_temporary()
+
+    def clear_temporary(self) -> None:
+        """Removes what is half-written."""
+        for leftover in self.path.glob(f"{TEMPORARY}*"):
+            _remove(leftover)
+
+    def _leftovers(self, output: Any) -> Iterator[Path]:
+        recorded = {file.stem for file in self.manifest.files()}
+        for path in self._numbered(output):
+            if path.name.partition(".")[0] not in recorded:
+                self._check_ours(path, output)
+                yield path
+
+    def _numbered(self, output: Any) -> list[Path]:
+        """What has the name of a shard where this output puts shards, and parameters."""
+        parents = {Path(output.place(Shard(0, 0, 0))).parent, Path(PARAMS)}
+        paths = [path for parent in parents for path in _entries(self.path / parent)]
+        return [path for path in paths if _NUMBERED.fullmatch(path.name)]
+
+    def _check_ours(self, path: Path, output: Any) -> None:
+        """Refuses to remove a folder into which somebody put a file."""
+        for inner in _entries(path) if path.is_dir() else ():
+            if not output.owns(inner.relative_to(self.path).as_posix()):
+                raise UserError(
+                    f"{inner} is not of this dataset and lies where images are to be written: "
+                    "move it away and type the same command again."
+                )
+
+    # --- overwriting ---
+
+    def overwrite(self, output: Any) -> None:
+        """Removes the dataset: what its manifest lists, and nothing else. Crash and repeat at will.
+
+        A record must not outlive its files, nor may the list be lost before they are gone: so the
+        whole manifest changes its name first.
+        """
+        with self.errors():
+            self.finish_overwriting()
+            for path in self._numbered(output):
+                self._check_ours(path, output)
+            self.disk.remove(self.path / DATASET)
+            if self.manifest.folder.exists():
+                self.manifest.folder.rename(self.path / _OVERWRITING)
+                self.disk.sync_folder(self.path)
+            self.finish_overwriting()
+            self.clear(output)
+            for name in (GRID, LOG, RESOLVED, CONFIG, RECIPE):
+                self.disk.remove(self.path / name)
+
+    def finish_overwriting(self) -> None:
+        """Goes on where an overwriting run was stopped."""
+        folder = self.path / _OVERWRITING
+        if not folder.exists():
+            return
+        parents: set[Path] = set()
+        for file in folder.iterdir():
+            for entry in _listed(file):
+                path = self.path / entry.path
+                path.unlink(missing_ok=True)
+                parents |= set(path.relative_to(self.path).parents)
+        for parent in sorted(parents - {Path(".")}, key=lambda path: -len(path.parts)):
+            emptied = self.path / parent
+            if emptied.is_dir() and not any(emptied.iterdir()):
+                emptied.rmdir()
+        shutil.rmtree(folder)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turns errors of the system into a sentence."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"targetpath={self.path} cannot be written ({error.strerror}): "
+                "type another targetpath, make room, or change its permissions."
+            ) from error
+
+
+def _listed(file: Path) -> Iterator[Entry]:
+    """The files in a record, however damaged it is, of which each lies below the target."""
+    for line in file.read_bytes().splitlines()[2:]:
+        try:
+            entry = Entry(*json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        if is_inside(entry.path):
+            yield entry
+
+
+def is_inside(path: Any) -> bool:
+    """Whether a path in a record stays below the target."""
+    parts = PurePosixPath(path).parts if isinstance(path, str) else ()
+    return len(parts) > 1 and not path.startswith("/") and ".." not in parts and "\0" not in path
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    try:
+        yield from folder.iterdir()
+    except FileNotFoundError:
+        return
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path, reader: Any) -> Any:
+    try:
+        return reader(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): type another targetpath, "
+            "or remove that folder."
+        ) from None
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room within your quota",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.ENOENT: "do not move or remove the folder while a run is at work",
+    errno.EACCES: "give yourself the permission to write there",
+    errno.EPERM: "give yourself the permission to write there",
+    errno.EROFS: "make it writable",
+}
+
+
+def write_error(target: Path, error: OSError, what: str = "") -> str:
+    """The sentence for an error of the system while writing ``what`` into a target."""
+    subject = f"{what} could not be written to targetpath={target}"
+    remedy = _REMEDIES.get(error.errno or 0, "mend that")
+    return (
+        f"{subject} ({error.strerror or error}): {remedy} and type the same command again, "
+        "it goes on where it stopped."
+    )

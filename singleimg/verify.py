@@ -1,0 +1,305 @@
+"""``task=verify``: every byte of a dataset against its manifest, and mending what is bad."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from singleimg import config
+from singleimg.checking import Check, Problem, check_shard
+from singleimg.durable import Disk
+from singleimg.errors import UserError
+from singleimg.lock import hold
+from singleimg.logs import log, logging_to_console
+from singleimg.manifest import FOLDER, Plan, read_entries
+from singleimg.recipe import Recipe
+from singleimg.target import DATASET, PARAMS, RECIPE, Target
+
+_SAMPLE = 100  # images that deep=true renders again
+FOREIGN = "foreign"  # where repair=true puts files that are not of the dataset
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk, by its own configuration and manifest."""
+
+    settings: DictConfig
+    target: Target
+    recipe: Recipe
+    summary: dict[str, Any] | None
+    output: Any
+
+    @property
+    def plan(self) -> Plan:
+        """All shards that are there, or will be."""
+        stated = (self.summary or {}).get("images")
+        whole = type(stated) is int and stated > 0
+        return Plan(stated if whole else self.settings.num_imgs, self.output.shard_size)
+
+
+def verify(cfg: DictConfig) -> None:
+    """Names everything that is not as it was committed, and mends it when asked to.
+
+    Raises UserError, which says how to go on, when something is wrong or missing.
+    """
+    with logging_to_console():
+        dataset = open_dataset(cfg)
+        problems, missing = inspect(dataset, workers(cfg))
+        if cfg.deep:
+            problems += render_again(dataset, {problem.shard for problem in problems})
+        for problem in problems:
+            log.info("%s", problem)
+        if cfg.repair and (problems or missing):
+            repair(dataset, problems, cfg.allow_version_change)
+        else:
+            conclude(dataset, problems, missing)
+
+
+def open_dataset(cfg: DictConfig) -> Dataset:
+    """The dataset in ``cfg.targetpath``; UserError when there is none, or not a whole one."""
+    if cfg.targetpath is None:
+        raise UserError("task=verify needs the folder of a dataset: type targetpath=….")
+    target = Target(Path(cfg.targetpath), Disk(cfg.durable))
+    if not (target.path / RECIPE).exists():
+        raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
+    settings = config.load_saved(target.path, list(cfg.trusted_modules))
+    settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
+    settings.threads = cfg.threads or settings.threads
+    output = config.instantiate(settings, "output")
+    recipe = stated_recipe(target, settings)
+    layout = {**output.layout(), "save_params": settings.save_params}
+    if layout != recipe.layout:
+        raise UserError(
+            f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "
+            "one that was altered."
+        )
+    return Dataset(settings, target, recipe, stated_summary(target), output)
+
+
+def stated_recipe(target: Target, settings: DictConfig) -> Recipe:
+    """``recipe.json``; where that is harmed, the recipe that the configuration describes."""
+    from singleimg.job import prepare
+
+    try:
+        return target.recipe() or prepare(settings).recipe
+    except UserError:
+        return prepare(settings).recipe
+
+
+def stated_summary(target: Target) -> dict[str, Any] | None:
+    """``dataset.json``: None when it is missing, empty when it is harmed."""
+    try:
+        return target.summary()
+    except UserError:
+        return {}
+
+
+def workers(cfg: DictConfig) -> int:
+    """How many processes check, by the same rule as for those that render."""
+    return config.instantiate(cfg, "backend").workers(cfg.threads)
+
+
+# --- every byte ----------------------------------------------------------------------------------
+
+
+def inspect(dataset: Dataset, workers: int) -> tuple[list[Problem], int]:
+    """All that is wrong, and how many images are still to be made."""
+    target, plan = dataset.target, dataset.plan
+    recorded = {file.stem for file in target.manifest.files()}
+    finished = dataset.summary is not None
+    shards = [shard for shard in plan if finished or shard.name in recorded]
+    checks = [
+        Check(target.path, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
+        for shard in shards
+    ]
+    problems = list(check_all(checks, workers))
+    problems += foreign(dataset)
+    problems += summary_problems(dataset, problems)
+    return problems, plan.num_imgs - sum(map(len, shards))
+
+
+def check_all(checks: Sequence[Check], workers: int) -> Iterator[Problem]:
+    """Checks shards in processes, under a bar of images."""
+    total = sum(len(check.shard) for check in checks)
+    with (
+        tqdm(total=total, unit="img", desc="verify", disable=None) as bar,
+        _mapping(workers) as apply,
+    ):
+        for check, found in zip(checks, apply(check_shard, checks), strict=True):
+            bar.update(len(check.shard))
+            yield from found
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Any]:
+    """``map``, here or in processes. Forked where that is safe: a check needs nothing imported."""
+    if workers == 1:
+        yield map
+        return
+    method = "fork" if sys.platform == "linux" else None
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method))
+    try:
+        yield pool.map
+        pool.shutdown()
+    except BrokenProcessPool:
+        raise UserError(
+            "a process that checked was killed, most likely because memory ran out: type fewer "
+            "workers (threads=1)."
+        ) from None
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def foreign(dataset: Dataset) -> list[Problem]:
+    """What lies between the shards, and is of none. Inside of shards, check_shard looks."""
+    target, plan = dataset.target, dataset.plan
+    allowed: dict[str, set[str]] = {FOLDER: set()}
+    for shard in plan:
+        place = Path(dataset.output.place(shard))
+        for path in (place, Path(FOLDER, f"{shard.name}.jsonl")):
+            for folder, name in zip(path.parents, path.parts[::-1], strict=False):
+                if folder != Path("."):
+                    allowed.setdefault(folder.as_posix(), set()).add(name)
+        if dataset.settings.save_params:
+            allowed.setdefault(PARAMS, set()).add(f"{shard.name}.jsonl")
+    return [
+        Problem(None, "", f"{folder}/{path.name}", "is foreign (no record lists it)")
+        for folder, names in allowed.items()
+        if (target.path / folder).is_dir()
+        for path in sorted((target.path / folder).iterdir())
+        if path.name not in names
+    ]
+
+
+def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Problem]:
+    """Whether ``dataset.json`` and ``recipe.json`` are those that were written."""
+    found = []
+    text = (dataset.target.path / RECIPE).read_bytes()
+    committed = (dataset.summary or {}).get("recipe", sha256(text).hexdigest())
+    if text != dataset.recipe.text().encode() or sha256(text).hexdigest() != committed:
+        found.append(Problem(None, "", RECIPE, "is altered"))
+    judged = dataset.summary is not None and not problems and not found
+    if judged and dataset.summary != dataset.target.summarise(dataset.recipe):
+        found.append(Problem(None, "", DATASET, "does not fit the records"))
+    return found
+
+
+# --- deep ----------------------------------------------------------------------------------------
+
+
+def render_again(dataset: Dataset, bad: set[int | None]) -> list[Problem]:
+    """Renders a random sample of images again; those whose bytes are not the committed ones."""
+    from singleimg.dataset import SingleImage
+
+    manifest, plan = dataset.target.manifest, dataset.plan
+    good = [shard for shard in plan if shard.number not in bad and manifest.file(shard).exists()]
+    count = sum(map(len, good))
+    chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
+    images = SingleImage.from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
+    images.engine.set_up_process()
+    encoder, problems = dataset.output.encoder, []
+    for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
+        shard = good[place // dataset.output.shard_size]
+        index = shard.start + place % dataset.output.shard_size
+        committed = dataset.output.read(dataset.target.path, shard, index)
+        if encoder.encode(images.render(index)) != committed:
+            what = "is not what its recipe renders here" + other_versions(dataset)
+            path = next(
+                entry.path for entry in read_entries(manifest.file(shard)) if entry.index == index
+            )
+            problems.append(Problem(shard.number, f"image {index}", path, what))
+    log.info("%d images rendered again, %d of them otherwise.", len(chosen), len(problems))
+    return problems
+
+
+def other_versions(dataset: Dataset) -> str:
+    """`` (made with …)`` when the libraries here are not those that made the dataset."""
+    from singleimg.recipe import versions
+
+    here = versions(dataset.settings.engine.libraries)
+    made_with = dataset.recipe.made_with.items()
+    other = [f"{name} {version}" for name, version in made_with if here.get(name) != version]
+    return f" (made with {', '.join(other)})" if other else ""
+
+
+# --- what follows --------------------------------------------------------------------------------
+
+
+def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> None:
+    """The last line: all is well, or how to mend it."""
+    plan, path = dataset.plan, dataset.target.path
+    if problems:
+        raise UserError(
+            f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
+            f"wrong. To mend it: python run.py task=verify targetpath={path} repair=true"
+        )
+    if missing:
+        raise UserError(
+            f"targetpath={path}: what is there is right, and {missing:,} of {plan.num_imgs:,} "
+            f"images are still to be made. To go on: python run.py -cp {path} -cn config "
+            f"targetpath={path}"
+        )
+    log.info("All %s images in %s are as they were committed.", f"{plan.num_imgs:,}", path)
+
+
+def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
+    """Makes the shards that are bad again, and moves what is foreign out of the way."""
+    from singleimg.generate import complete
+    from singleimg.job import prepare
+
+    target, settings = dataset.target, dataset.settings
+    settings.allow_version_change = allow_version_change
+    job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is
+    bad = {problem.shard for problem in problems} - {None}
+    with hold(target.path):
+        if any(problem.path == RECIPE for problem in problems):
+            restore_recipe(dataset, job.recipe)
+        target.check(job.recipe, job.num_imgs, "resume")
+        target.check_versions(job.recipe, allow_version_change)
+        with target.errors():
+            target.disk.remove(target.path / DATASET)
+            target.manifest.remove(job.plan[number] for number in sorted(bad))
+            moved = [move_away(target, problem.path) for problem in problems
+                     if problem.shard is None and "foreign" in problem.what]  # fmt: skip
+        complete(job)
+    if moved:
+        log.info("%d foreign files lie in %s now.", len(moved), target.path / FOREIGN)
+    before = (dataset.summary or {}).get("digest")
+    if before not in (None, (target.summary() or {}).get("digest")):
+        log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
+    log.info("Mended: %d shards made again.", len(bad))
+
+
+def move_away(target: Target, path: str) -> Path:
+    """Moves a file or folder to the same place below ``foreign/``."""
+    place = target.path / FOREIGN / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (target.path / path).rename(place)
+    return place
+
+
+def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:
+    """Writes ``recipe.json`` anew, if it is the one that the records speak of."""
+    records, _ = dataset.target.manifest.scan()
+    if not records or {record.fingerprint for record in records} != {recipe.fingerprint}:
+        raise UserError(
+            f"{dataset.target.path / RECIPE} is altered and so is config.yaml, or the source: "
+            "bring back the files that were altered."
+        )
+    made_with = Recipe(recipe.pixels, recipe.layout, records[0].made_with)
+    dataset.target.disk.write_whole(dataset.target.path / RECIPE, made_with.text())

@@ -1,0 +1,245 @@
+"""Nothing lost, nothing false: kills, signals, full disks, and the same command again."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import scenarios
+from tests.conftest import ROOT, images_of, summary_of
+from tests.scenarios import Command, false_records, leftovers, tree_hash, wait_until
+
+# Enough for two workers to start (a run of less than ten seconds stays in one process).
+LONG = ("num_imgs=50000", "img_size=32", "output.shard_size=200", "threads=2", "save_params=true")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(run, picture, tmp_path_factory) -> str:
+    """The hash of the tree of LONG."""
+    target = tmp_path_factory.mktemp("undisturbed") / "set"
+    run(f"imgpath={picture}", *LONG, f"targetpath={target}")
+    return tree_hash(target)
+
+
+def arguments(picture, target) -> list[str]:
+    return [f"imgpath={picture}", *LONG, f"targetpath={target}"]
+
+
+# --- kills ---------------------------------------------------------------------------------------
+
+
+def test_killed_ten_times_at_random_moments_the_tree_is_that_of_an_undisturbed_run(
+    run, picture, undisturbed, tmp_path
+):
+    typed = arguments(picture, tmp_path / "set")
+    assert list(scenarios.kill_everyone(typed, tmp_path / "set", times=10, seed=1)) == []
+    run(*typed)
+    assert tree_hash(tmp_path / "set") == undisturbed
+    assert leftovers(tmp_path / "set") == []
+
+
+def test_workers_killed_ten_times_the_tree_is_that_of_an_undisturbed_run(
+    run, picture, undisturbed, tmp_path
+):
+    typed = arguments(picture, tmp_path / "set")
+    assert list(scenarios.kill_workers(typed, tmp_path / "set", times=10, seed=1)) == []
+    run(*typed)
+    assert tree_hash(tmp_path / "set") == undisturbed
+    assert leftovers(tmp_path / "set") == []
+
+
+def test_workers_end_with_a_driver_that_is_killed_alone(picture, tmp_path):
+    command = Command(*arguments(picture, tmp_path / "set"))
+    assert wait_until(lambda: command.workers() and scenarios.records(tmp_path / "set") > 3)
+    command.signal(signal.SIGKILL, everyone=False)
+    command.end()
+    assert wait_until(lambda: command.left_behind() == [], 5)
+    assert false_records(tmp_path / "set") == []
+
+
+# --- signals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number, everyone, status, more",
+    [
+        (signal.SIGINT, True, 130, ()),  # Ctrl-C
+        (signal.SIGTERM, False, 143, ()),
+        (signal.SIGTERM, True, 143, ()),  # as SLURM sends it
+        (signal.SIGTERM, False, 143, ("backend=threading",)),
+    ],
+)
+def test_a_signal_stops_in_good_order(picture, tmp_path, number, everyone, status, more):
+    target = tmp_path / "set"
+    command = Command(*arguments(picture, target), *more)
+    assert wait_until(lambda: scenarios.records(target) > 2 and (more or command.workers()))
+    began = time.monotonic()
+    command.signal(number, everyone)
+    result = command.end()
+    assert time.monotonic() - began < 5
+    assert result.status == status, result.output
+    assert "Stopped. The same command goes on where it stopped." in result.output
+    assert "Traceback" not in result.output
+    assert leftovers(target) == []
+    assert wait_until(lambda: command.left_behind() == [], 5 - (time.monotonic() - began))
+    assert not (target / "dataset.json").exists() and false_records(target) == []
+
+
+def test_stopped_while_overwriting_it_does_not_advise_to_overwrite_again(picture, tmp_path):
+    command = Command(*arguments(picture, tmp_path / "set"), "if_exists=overwrite")
+    assert wait_until(lambda: scenarios.records(tmp_path / "set") > 0)
+    command.signal(signal.SIGINT, everyone=False)
+    assert "Stopped. The same command with if_exists=resume goes on" in command.end().output
+
+
+# --- two at once ---------------------------------------------------------------------------------
+
+
+def test_two_runs_on_one_target(run, picture, tmp_path):
+    typed = arguments(picture, tmp_path / "set")
+    first = Command(*typed)
+    assert wait_until(lambda: scenarios.records(tmp_path / "set") > 0)
+    second = run(*typed, code=1)
+    assert f"is held by a run on {os.uname().nodename} (process {first.process.pid}) since" in (
+        second.stderr
+    )
+    first.signal(signal.SIGKILL, everyone=True)
+    first.end()
+    assert ".lock.json" in leftovers(tmp_path / "set")
+    done = scenarios.records(tmp_path / "set")
+    third = Command(*typed)
+    assert wait_until(lambda: scenarios.records(tmp_path / "set") > done)
+    third.signal(signal.SIGTERM, everyone=True)
+    assert third.end().status == 143 and leftovers(tmp_path / "set") == []
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_fills_up(run, picture, tmp_path):
+    if not scenarios.can_mount(tmp_path / "probe"):
+        pytest.skip("only root may mount a small file system; the next test limits files instead")
+    typed = (f"imgpath={picture}", "num_imgs=2000", "img_size=128", "output.shard_size=100")
+    run(*typed, "output.class_name=c", f"targetpath={tmp_path / 'whole'}")
+    with scenarios.small_disk(tmp_path / "disk", 20) as disk:
+        target, filler = disk / "set", disk / "filler"
+        command = Command(*typed, "output.class_name=c", f"targetpath={target}")
+        assert wait_until(lambda: scenarios.records(target) > 1)
+        scenarios.fill(filler)  # somebody else takes the room
+        result = command.end()
+        assert result.status == 1
+        assert (
+            "(No space left on device): make room and type the same command again, it goes on"
+            in (result.output)
+        )
+        assert "Traceback" not in result.output and "Logging error" not in result.output
+        assert false_records(target) == [] and not (target / "dataset.json").exists()
+        assert leftovers(target) == []
+        filler.unlink()
+        run(*typed, "output.class_name=c", f"targetpath={target}")
+        assert tree_hash(target) == tree_hash(tmp_path / "whole")
+
+
+def test_a_limit_of_the_size_of_files(run, picture, tmp_path):
+    typed = [f"imgpath={picture}", "num_imgs=30", "img_size=256", "output.encoding=png"]
+    typed += ["output.shard_size=10", f"targetpath={tmp_path / 'set'}"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))  # noqa: E731
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *typed],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        cwd=ROOT,
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"shard 000000 could not be written to targetpath={tmp_path / 'set'} (File too large): "
+        "raise the limit of a file's size (ulimit -f) and type the same command again, it goes on "
+        "where it stopped.\n"
+    )
+    assert scenarios.records(tmp_path / "set") == 0 and leftovers(tmp_path / "set") == []
+    run(*typed)
+    assert len(images_of(tmp_path / "set")) == 30
+
+
+def test_a_target_that_is_removed_at_work(picture, tmp_path):
+    target = tmp_path / "set"
+    command = Command(*arguments(picture, target))
+    assert wait_until(lambda: scenarios.records(target) > 1)
+    target.rename(tmp_path / "elsewhere")
+    result = command.end()
+    assert result.status == 1 and "Traceback" not in result.output
+    assert (
+        "(No such file or directory): do not move or remove the folder while a run is at work and "
+        "type the same command again, it goes on where it stopped." in result.output
+    )
+    assert not target.exists() and false_records(tmp_path / "elsewhere") == []
+
+
+# --- overwriting and versions --------------------------------------------------------------------
+
+
+def test_overwriting_makes_the_new_set_and_keeps_what_is_not_of_the_old(run, picture, tmp_path):
+    common = (f"imgpath={picture}", "img_size=32", "output.shard_size=5", "output.class_name=c")
+    run(*common, "num_imgs=12", f"targetpath={tmp_path / 'set'}")
+    (tmp_path / "set" / "notes.txt").write_text("mine")
+    run(*common, "num_imgs=7", "deg=3", f"targetpath={tmp_path / 'set'}", "if_exists=overwrite")
+    run(*common, "num_imgs=7", "deg=3", f"targetpath={tmp_path / 'fresh'}")
+    assert tree_hash(tmp_path / "set") == tree_hash(tmp_path / "fresh")
+    assert (tmp_path / "set" / "notes.txt").read_text() == "mine"
+    assert "if_exists: resume" in (tmp_path / "set" / "config.yaml").read_text()
+
+
+def test_other_versions_go_on_only_when_allowed_and_each_shard_says_with_which(
+    run, picture, tmp_path
+):
+    common = (f"imgpath={picture}", "img_size=32", "output.shard_size=5")
+    target = f"targetpath={tmp_path / 'set'}"
+    run(*common, "num_imgs=10", target)
+    file = tmp_path / "set" / "recipe.json"
+    recipe = json.loads(file.read_text())
+    recipe["made_with"]["pillow"] = "1.0"
+    file.write_text(json.dumps(recipe, indent=2) + "\n")
+    refused = run(*common, "num_imgs=15", target, code=1)
+    assert "was made with other versions, which may round otherwise (made_with.pillow: 1.0 → " in (
+        refused.stderr
+    )
+    assert summary_of(tmp_path / "set")["images"] == 10
+    result = run(*common, "num_imgs=15", target, "allow_version_change=true")
+    assert result.stdout.splitlines()[-1].endswith("num_imgs=30 allow_version_change=true")
+    last = (tmp_path / "set" / "manifest" / "000002.jsonl").read_text().splitlines()[1]
+    assert json.loads(last)["made_with"]["pillow"] != "1.0"
+    assert json.loads(file.read_text())["made_with"]["pillow"] == "1.0"
+
+
+def test_what_a_killed_run_put_into_the_systems_temporary_folder_goes(run, picture, tmp_path):
+    left = tmp_path / "tmp" / "singleimg-dead"
+    left.mkdir(parents=True)
+    (left / ".lock").write_text("")
+    (left / "0.npy").write_bytes(b"pixels")
+    os.utime(left, (1, 1))
+    typed = (f"imgpath={picture}", "num_imgs=2", "img_size=32", "output=none")
+    run(*typed, TMPDIR=str(tmp_path / "tmp"))
+    assert list((tmp_path / "tmp").glob("singleimg-*")) == []
+    shutil.rmtree(tmp_path / "tmp")
+
+
+def test_a_finished_set_on_a_read_only_disk_is_said_to_be_there(run, picture, tmp_path):
+    if not scenarios.can_mount(tmp_path / "probe"):
+        pytest.skip("only root may mount a file system")
+    typed = (f"imgpath={picture}", "num_imgs=4", "img_size=32")
+    with scenarios.small_disk(tmp_path / "disk", 5) as disk:
+        run(*typed, f"targetpath={disk / 'set'}")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        result = run(*typed, f"targetpath={disk / 'set'}")
+        assert result.stdout.startswith(f"All 4 images are in {Path(disk) / 'set'} already.")
+        run("task=verify", f"targetpath={disk / 'set'}")

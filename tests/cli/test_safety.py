@@ -1,0 +1,239 @@
+"""A configuration of a stranger's runs no code: each attempt gets its sentence, and no effect."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, images_of
+
+SMALL = ("num_imgs=2", "img_size=32", "targetpath=set")
+PLANTED = """\
+from pathlib import Path
+Path(__file__).with_name("marker").touch()  # for the import
+import os
+import torch
+from torchvision.transforms.v2 import Transform
+class Crop(Transform):
+    def transform(self, picture, parameters):
+        from torchvision.transforms.v2.functional import center_crop
+        return center_crop(picture, [32, 32])
+def callback(**arguments):
+    pass
+"""
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    """A working folder with a module on Python's path that leaves a marker when imported."""
+    (tmp_path / "planted.py").write_text(PLANTED)
+    return tmp_path
+
+
+def attempt(run: Run, home: Path, *arguments: str, **environment: str) -> str:
+    """Types ``arguments``; checks that they are refused without any effect; the sentence."""
+    before = sorted(path for path in home.rglob("*"))
+    result = run(*arguments, code=1, cwd=home, PYTHONPATH=str(home), **environment)
+    assert_refused(result)
+    assert sorted(path for path in home.rglob("*") if path.name != "__pycache__") == before
+    return result.stderr.strip()
+
+
+def assert_refused(result: subprocess.CompletedProcess) -> None:
+    """One sentence and no traceback."""
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+MARK = "command: touch marker"
+TARGETS = {
+    f"augment.transforms=[{{_target_: os.system, {MARK}}}]": "augment.transforms[0]._target_="
+    "os.system is not trusted: a configuration may name torchvision.transforms.* and "
+    "singleimg.transforms.* here.",
+    f"augment.transforms=[{{_target_: logging.os.system, {MARK}}}]": "augment.transforms[0]",
+    "augment.transforms=[{_target_: builtins.eval, _args_: ['open(\"marker\", \"w\")']}]":
+    "augment.transforms[0]._target_=builtins.eval is",
+    "augment.transforms=[{_target_: torch.load, f: planted.py}]": "augment.transforms[0]",
+    "augment.transforms=[{_target_: singleimg.transforms.np.load, file: planted.py}]":
+    "augment.transforms[0]._target_=singleimg.transforms.np.load is",
+    "augment.transforms=[{_target_: singleimg.manifest.write_whole, path: marker, text: a}]":
+    "augment.transforms[0]._target_=singleimg.manifest.write_whole is",
+    "augment.transforms=[{_target_: torchvision.transforms.v2.RandomApply, transforms: "
+    f"[{{_target_: os.system, {MARK}}}]}}]": "augment.transforms[0].transforms[0]._target_=os.",
+    "augment.transforms=[{_target_: planted.Crop}]": "augment.transforms[0]._target_=planted.Crop",
+    "image._target_=singleimg.source.os.system":
+    "image._target_=singleimg.source.os.system is not trusted: it leads to os, and",
+    "image._target_=${oc.decode:os.system}": "image._target_=os.system",
+    '+image.more="${oc.create:{_target_: os.system}}"': "image.more._target_=os.system is",
+    "output._target_=planted.Crop": "output._target_",
+    "task._target_=planted.callback": "task._target_",
+    "task._target_=singleimg.source.os.abort": "task._target_",
+    "+more={_target_: os.system}": "more._target_=os.system is not trusted: a configuration may "
+    "name no code here.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("override, sentence", TARGETS.items(), ids=lambda v: v[:60])
+def test_a_target_that_is_not_trusted(run, home, override, sentence):
+    assert attempt(run, home, override, *SMALL).startswith(sentence)
+
+
+def test_composing_alone_is_refused_as_well(run, home):
+    said = attempt(run, home, "--cfg", "job", "backend._target_=planted.Crop")
+    assert said.startswith("backend._target_=planted.Crop is not trusted")
+
+
+def test_a_transform_of_ones_own_needs_trust(run, home):
+    own = "augment.transforms=[{_target_: planted.Crop}]"
+    assert attempt(run, home, own, *SMALL).endswith(
+        "; for code of yours type trusted_modules=[planted] on the command line."
+    )
+    environment = {"cwd": home, "PYTHONPATH": str(home)}
+    run(own, "trusted_modules=[planted]", *SMALL, **environment)
+    assert (home / "marker").exists()
+    saved = (home / "set" / "config.yaml").read_text()
+    assert "trusted_modules: []" in saved
+    replay = ("-cp", str(home / "set"), "-cn", "config", "targetpath=again")
+    assert_refused(run(*replay, code=1, **environment))
+    run(*replay, "trusted_modules=[planted]", **environment)
+    assert list(images_of(home / "again").values()) == list(images_of(home / "set").values())
+
+
+@pytest.mark.parametrize(
+    "override", ["trusted_modules=planted", "trusted_modules=[planted],[os]", "trusted_modules=5"]
+)
+def test_trust_is_one_list(run, home, override):
+    assert attempt(run, home, override, *SMALL) == (
+        f"{override} is not one list of modules: type for example trusted_modules=[my_package]."
+    )
+
+
+# --- configurations of strangers -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(run, picture, tmp_path_factory) -> str:
+    """The text of a replayable configuration."""
+    home = tmp_path_factory.mktemp("saved")
+    run(f"imgpath={picture}", *SMALL, cwd=home)
+    return (home / "set" / "config.yaml").read_text()
+
+
+OWN = "augment.transforms=[{_target_: planted.Crop}]"
+
+
+def replay(run: Run, home: Path, text: str, *arguments: str) -> str:
+    """What the command line says to a stranger's ``config.yaml``."""
+    (home / "theirs").mkdir()
+    (home / "theirs" / "config.yaml").write_text(text)
+    folder = ("-cp", str(home / "theirs"), "-cn", "config")
+    return attempt(run, home, *folder, "targetpath=set", *arguments)
+
+
+def below_hydra(saved: str, lines: str) -> str:
+    """``saved`` with more lines under its key ``hydra``."""
+    return saved.replace("\nhydra:\n", f"\nhydra:\n{lines}", 1)
+
+
+def test_a_file_cannot_trust(run, home, saved):
+    text = saved.replace("trusted_modules: []", "trusted_modules: [planted]")
+    assert replay(run, home, text, OWN) == (
+        "trusted_modules=[planted] stands in a file (or a sweep's parameters) and counts only when "
+        "typed on the command line: type trusted_modules=[planted] if you trust it."
+    )
+
+
+FILE = "stands in a file (or a sweep's parameters) and counts only when typed on the command line"
+HYDRA = {
+    "  callbacks: {a: {_target_: os.system, command: touch marker}}\n":
+    "hydra.callbacks.a._target_=os.system is not trusted: a configuration may name hydra.*",
+    "  callbacks: {a: {_target_: planted.callback}}\n": "hydra.callbacks.a._target_=planted.callb",
+    "  callbacks: {a: {_target_: hydra.core.utils.os.system, command: touch marker}}\n":
+    "hydra.callbacks.a._target_=hydra.core.utils.os.system is not trusted: it leads to os",
+    "  callbacks: {a: {_target_: hydra.utils.instantiate, config: {_target_: hydra.utils.call}}}\n":
+    "hydra.callbacks.a._target_=hydra.utils.instantiate is a function",
+    "  callbacks: {a: '${oc.create:{_target_: os.system}}'}\n": "hydra.callbacks.a._target_=os.sys",
+    "  callbacks: {a: '${oc.create:{_target_: os.system, x: ${hydra:job.num}}}'}\n":
+    "hydra.callbacks.a=${oc.create:{_target_: os.system, x: ${hydra:job.num}}} is not known before",
+    "  launcher: {_target_: planted.callback}\n": "hydra.launcher._target_=planted.callback is not",
+    "  launcher: {_target_: hydra_plugins.planted.Launcher}\n":
+    f"hydra.launcher._target_=hydra_plugins.planted.Launcher {FILE}: type hydra/launcher=",
+    "  job_logging: {version: 1, handlers: {a: {(): os.system, command: touch marker}}}\n":
+    "hydra.job_logging.handlers.a.()=os.system is not trusted: logs may name logging.StreamHand",
+    "  hydra_logging: {version: 1, handlers: {a: {class: planted.Crop}}}\n":
+    "hydra.hydra_logging.handlers.a.class=planted.Crop is not trusted",
+    "  job_logging: {version: 1, handlers: {a: {class: logging.FileHandler, filename: marker}}}\n":
+    f"hydra.job_logging.handlers.a.class=logging.FileHandler {FILE}: type hydra/job_logging=",
+    "  job_logging: {version: 1, handlers: {a: {class: logging.StreamHandler, "
+    "stream: ext://planted.Crop}}}\n": "hydra.job_logging.handlers.a.stream=ext://planted.Crop is",
+    "  job: {env_set: {SINGLEIMG_CACHE: marker}}\n":
+    f"hydra.job.env_set.SINGLEIMG_CACHE=marker {FILE}",
+    "  searchpath: [pkg://planted]\n": f"hydra.searchpath=pkg://planted {FILE}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lines, sentence", HYDRA.items(), ids=lambda v: v.strip()[:60])
+def test_a_file_cannot_have_hydra_run_code(run, home, saved, lines, sentence):
+    text = saved
+    for name in ("job_logging", "hydra_logging"):  # else they are merged with what stands there
+        text = text.replace(f"- override hydra/{name}: none", f"- override hydra/{name}: disabled")
+    assert replay(run, home, below_hydra(text, lines)).startswith(sentence)
+
+
+@pytest.mark.parametrize("launcher", [(), ("hydra/launcher=joblib",)], ids=["", "joblib"])
+def test_parameters_of_a_sweep_are_no_command_line(run, home, saved, launcher):
+    key, _, own = OWN.partition("=")
+    lines = f"  sweeper: {{params: {{trusted_modules: '[planted]', {key}: '{own}'}}}}\n"
+    (home / "theirs").mkdir()
+    (home / "theirs" / "config.yaml").write_text(below_hydra(saved, lines))
+    folder = ("-cp", str(home / "theirs"), "-cn", "config", "targetpath=set")
+    result = run("-m", *folder, *launcher, code=1, cwd=home, PYTHONPATH=str(home))
+    assert "Traceback" not in result.stderr
+    assert not (home / "marker").exists() and not (home / "set").exists()
+    assert "trusted_modules=[planted] stands in a file (or a sweep's parameters)" in result.stderr
+    assert result.stderr.count("stands in a file") == 1
+
+
+def test_a_folder_of_presets_cannot_either(run, home):
+    pack = home / "pack" / "augment"
+    pack.mkdir(parents=True)
+    (pack / "theirs.yaml").write_text(
+        "# @package _global_\ntrusted_modules: [planted]\naugment:\n  name: theirs\n"
+        "  transforms: [{_target_: planted.Crop}]\n"
+    )
+    said = attempt(run, home, "--config-dir", "pack", "augment=theirs", *SMALL)
+    assert said.startswith("trusted_modules=[planted] stands in a file")
+    said = attempt(
+        run, home, "--config-dir", "pack", "augment=theirs", "trusted_modules=[]", *SMALL
+    )
+    assert said.startswith("augment.transforms[0]._target_=planted.Crop is not trusted")
+
+
+def test_a_pickled_job_is_not_loaded(run, home):
+    assert attempt(run, home, "--experimental-rerun", "job.pickle") == (
+        "--experimental-rerun is not offered: python run.py -cp <folder of a dataset> -cn config "
+        "targetpath=… makes it again."
+    )
+
+
+# --- what stays possible -------------------------------------------------------------------------
+
+
+def test_hydra_may_do_what_is_typed(run, home, picture):
+    common = (f"imgpath={picture}", *SMALL)
+    run(*common, "hydra/job_logging=default", "+hydra.job.env_set.MINE=1", cwd=home)
+    assert len(images_of(home / "set")) == 2
+
+
+def test_a_sweep_with_trust_in_other_processes(run, home):
+    own = ("augment.transforms=[{_target_: planted.Crop}]", "trusted_modules=[planted]")
+    result = run(
+        "-m", "hydra/launcher=joblib", *own, "seed=1,2", *SMALL, cwd=home, PYTHONPATH=str(home)
+    )
+    assert result.returncode == 0
+    assert len(list((home / "set").iterdir())) == 2

@@ -1,0 +1,204 @@
+"""``task=verify``: every kind of damage is found, named and mended."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import scenarios
+from tests.conftest import ROOT, images_of
+from tests.scenarios import tree_hash
+
+SMALL = ("num_imgs=75", "img_size=32", "output.shard_size=10", "save_params=true")
+
+
+@pytest.fixture(scope="module")
+def made(run, picture, tmp_path_factory) -> Path:
+    """A finished dataset of eight shards."""
+    target = tmp_path_factory.mktemp("made") / "set"
+    run(f"imgpath={picture}", *SMALL, f"targetpath={target}")
+    return target
+
+
+@pytest.fixture
+def dataset(made, tmp_path) -> Path:
+    """A copy of it to harm."""
+    shutil.copytree(made, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_a_whole_dataset(run, made):
+    before = {path: path.stat().st_mtime_ns for path in made.rglob("*")}
+    result = run("task=verify", f"targetpath={made}")
+    assert result.stdout == f"All 75 images in {made} are as they were committed.\n"
+    assert {path: path.stat().st_mtime_ns for path in made.rglob("*")} == before
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed):
+    said = scenarios.damage(dataset, seed)
+    result = run("task=verify", f"targetpath={dataset}", f"threads={seed}", code=1)
+    lines = result.stdout.splitlines()
+    assert len(said) == len(lines) == 7
+    for path, what in said.items():
+        [line] = [line for line in lines if f"{path} " in line]
+        assert line.endswith(f"{path} {what}")
+        if "patch_" in path and "foreign" not in what:
+            assert line.startswith(f"image {int(Path(path).stem.removeprefix('patch_'))}: ")
+    assert result.stderr == (
+        f"targetpath={dataset}: 7 things are wrong. To mend it: python run.py task=verify "
+        f"targetpath={dataset} repair=true\n"
+    )
+    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert "Mended: 5 shards made again." in result.stdout
+    assert tree_hash(dataset) == tree_hash(made)
+    assert (next((dataset / "foreign").rglob("notes.txt"))).read_text() == "mine"
+    run("task=verify", f"targetpath={dataset}")
+
+
+def found(run, dataset) -> list[str]:
+    return run("task=verify", f"targetpath={dataset}", code=1).stdout.splitlines()
+
+
+def test_other_damage_is_named(run, made, dataset):
+    shutil.rmtree(dataset / "train/my-picture/000000")
+    (dataset / "manifest/000001.jsonl").unlink()
+    (dataset / "params/000002.jsonl").write_text("{}")
+    shutil.copy(dataset / "manifest/000003.jsonl", dataset / "manifest/000004.jsonl")
+    (dataset / "train/my-picture/notes").mkdir()
+    (dataset / "train/loose.jpg").write_text("mine")
+    (dataset / "notes.txt").write_text("lies beside the data, and is nobody's business")
+    size = (made / "params/000002.jsonl").stat().st_size
+    assert sorted(found(run, dataset)) == sorted([
+        "images 0 … 9: train/my-picture/000000 is missing",
+        "images 10 … 19: manifest/000001.jsonl (the record) is missing",
+        f"images 20 … 29: params/000002.jsonl is truncated (2 of {size:,} bytes)",
+        "images 40 … 49: manifest/000004.jsonl (the record) is altered",
+        "train/my-picture/notes is foreign (no record lists it)",
+        "train/loose.jpg is foreign (no record lists it)",
+    ])  # fmt: skip
+    run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert tree_hash(dataset) == tree_hash(made)
+    assert (dataset / "notes.txt").exists()
+
+
+def test_a_record_edited_together_with_its_checksum_is_found_by_the_digest(run, made, dataset):
+    from singleimg.manifest import read_entries, read_record, record_text
+
+    file = dataset / "manifest/000002.jsonl"
+    entries = list(read_entries(file))
+    gone = entries.pop(0)
+    file.write_text(record_text(read_record(file), entries))
+    (dataset / gone.path).unlink()
+    assert found(run, dataset) == ["dataset.json does not fit the records"]
+    run("task=verify", f"targetpath={dataset}", "deep=true", code=1)
+
+
+def test_an_altered_summary_and_an_altered_recipe(run, made, dataset):
+    summary = json.loads((dataset / "dataset.json").read_text())
+    (dataset / "dataset.json").write_text(json.dumps({**summary, "bytes": 1}))
+    assert found(run, dataset) == ["dataset.json does not fit the records"]
+    run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert tree_hash(dataset) == tree_hash(made)
+    recipe = (dataset / "recipe.json").read_text()
+    for altered in (recipe.replace('"seed": 0.0', '"seed": 1.0'), recipe[:-40], "[]"):
+        (dataset / "recipe.json").write_text(altered)
+        assert "recipe.json is altered" in found(run, dataset)
+    run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert tree_hash(dataset) == tree_hash(made)
+    (dataset / "dataset.json").write_text('{"images": 7')
+    assert found(run, dataset) == ["dataset.json does not fit the records"]
+
+
+def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
+    (dataset / "dataset.json").unlink()
+    (dataset / "manifest/000007.jsonl").unlink()
+    result = run("task=verify", f"targetpath={dataset}", code=1)
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"targetpath={dataset}: what is there is right, and 5 of 75 images are still to be made. "
+        f"To go on: python run.py -cp {dataset} -cn config targetpath={dataset}\n"
+    )
+
+
+def test_deep_renders_images_again(run, made, dataset):
+    result = run("task=verify", f"targetpath={made}", "deep=true")
+    assert result.stdout.startswith("75 images rendered again, 0 of them otherwise.\n")
+    # Bytes and records that fit each other, of another recipe than the one they claim to be of.
+    run("-cp", dataset, "-cn", "config", f"targetpath={dataset}", "deg=9", "if_exists=overwrite")
+    for name in ("recipe.json", "config.yaml", "config.resolved.yaml"):
+        shutil.copy(made / name, dataset / name)
+    fingerprint = json.loads((made / "recipe.json").read_text())["fingerprint"]
+    _claim(dataset, fingerprint)
+    run("task=verify", f"targetpath={dataset}")
+    result = run("task=verify", f"targetpath={dataset}", "deep=true", code=1)
+    line = (
+        "image 3: train/my-picture/000000/patch_000000003.jpg is not what its recipe renders here"
+    )
+    assert line in result.stdout.splitlines()
+
+
+def _claim(dataset: Path, fingerprint: str) -> None:
+    from dataclasses import replace
+
+    from singleimg.manifest import Manifest, read_entries, read_record, record_text
+    from singleimg.target import Target
+
+    for file in Manifest(dataset).files():
+        record = replace(read_record(file), fingerprint=fingerprint)
+        file.write_text(record_text(record, list(read_entries(file))))
+    target = Target(dataset)
+    target.finish(target.recipe())
+
+
+def test_repair_needs_the_same_source(run, picture, tmp_path):
+    shutil.copy(picture, tmp_path / "a.png")
+    target = tmp_path / "set"
+    run(f"imgpath={tmp_path / 'a.png'}", *SMALL, f"targetpath={target}")
+    shutil.rmtree(target / "train/a/000000")
+    from PIL import Image
+
+    Image.new("RGB", (200, 150)).save(tmp_path / "a.png")
+    before = tree_hash(target)
+    result = run("task=verify", f"targetpath={target}", "repair=true", code=1)
+    assert "holds a dataset of another recipe (pixels.sources: " in result.stderr
+    assert tree_hash(target) == before
+
+
+def test_what_verify_does_not_read_is_refused(run, made):
+    result = run("task=verify", f"targetpath={made}", "deg=3", code=1)
+    assert result.stderr == (
+        "deg=3 has no effect, since task=verify does not read it (it reads targetpath, repair, "
+        "deep, threads, backend, trusted_modules, allow_version_change, durable): leave it out.\n"
+    )
+    result = run("repair=true", code=1)
+    assert result.stderr == (
+        "repair=true has no effect, since task=generate does not read it: leave it out.\n"
+    )
+
+
+def test_nothing_to_verify(run, tmp_path):
+    result = run("task=verify", code=1)
+    assert result.stderr == ("task=verify needs the folder of a dataset: type targetpath=….\n")
+    result = run("task=verify", f"targetpath={tmp_path}", code=1)
+    assert result.stderr == (f"targetpath={tmp_path} holds no dataset: type the folder of one.\n")
+
+
+def test_verifying_imports_no_torch(made):
+    code = (
+        "import sys; sys.argv = ['run.py', 'task=verify', 'targetpath=" + str(made) + "'];"
+        "import runpy\n"
+        "try:\n runpy.run_path('run.py', run_name='__main__')\n"
+        "except SystemExit as end:\n assert end.code == 0, end.code\n"
+        "assert 'torch' not in sys.modules and 'torchvision' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_images_are_still_there(made):
+    assert len(images_of(made)) == 75

@@ -1,0 +1,265 @@
+"""What goes wrong in the lives of runs, done to the real command line.
+
+The suite does each a few times; ``python -m tests.benchmarks.faults`` does the same at full size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 300.0  # seconds, until a command counts as hanging
+
+
+@dataclass
+class Result:
+    """What a command said, and how it ended."""
+
+    status: int
+    output: str
+    seconds: float
+
+
+class Command:
+    """``python run.py …`` in a process group of its own, its output in one string."""
+
+    def __init__(self, *arguments: str, cwd: Path = ROOT, **environment: str) -> None:
+        self.begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *map(str, arguments)],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+
+    def signal(self, number: int, everyone: bool) -> None:
+        """Sends a signal to the command, or to it and all that it started."""
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            (os.killpg if everyone else os.kill)(self.process.pid, number)
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that render."""
+        try:
+            children = psutil.Process(self.process.pid).children()
+            return [c for c in children if "popen_loky_posix" in " ".join(c.cmdline())]
+        except psutil.Error:
+            return []
+
+    def end(self) -> Result:
+        """Waits for its end."""
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return Result(self.process.returncode, output, time.monotonic() - self.begin)
+
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return self.process.poll() is not None
+
+    def left_behind(self) -> list[int]:
+        """Processes of its group that still live."""
+        return [
+            process.pid
+            for process in psutil.process_iter()
+            if _group(process.pid) == self.process.pid
+            and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        ]
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def wait_until(what, seconds: float = 60.0) -> bool:
+    """Waits until ``what()`` is true; False when it did not come true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def records(target: Path) -> int:
+    """How many shards have a record."""
+    return len(list((target / "manifest").glob("[0-9]*.jsonl")))
+
+
+def tree_hash(target: Path) -> str:
+    """SHA-256 over names and bytes of all that a recipe decides."""
+    total = sha256()
+    parts = ("train", "params", "manifest", "recipe.json", "dataset.json")
+    for part in parts:
+        for file in sorted([target / part, *(target / part).rglob("*")]):
+            if file.is_file():
+                total.update(f"{file.relative_to(target)}\n".encode())
+                total.update(sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def leftovers(target: Path) -> list[str]:
+    """Hidden and temporary names in a dataset's folder."""
+    return sorted(path.name for path in target.iterdir() if path.name.startswith("."))
+
+
+def false_records(target: Path) -> list[str]:
+    """Records that speak of files that are not there, not whole, or other ones."""
+    wrong = []
+    for file in (target / "manifest").glob("[0-9]*.jsonl"):
+        for line in file.read_text().splitlines()[2:]:
+            _, path, size, digest = json.loads(line)
+            data = (target / path).read_bytes() if (target / path).exists() else b""
+            if (len(data), sha256(data).hexdigest()) != (size, digest):
+                wrong.append(path)
+    return wrong
+
+
+# --- killing -------------------------------------------------------------------------------------
+
+
+def kill_everyone(arguments: Sequence[str], target: Path, times: int, seed: int) -> Iterator[str]:
+    """Kills the whole process group ``times`` times, at random moments; what was wrong then.
+
+    A moment lies anywhere from the start of the command to some seconds of work of all workers.
+    """
+    moments = random.Random(seed)
+    for _ in range(times):
+        command = Command(*arguments)
+        if moments.random() < 0.2:
+            time.sleep(moments.uniform(0, 5))  # loading, planning, locking
+        else:
+            done = records(target)
+            wait_until(lambda done=done, c=command: c.ended() or records(target) > done)
+            time.sleep(moments.uniform(0, 6))
+        command.signal(signal.SIGKILL, everyone=True)
+        command.end()
+        yield from false_records(target)
+        if (target / "dataset.json").exists() and records(target) == 0:
+            yield "dataset.json"
+
+
+_ONCE = "A worker process was killed, most likely because memory ran out (shards in hand: "
+_AGAIN = "a worker process was killed again, most likely because memory ran out (shards in hand: "
+
+
+def kill_workers(arguments: Sequence[str], target: Path, times: int, seed: int) -> Iterator[str]:
+    """Kills one worker ``times`` times; what was wrong. Two kills end a run, with a sentence."""
+    moments, killed = random.Random(seed), 0
+    while killed < times:
+        command, in_this = Command(*arguments), 0
+        while in_this < 2 and killed < times:
+            done = records(target)
+            busy = wait_until(
+                lambda c=command, d=done: c.ended() or (c.workers() and records(target) > d + 2)
+            )
+            time.sleep(moments.uniform(0, 1))
+            workers = command.workers()
+            if not busy or command.ended() or not workers:
+                break
+            workers[moments.randrange(len(workers))].kill()
+            killed, in_this = killed + 1, in_this + 1
+        result = command.end()
+        said = (_ONCE in result.output) == (in_this > 0) and (_AGAIN in result.output) == (
+            in_this > 1
+        )
+        if result.status != in_this // 2 or not said or "Traceback" in result.output:
+            yield f"{in_this} kills, status {result.status}: {result.output}"
+        yield from false_records(target)
+        if in_this == 0:
+            yield f"no worker was there to kill: {result.output}"
+            return
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of that size (only root may mount one)."""
+    folder.mkdir()
+    options = f"size={megabytes}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Takes all the room that is left on a disk."""
+    with suppress(OSError), file.open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(1 << 16))
+
+
+def can_mount(folder: Path) -> bool:
+    """Whether this process may mount a file system."""
+    try:
+        with small_disk(folder, 1):
+            return True
+    except (subprocess.CalledProcessError, OSError):
+        return False
+    finally:
+        folder.rmdir()
+
+
+# --- damage --------------------------------------------------------------------------------------
+
+
+def damage(target: Path, seed: int) -> dict[str, str]:
+    """Six kinds of damage to six shards of a dataset; for each file what is to be said of it."""
+    chance = random.Random(seed)
+    shards = sorted(next((target / "train").iterdir()).iterdir())
+    chosen = iter(chance.sample(shards, 6))
+    name = lambda path: str(path.relative_to(target))  # noqa: E731
+    pick = lambda: chance.choice(sorted(next(chosen).iterdir()))  # noqa: E731
+    said = {}
+
+    flipped = pick()
+    data = bytearray(flipped.read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    flipped.write_bytes(data)
+    said[name(flipped)] = "is altered"
+
+    cut = pick()
+    size = cut.stat().st_size
+    os.truncate(cut, size // 2)
+    said[name(cut)] = f"is truncated ({size // 2:,} of {size:,} bytes)"
+
+    deleted = pick()
+    deleted.unlink()
+    said[name(deleted)] = "is missing"
+
+    added = next(chosen) / "notes.txt"
+    added.write_text("mine")
+    said[name(added)] = "is foreign (no record lists it)"
+
+    first, second = chance.sample(sorted(next(chosen).iterdir()), 2)
+    one, two = first.read_bytes(), second.read_bytes()
+    first.write_bytes(two)
+    second.write_bytes(one)
+    for path, now, then in ((first, two, one), (second, one, two)):
+        cut_short = f"is truncated ({len(now):,} of {len(then):,} bytes)"
+        said[name(path)] = cut_short if len(now) < len(then) else "is altered"
+
+    edited = target / "manifest" / f"{next(chosen).name}.jsonl"
+    edited.write_text(edited.read_text().replace('"stop": ', '"stop": 1', 1))
+    said[name(edited)] = "(the record) is altered"
+    return said
