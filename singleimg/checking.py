@@ -41,7 +41,7 @@ def check_shard(check: Check) -> list[Problem]:
     number, images = shard.number, _range(shard)
     name = record.relative_to(check.target).as_posix()
     try:
-        found = read_record(record)
+        found, entries = read_record(record), list(read_entries(record))
     except FileNotFoundError:
         return [Problem(number, images, name, "(the record) is missing")]
     except (DamagedRecord, OSError):
@@ -50,7 +50,6 @@ def check_shard(check: Check) -> list[Problem]:
         return [Problem(number, images, name, "(the record) is of another shard or recipe")]
     if not (check.target / check.place).exists():
         return [Problem(number, images, check.place, "is missing")]
-    entries = list(read_entries(record))
     return [
         *(problem for entry in entries if (problem := _check_file(check, entry))),
         *_foreign(check, entries),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from singleimg import config
+from singleimg import config, saved
 from singleimg.drawing import Pipeline, Sample
 from singleimg.errors import UserError
 from singleimg.picture import Pictures
@@ -72,7 +72,7 @@ class SingleImage:
         ``trusted_modules``: packages of yours whose transforms it names; what the file itself says
         of that does not count. Raises UserError when a source is not what it was.
         """
-        cfg = config.load_saved(Path(folder), trusted_modules)
+        cfg = saved.load(Path(folder), trusted_modules)
         recipe = Path(folder) / "recipe.json"
         sources = read_recipe(recipe).pixels["sources"] if recipe.exists() else None
         return cls.from_config(cfg, sources=sources)

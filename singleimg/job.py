@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg import config
+from singleimg import config, saved
 from singleimg.durable import Disk
 from singleimg.estimate import Estimate
 from singleimg.manifest import Plan, Shard
@@ -113,7 +113,7 @@ def prepare(cfg: DictConfig) -> Job:
     resolved = OmegaConf.to_container(cfg, resolve=True)
     return Job(
         spec=json.dumps({"config": resolved, "sources": sources}),
-        texts={CONFIG: config.saved_config_text(cfg), RESOLVED: config.resolved_text(cfg)},
+        texts={CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)},
         recipe=recipe,
         target=Target(Path(cfg.targetpath), Disk(cfg.durable)),
         num_imgs=cfg.num_imgs,
@@ -130,5 +130,5 @@ def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path:
     if cfg.targetpath and not sweeping:
         return Path(cfg.targetpath)
     parts = [source, cfg.augment.name, f"{cfg.img_size}px", str(cfg.num_imgs)]
-    name = "-".join([*parts, *config.differences(cfg), fingerprint[:8]])
+    name = "-".join([*parts, *saved.differences(cfg), fingerprint[:8]])
     return Path(cfg.targetpath or "outputs").absolute() / name

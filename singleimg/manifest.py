@@ -25,7 +25,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -209,9 +209,21 @@ def read_record(file: Path) -> Record:
 
 
 def read_entries(file: Path) -> Iterator[Entry]:
-    """The files that a record lists; call :func:`read_record` first."""
+    """The files that a record lists; DamagedRecord where it lists something else."""
     for line in _parts(file)[2].splitlines():
-        yield Entry(*json.loads(line))
+        try:
+            entry = Entry(*json.loads(line))
+        except (ValueError, TypeError):
+            raise DamagedRecord(f"{file} lists {line!r}") from None
+        if not is_inside(entry.path):
+            raise DamagedRecord(f"{file} lists {entry.path}")
+        yield entry
+
+
+def is_inside(path: Any) -> bool:
+    """Whether a path in a record stays below the target."""
+    parts = PurePosixPath(path).parts if isinstance(path, str) else ()
+    return len(parts) > 1 and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
 def _record(file: Path, head: bytes) -> Record:

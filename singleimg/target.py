@@ -9,14 +9,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from singleimg.durable import TEMPORARY, Disk
 from singleimg.errors import UserError
 from singleimg.lock import FILES as LOCK_FILES
-from singleimg.manifest import Entry, Manifest, Shard
+from singleimg.manifest import Entry, Manifest, Shard, is_inside
 from singleimg.recipe import Recipe, read_recipe
 
 PARAMS = "params"
@@ -265,12 +265,6 @@ def _listed(file: Path) -> Iterator[Entry]:
             continue
         if is_inside(entry.path):
             yield entry
-
-
-def is_inside(path: Any) -> bool:
-    """Whether a path in a record stays below the target."""
-    parts = PurePosixPath(path).parts if isinstance(path, str) else ()
-    return len(parts) > 1 and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from singleimg import config
+from singleimg import config, saved
 from singleimg.checking import Check, Problem, check_shard
 from singleimg.durable import Disk
 from singleimg.errors import UserError
@@ -74,12 +74,12 @@ def open_dataset(cfg: DictConfig) -> Dataset:
     target = Target(Path(cfg.targetpath), Disk(cfg.durable))
     if not (target.path / RECIPE).exists():
         raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
-    settings = config.load_saved(target.path, list(cfg.trusted_modules))
+    settings = saved.load(target.path, list(cfg.trusted_modules))
     settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
     settings.threads = cfg.threads or settings.threads
     output = config.instantiate(settings, "output")
     recipe = stated_recipe(target, settings)
-    layout = {**output.layout(), "save_params": settings.save_params}
+    layout = {**(output.layout() or {}), "save_params": settings.save_params}
     if layout != recipe.layout:
         raise UserError(
             f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "

@@ -225,23 +225,6 @@ def test_imgpath_alone_selects_a_file_and_becomes_absolute(tmp_path, monkeypatch
     assert cfg.image.path == str(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize(
-    "overrides, labels",
-    [
-        ([], []),
-        (["deg=30", "augment=script"], []),
-        (["deg=45", "scale=[100,1]"], ["deg45", "scale100_1"]),
-        (["augment=paper", "deg=30", "scale=null", "augment.jitter=0"], ["deg30", "scalenull",
-                                                                         "jitter0"]),
-        (["vflip=true", "cropfirst=false", "seed=3"], ["vflip", "nocropfirst", "seed3"]),
-        (["output.encoding=png"], ["png"]),
-        (["output.quality=90"], ["q90"]),
-    ],
-)  # fmt: skip
-def test_names_tell_what_differs_from_the_preset(overrides, labels):
-    assert config.differences(loaded(*overrides)) == labels
-
-
 def test_the_package_imports_no_torch():
     code = (
         "import sys, singleimg, singleimg.config, singleimg.cli, singleimg.source, "

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg import cli, config
+from singleimg import cli, config, saved
 from singleimg.errors import UserError
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files, whole_files
@@ -129,5 +129,5 @@ def use(choice: tuple[str, ...], typed: dict[str, Any]) -> None:
     config.instantiate(cfg, "engine")
     config.instantiate_transforms(cfg)
     assert callable(config.task(cfg))
-    assert "/" not in "".join([cfg.augment.name, *config.differences(cfg)])
-    config.saved_config_text(cfg), config.resolved_text(cfg)
+    assert "/" not in "".join([cfg.augment.name, *saved.differences(cfg)])
+    saved.config_text(cfg), saved.resolved_text(cfg)

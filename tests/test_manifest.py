@@ -20,6 +20,7 @@ from singleimg.manifest import (
     Record,
     Shard,
     Staging,
+    is_inside,
     read_entries,
     read_record,
     record_text,
@@ -114,6 +115,24 @@ def test_the_digest_tells_of_files_and_not_of_versions(tmp_path):
             staging.commit(one, [Entry(0, "train/x", size, "aa")])
         digests.append(Manifest(tmp_path / name).digest())
     assert digests[0] == digests[1] != digests[2]
+
+
+@given(st.text(max_size=30))
+def test_no_path_in_a_record_leads_out_of_the_target(text):
+    for path in (text, f"train/{text}", f"../{text}", f"/{text}", f"train/../../{text}"):
+        if is_inside(path):
+            assert os.path.normpath(f"/target/{path}").startswith("/target/")
+            assert not path.startswith("/")
+
+
+@pytest.mark.parametrize(
+    "line", ["[0]", "no json", '[0, "train/../../x", 1, "aa"]', '[0, 7, 1, ""]']
+)
+def test_a_record_that_lists_something_else_is_damaged(tmp_path, line):
+    file = tmp_path / "000000.jsonl"
+    file.write_text(record_text(record(), []) + line + "\n")
+    with pytest.raises(DamagedRecord):
+        list(read_entries(file))
 
 
 # --- the order of a commit -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ from enum import EnumMeta
 import pytest
 from omegaconf import OmegaConf
 
-from singleimg import config, trust
+from singleimg import config, saved, trust
 from singleimg.dataset import SingleImage
 from singleimg.errors import UserError
 from tests.conftest import ROOT
@@ -208,16 +208,16 @@ def test_all_transforms_are_checked_before_the_first_is_made(mine):
 def test_a_dataset_cannot_ask_for_trust(mine, tmp_path, picture):
     own = f"augment.transforms=[{{_target_: {mine}.Crop}}]"
     cfg = loaded(own, f"trusted_modules=[{mine}]", f"imgpath={picture}")
-    assert "trusted_modules: []" in config.resolved_text(cfg)
-    assert "trusted_modules: []" in config.saved_config_text(cfg)
+    assert "trusted_modules: []" in saved.resolved_text(cfg)
+    assert "trusted_modules: []" in saved.config_text(cfg)
     assert list(cfg.trusted_modules) == [mine]
-    text = config.resolved_text(cfg).replace("modules: []", f"modules: [{mine}]")
+    text = saved.resolved_text(cfg).replace("modules: []", f"modules: [{mine}]")
     (tmp_path / "config.resolved.yaml").write_text(text)
     with pytest.raises(
         UserError, match=rf"^augment.transforms\[0\]._target_={mine}.Crop is not tr"
     ):
         SingleImage.open(tmp_path)
-    assert list(config.load_saved(tmp_path, [mine]).trusted_modules) == [mine]
+    assert list(saved.load(tmp_path, [mine]).trusted_modules) == [mine]
     (tmp_path / "config.resolved.yaml").write_text("a: [")
     with pytest.raises(UserError, match=r"config.resolved.yaml cannot be read \("):
         SingleImage.open(tmp_path)

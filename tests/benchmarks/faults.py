@@ -70,7 +70,7 @@ class Faults:
 
     def kill_workers(self) -> Iterator[Row]:
         """As above, one worker at a time."""
-        yield from self._kills("kill -9 of one worker", 4, scenarios.kill_workers)
+        yield from self._kills("kill -9 of one worker", 10, scenarios.kill_workers)
 
     def _kills(
         self, what: str, a_dataset: int, kill: Callable[..., Iterator[str]]
