@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
+
+from singleimg.errors import UserError
+
+NAMES = ("loky", "sequential", "threading")  # of joblib's backends
 
 
 class WorkerLost(Exception):
@@ -20,6 +25,13 @@ class JoblibBackend:
     """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise UserError(
+                f"backend.name={self.name} is not one of {', '.join(NAMES)}: "
+                f"type for example backend={NAMES[0]}."
+            )
 
     @property
     def in_threads(self) -> bool:
@@ -42,21 +54,31 @@ class JoblibBackend:
         parallel = Parallel(
             n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
         )
-        return _guarded(parallel(delayed(function)(task) for task in tasks))
+        with _losses():
+            results = parallel(delayed(function)(task) for task in tasks)
+        return _guarded(results)
 
     def stop(self) -> None:
         """Ends worker processes that may still be at work, at once."""
         if self.name == "loky":
             from joblib.externals.loky import get_reusable_executor
 
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+            # reuse=True: other arguments than joblib's would have loky wait for the pool's work.
+            executor = get_reusable_executor(reuse=True, kill_workers=True)
+            executor.shutdown(wait=True, kill_workers=True)
 
 
 def _guarded(results: Iterator[Any]) -> Iterator[Any]:
+    with _losses():
+        yield from results
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:
-        yield from results
+        yield
     except TerminatedWorkerError:
         raise WorkerLost from None
 

@@ -20,6 +20,7 @@ class Problem(NamedTuple):
     images: str
     path: str
     what: str
+    foreign: bool = False
 
     def __str__(self) -> str:
         return f"{self.images}: {self.path} {self.what}".removeprefix(": ")
@@ -93,10 +94,15 @@ def _foreign(check: Check, entries: list[Entry]) -> list[Problem]:
         return []
     names = {PurePosixPath(entry.path).name for entry in entries}
     return [
-        Problem(None, "", f"{check.place}/{name}", "is foreign (no record lists it)")
+        foreign_file(f"{check.place}/{name}")
         for name in sorted(os.listdir(check.target / check.place))
         if name not in names
     ]
+
+
+def foreign_file(path: str) -> Problem:
+    """A file or folder among the data that nobody committed."""
+    return Problem(None, "", path, "is foreign (no record lists it)", foreign=True)
 
 
 def _range(shard: Shard) -> str:

@@ -54,7 +54,7 @@ def job(cfg: DictConfig) -> None:
     try:
         checked = config.load(cfg, hydra_cfg.overrides.task)
         config.task(checked)(checked)
-    except (UserError, OmegaConfBaseException) as error:
+    except (UserError, OmegaConfBaseException, OSError) as error:
         mistake = error if isinstance(error, UserError) else UserError(explain(error))
         if hydra_cfg.mode != RunMode.MULTIRUN:
             _mistakes.append(mistake)
@@ -120,6 +120,9 @@ def one_line(mistake: object) -> str:
 
 def explain(error: BaseException) -> str:
     """One sentence for an error of Hydra or OmegaConf."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}. Mend that, and type the same command again."
     text = "\n".join(str(part) for part in _chain(error))
     for pattern, sentence in _SENTENCES:
         found = re.search(pattern, text, re.DOTALL)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg import trust
+from singleimg.config import ONCE
 from singleimg.errors import UserError
 
 # What Hydra makes objects of, and what it hands to logging.config.dictConfig, which makes more.
@@ -118,6 +119,10 @@ def check(cfg: DictConfig, typed: Typed) -> None:
     References in what Hydra acts on are replaced by their values, so that none changes afterwards.
     """
     _check_trusted_modules(cfg, typed)
+    for key in ONCE:
+        once = OmegaConf.select(cfg, key)
+        if key != "trusted_modules" and once not in (None, False, "resume") and not typed.has(key):
+            raise _file_says(key, str(once).lower())
     for group in cfg:
         if group != "hydra":
             _check_group(cfg, str(group), trust.allowed(str(group), typed.trusted))

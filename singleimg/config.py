@@ -287,8 +287,17 @@ def instantiate(cfg: DictConfig, group: str) -> Any:
 
 
 def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
-    """The function that ``task._target_`` names."""
-    return trust.find(str(cfg.task.get(trust.TARGET)), "task._target_", _allowed(cfg, "task"))
+    """The function that ``task._target_`` names: one of conf/task, or of what the user trusts."""
+    target = str(cfg.task.get(trust.TARGET))
+    function = trust.find(target, "task._target_", _allowed(cfg, "task"))
+    files = sorted((CONF / "task").glob("*.yaml"))
+    known = target in [OmegaConf.load(file)[trust.TARGET] for file in files]
+    if not known and not trust.Allowed((), tuple(cfg.trusted_modules)).has(target):
+        raise UserError(
+            f"task._target_={target} is no task: type one of "
+            f"{', '.join(f'task={file.stem}' for file in files)}."
+        )
+    return function
 
 
 def _allowed(cfg: DictConfig, group: str) -> trust.Allowed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -11,6 +12,18 @@ class UserError(Exception):
 
     Raised anywhere, printed only by the outermost line of ``run.py``, which then exits with 1.
     """
+
+
+class WriteError(UserError):
+    """A fault of the system in the middle of the work: once it is mended, the work can go on."""
+
+
+def unwritable(target: Path, error: OSError) -> UserError:
+    """The sentence for a target folder that cannot be written or read."""
+    return UserError(
+        f"targetpath={target} cannot be written ({error.strerror or error}): "
+        "type another targetpath, make room, or change its permissions."
+    )
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from singleimg.backends import WorkerLost
-from singleimg.errors import UserError
+from singleimg.errors import UserError, WriteError
 from singleimg.estimate import Estimate, check_disk, duration, estimate, size
 from singleimg.job import Job, prepare
 from singleimg.lock import hold
@@ -18,7 +18,8 @@ from singleimg.logs import log, logging_to_console, logging_to_file
 from singleimg.manifest import Shard
 from singleimg.preview import grid
 from singleimg.progress import Progress
-from singleimg.scratch import scratch
+from singleimg.saved import replay
+from singleimg.scratch import scratch, temporary_errors
 from singleimg.signals import deaf
 from singleimg.target import GRID, LOG
 
@@ -46,7 +47,7 @@ def is_whole(job: Job) -> bool:
     if job.todo():
         return False
     summary = job.target.summary()
-    return summary is not None and summary["images"] == job.num_imgs
+    return summary is not None and summary.get("images") == job.num_imgs
 
 
 def complete(job: Job) -> None:
@@ -59,14 +60,14 @@ def complete(job: Job) -> None:
         target.check_versions(job.recipe, settings.allow_version_change)
     effort = announce(job, todo) if todo else Estimate(0, 0)
     if overwrites:
-        target.overwrite(job.output)
+        target.overwrite(job.recipe, job.output)
     target.begin(job.recipe, job.texts, job.output, todo)
     with target.errors():
         logging = logging_to_file(job.folder / LOG)
     with logging:
         if todo:
             make(job, todo, effort)
-        target.finish(job.recipe)
+        target.finish(job.recipe, job.num_imgs)
         if settings.debug:
             draw_grid(job)
         closing_lines(job)
@@ -114,7 +115,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     workers = job.workers_for(effort)
     with (
         scratch() as folder,
-        Progress(folder, job.num_imgs, job.num_imgs - num_imgs, len(todo)) as progress,
+        open_progress(folder, job, todo) as progress,
     ):
         try:
             run_shards(job, todo, workers, progress, folder)
@@ -123,6 +124,8 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
                 stop(job, progress)
                 if isinstance(error, KeyboardInterrupt):
                     log.warning("Stopped. %s", how_to_go_on(job))
+            if isinstance(error, WriteError):
+                raise WriteError(f"{error} {how_to_go_on(job)}") from error
             raise
         made = progress.bytes
     seconds = time.perf_counter() - begin
@@ -188,12 +191,19 @@ def lost(job: Job, names: str) -> str:
     )
 
 
+def open_progress(folder: Path, job: Job, todo: Sequence[Shard]) -> Progress:
+    """A bar that starts at what is done."""
+    with temporary_errors():
+        return Progress(folder, job.num_imgs, job.num_imgs - sum(map(len, todo)), len(todo))
+
+
 def share_pictures(job: Job, folder: Path) -> Path:
     """Puts the decoded source into ``folder``, where workers map it into their memory."""
     from singleimg.shards import build
 
     images, _ = build(job.spec)
-    images.pictures.share(folder)
+    with temporary_errors():
+        images.pictures.share(folder)
     return folder
 
 
@@ -225,10 +235,5 @@ def closing_lines(job: Job) -> None:
     """Where it is, how to load it, how to go on."""
     log.info("Folder:  %s", job.folder)
     log.info("Load:    %s", job.output.load_line(job.folder))
-    log.info(
-        "Extend:  python run.py -cp %s -cn config targetpath=%s num_imgs=%d%s",
-        job.folder,
-        job.folder,
-        2 * job.num_imgs,
-        "".join(f" {typed}" for typed in job.typed_again()),
-    )
+    more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
+    log.info("Extend:  %s", replay(job.folder, *more))

@@ -78,7 +78,9 @@ class Job:
         """Keys that a saved configuration does not keep, and this run needed."""
         typed = []
         if self.settings.trusted_modules:
-            typed.append(f"'trusted_modules=[{','.join(self.settings.trusted_modules)}]'")
+            typed.append(f"trusted_modules=[{','.join(self.settings.trusted_modules)}]")
+        if self.settings.debug:
+            typed.append("debug=false")
         if self.settings.allow_version_change:
             typed.append("allow_version_change=true")
         return typed

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, unwritable
 
 _LOCK, _HOLDER = ".lock", ".lock.json"
 FILES = (_LOCK, _HOLDER)
@@ -30,18 +30,15 @@ def hold(target: Path) -> Iterator[None]:
 
     Raises UserError when another run holds it, or when the folder cannot be made or written.
     """
-    made = [path for path in (target, *target.parents) if not path.exists()]
     lock = FileLock(target / _LOCK)
     try:
+        made = [path for path in (target, *target.parents) if not path.exists()]
         target.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         raise UserError(_held(target, _holder(target))) from None
     except OSError as error:
-        raise UserError(
-            f"targetpath={target} cannot be written ({error.strerror}): "
-            "type another targetpath, or change its permissions."
-        ) from None
+        raise unwritable(target, error) from None
     try:
         _take(target)
         yield
@@ -65,10 +62,7 @@ def _take(target: Path) -> None:
     try:
         (target / _HOLDER).write_text(json.dumps(who) + "\n")
     except OSError as error:
-        raise UserError(
-            f"targetpath={target} cannot be written ({error.strerror}): "
-            "type another targetpath, make room, or change its permissions."
-        ) from None
+        raise unwritable(target, error) from None
 
 
 def _let_go(target: Path, lock: FileLock) -> None:

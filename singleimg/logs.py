@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ log = logging.getLogger("singleimg")
 @contextmanager
 def logging_to_console() -> Iterator[None]:
     """Plain lines on standard output."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Console(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     with _handled(handler):
         yield
@@ -27,6 +28,17 @@ def logging_to_file(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     with _handled(handler):
         yield
+
+
+class _Console(logging.StreamHandler):
+    """Standard output, which may be a pipe whose reader has left (``| head``)."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """What nobody reads any more goes nowhere; the work goes on."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            super().handleError(record)
 
 
 class _LogFile(logging.FileHandler):

@@ -104,9 +104,9 @@ class DamagedRecord(ValueError):
 class Manifest:
     """The records below one target folder."""
 
-    def __init__(self, target: Path, disk: Disk = Disk()) -> None:  # noqa: B008, it is frozen
+    def __init__(self, target: Path, disk: Disk = Disk(), folder: str = FOLDER) -> None:  # noqa: B008
         self.target, self.disk = target, disk
-        self.folder = target / FOLDER
+        self.folder = target / folder
 
     def file(self, shard: Shard) -> Path:
         """Where the record of a shard lies, or would."""

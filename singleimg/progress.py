@@ -35,8 +35,11 @@ class Counter:
         self._rows[self._row] = 0, os.getpid(), 0
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._rows[self._row, _PROCESS] = 0
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._rows[self._row, _PROCESS] = 0
+        else:  # not made, however far it was
+            self._rows[self._row] = 0
 
     @property
     def orphaned(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,23 @@ from yaml import YAMLError
 from singleimg import trust
 from singleimg.config import AUGMENT_KEYS, CONF, ONCE, Config
 from singleimg.errors import UserError
+
+
+def command(*arguments: str) -> str:
+    """A command line of ours, as a person can paste it into a shell."""
+    return " ".join(["python run.py", *map(shlex.quote, arguments)])
+
+
+def typed(key: str, value: Any) -> str:
+    """``key=value`` as Hydra reads it: quoted where there is more than a plain word."""
+    plain = re.fullmatch(r"[\w./:@+-]+", str(value))
+    quoted = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f"{key}={value}" if plain else f'{key}="{quoted}"'
+
+
+def replay(folder: Path | str, *more: str) -> str:
+    """The command that makes a dataset again from what lies beside it, in its own folder."""
+    return command("-cp", str(folder), "-cn", "config", typed("targetpath", folder), *more)
 
 
 def differences(cfg: DictConfig) -> list[str]:

@@ -6,11 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from filelock import FileLock, Timeout
+
+from singleimg.errors import UserError
 
 _PREFIX, _LOCK = "singleimg-", ".lock"
 _FRESH = 60  # seconds in which a new folder may not yet be locked
@@ -20,8 +22,23 @@ _FRESH = 60  # seconds in which a new folder may not yet be locked
 def scratch() -> Iterator[Path]:
     """An empty folder in the system's place for temporary files; it goes with the run."""
     _sweep()
-    with TemporaryDirectory(prefix=_PREFIX) as name, FileLock(Path(name, _LOCK)):
+    with ExitStack() as stack:
+        with temporary_errors():
+            name = stack.enter_context(TemporaryDirectory(prefix=_PREFIX))
+            stack.enter_context(FileLock(Path(name, _LOCK)))
         yield Path(name)
+
+
+@contextmanager
+def temporary_errors() -> Iterator[None]:
+    """Turns errors of the system into a sentence that says where the system's folder is."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The folder for temporary files cannot be written ({error.strerror or error}): make "
+            "room there, or type TMPDIR=/another/folder before the command."
+        ) from error
 
 
 def _sweep() -> None:

@@ -17,10 +17,9 @@ from omegaconf import OmegaConf
 from singleimg import config
 from singleimg.dataset import SingleImage
 from singleimg.durable import Disk, write_all
-from singleimg.errors import UserError
 from singleimg.manifest import Entry, Record, Shard, Staging
 from singleimg.progress import Counter, Dropped
-from singleimg.target import PARAMS, write_error
+from singleimg.target import params_place, write_error
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def render_shard(task: Task) -> None:
     Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
     """
     work = task.work
-    with _errors(task), Counter(work.counts, task.slot, work.batch_size, work.driver) as counter:
+    with Counter(work.counts, task.slot, work.batch_size, work.driver) as counter:
         try:
             _make(work, task.shard, counter)
         except Dropped:
@@ -81,12 +80,12 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
     if output.layout() is None:
         _render(work, shard, images, output, output.open(None, shard), counter)
         return
-    with Staging(work.target, shard, Disk(work.durable)) as staging:
+    with _errors(work, shard), Staging(work.target, shard, Disk(work.durable)) as staging:
         writer = output.open(staging.path(output.place(shard)), shard)
         draws = _render(work, shard, images, output, writer, counter)
         entries = writer.close()
         if work.save_params:
-            place = f"{PARAMS}/{shard.name}.jsonl"
+            place = params_place(shard)
             entries.append(_write_params(staging.path(place), place, draws))
         counter.check()
         made = Record(
@@ -118,8 +117,8 @@ def _write_params(path: Path, place: str, draws: list[str]) -> Entry:
 
 
 @contextmanager
-def _errors(task: Task) -> Iterator[None]:
+def _errors(work: Work, shard: Shard) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(write_error(task.work.target, error, f"shard {task.shard.name}")) from error
+        raise write_error(work.target, error, f"shard {shard.name}") from error

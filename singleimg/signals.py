@@ -34,6 +34,12 @@ def deaf() -> Iterator[None]:
         yield
 
 
+def ignore() -> None:
+    """For a process that another one stops: signals to the whole group change nothing here."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _raise(number: int) -> None:
     raise Stopped(number)
 

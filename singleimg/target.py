@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from singleimg.durable import TEMPORARY, Disk
-from singleimg.errors import UserError
+from singleimg.errors import UserError, WriteError, unwritable
 from singleimg.lock import FILES as LOCK_FILES
 from singleimg.manifest import Entry, Manifest, Shard, is_inside
 from singleimg.recipe import Recipe, read_recipe
@@ -27,7 +26,11 @@ LOG = "run.log"
 GRID = "grid.png"
 RECIPE = "recipe.json"
 _OVERWRITING = ".overwriting"  # the manifest of a dataset that is being removed
-_NUMBERED = re.compile(r"\d{6,}(\.\w+)?")
+
+
+def params_place(shard: Shard) -> str:
+    """The file of what was drawn for a shard, below the target."""
+    return f"{PARAMS}/{shard.name}.jsonl"
 
 
 class Target:
@@ -45,11 +48,13 @@ class Target:
         return _read(file, read_recipe) if file.exists() else None
 
     def summary(self) -> dict[str, Any] | None:
-        """What ``dataset.json`` says; None while images are missing."""
-        file = self.path / DATASET
-        return (
-            _read(file, lambda path: dict(json.loads(path.read_text()))) if file.exists() else None
-        )
+        """What ``dataset.json`` says; None while images are missing, nothing when it is harmed."""
+        try:
+            return dict(json.loads((self.path / DATASET).read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            return {}
 
     def done(self, shards: Sequence[Shard], recipe: Recipe, output: Any) -> set[int]:
         """The numbers of those ``shards`` that are committed, whole and of this recipe."""
@@ -139,9 +144,12 @@ class Target:
     def begin(self, recipe: Recipe, texts: dict[str, str], output: Any, todo: list[Shard]) -> None:
         """Takes back what is not true while ``todo`` is made, clears up, writes what lies beside.
 
-        The recipe of a dataset that goes on stays as it is: versions of its first images.
+        The recipe comes first: it is what says that the folder is ours. That of a dataset that goes
+        on stays as it is: versions of its first images.
         """
         with self.errors():
+            if not (self.path / RECIPE).exists():
+                self.disk.write_whole(self.path / RECIPE, recipe.text())
             self.finish_overwriting()
             self.disk.remove(self.path / DATASET)
             self.manifest.remove(todo)
@@ -151,14 +159,17 @@ class Target:
             self.manifest.folder.mkdir(exist_ok=True)
             for name, text in texts.items():
                 self.disk.write_whole(self.path / name, text)
-            if not (self.path / RECIPE).exists():
-                self.disk.write_whole(self.path / RECIPE, recipe.text())
 
-    def finish(self, recipe: Recipe) -> None:
+    def finish(self, recipe: Recipe, num_imgs: int) -> None:
         """Writes ``dataset.json``: every image is there. The same for every way of making it."""
         with self.errors():
-            text = json.dumps(self.summarise(recipe), indent=2) + "\n"
-            self.disk.write_whole(self.path / DATASET, text)
+            summary = self.summarise(recipe)
+            if summary["images"] != num_imgs:
+                raise WriteError(
+                    f"targetpath={self.path} holds {summary['images']:,} of {num_imgs:,} images: "
+                    "some shards were not committed, type the same command again."
+                )
+            self.disk.write_whole(self.path / DATASET, json.dumps(summary, indent=2) + "\n")
 
     def summarise(self, recipe: Recipe) -> dict[str, Any]:
         """What ``dataset.json`` says of the records that are there."""
@@ -191,11 +202,18 @@ class Target:
                 self._check_ours(path, output)
                 yield path
 
-    def _numbered(self, output: Any) -> list[Path]:
-        """What has the name of a shard where this output puts shards, and parameters."""
-        parents = {Path(output.place(Shard(0, 0, 0))).parent, Path(PARAMS)}
-        paths = [path for parent in parents for path in _entries(self.path / parent)]
-        return [path for path in paths if _NUMBERED.fullmatch(path.name)]
+    def _numbered(self, output: Any) -> Iterator[Path]:
+        """What has the very name of a shard where this output puts shards, and parameters."""
+        recipe = self.recipe()
+        places = [output.place]
+        if recipe is None or recipe.layout.get("save_params"):
+            places.append(params_place)
+        for place in places:
+            for path in _entries(self.path / Path(place(Shard(0, 0, 0))).parent):
+                number = path.name.partition(".")[0]
+                ours = number.isdecimal() and place(Shard(int(number), 0, 0)).endswith(path.name)
+                if ours and (any(path.iterdir()) if path.is_dir() else place is params_place):
+                    yield path
 
     def _check_ours(self, path: Path, output: Any) -> None:
         """Refuses to remove a folder into which somebody put a file."""
@@ -208,32 +226,37 @@ class Target:
 
     # --- overwriting ---
 
-    def overwrite(self, output: Any) -> None:
+    def overwrite(self, recipe: Recipe, output: Any) -> None:
         """Removes the dataset: what its manifest lists, and nothing else. Crash and repeat at will.
 
         A record must not outlive its files, nor may the list be lost before they are gone: so the
-        whole manifest changes its name first.
+        whole manifest changes its name first. The new ``recipe`` takes the place of the old one,
+        since a folder without a recipe is not ours.
         """
+        found = self.recipe()
+        old = output.like(found.layout) if found else output
         with self.errors():
             self.finish_overwriting()
-            for path in self._numbered(output):
-                self._check_ours(path, output)
+            for path in self._numbered(old):
+                self._check_ours(path, old)
             self.disk.remove(self.path / DATASET)
             if self.manifest.folder.exists():
                 self.manifest.folder.rename(self.path / _OVERWRITING)
                 self.disk.sync_folder(self.path)
             self.finish_overwriting()
-            self.clear(output)
-            for name in (GRID, LOG, RESOLVED, CONFIG, RECIPE):
+            self.clear(old)
+            for name in (GRID, LOG, RESOLVED, CONFIG):
                 self.disk.remove(self.path / name)
+            self.disk.write_whole(self.path / RECIPE, recipe.text())
 
     def finish_overwriting(self) -> None:
         """Goes on where an overwriting run was stopped."""
         folder = self.path / _OVERWRITING
         if not folder.exists():
             return
+        records = Manifest(self.path, self.disk, _OVERWRITING).files()
         parents: set[Path] = set()
-        for file in folder.iterdir():
+        for file in records:
             for entry in _listed(file):
                 path = self.path / entry.path
                 path.unlink(missing_ok=True)
@@ -242,7 +265,12 @@ class Target:
             emptied = self.path / parent
             if emptied.is_dir() and not any(emptied.iterdir()):
                 emptied.rmdir()
-        shutil.rmtree(folder)
+        for file in records:
+            file.unlink()
+        for stranger in folder.iterdir():  # somebody put it among the records
+            self.manifest.folder.mkdir(exist_ok=True)
+            stranger.rename(self.manifest.folder / stranger.name)
+        folder.rmdir()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -250,10 +278,7 @@ class Target:
         try:
             yield
         except OSError as error:
-            raise UserError(
-                f"targetpath={self.path} cannot be written ({error.strerror}): "
-                "type another targetpath, make room, or change its permissions."
-            ) from error
+            raise unwritable(self.path, error) from error
 
 
 def _listed(file: Path) -> Iterator[Entry]:
@@ -302,11 +327,9 @@ _REMEDIES = {
 }
 
 
-def write_error(target: Path, error: OSError, what: str = "") -> str:
+def write_error(target: Path, error: OSError, what: str) -> WriteError:
     """The sentence for an error of the system while writing ``what`` into a target."""
-    subject = f"{what} could not be written to targetpath={target}"
     remedy = _REMEDIES.get(error.errno or 0, "mend that")
-    return (
-        f"{subject} ({error.strerror or error}): {remedy} and type the same command again, "
-        "it goes on where it stopped."
+    return WriteError(
+        f"{what} could not be written to targetpath={target} ({error.strerror or error}): {remedy}."
     )

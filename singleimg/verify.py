@@ -18,13 +18,15 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from singleimg import config, saved
-from singleimg.checking import Check, Problem, check_shard
+from singleimg.checking import Check, Problem, check_shard, foreign_file
 from singleimg.durable import Disk
 from singleimg.errors import UserError
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console
 from singleimg.manifest import FOLDER, Plan, read_entries
 from singleimg.recipe import Recipe
+from singleimg.saved import command, replay, typed
+from singleimg.signals import ignore
 from singleimg.target import DATASET, PARAMS, RECIPE, Target
 
 _SAMPLE = 100  # images that deep=true renders again
@@ -38,15 +40,14 @@ class Dataset:
     settings: DictConfig
     target: Target
     recipe: Recipe
+    altered: bool  # whether recipe.json is not what was written
     summary: dict[str, Any] | None
     output: Any
 
     @property
     def plan(self) -> Plan:
         """All shards that are there, or will be."""
-        stated = (self.summary or {}).get("images")
-        whole = type(stated) is int and stated > 0
-        return Plan(stated if whole else self.settings.num_imgs, self.output.shard_size)
+        return Plan(self.settings.num_imgs, self.output.shard_size)
 
 
 def verify(cfg: DictConfig) -> None:
@@ -78,32 +79,30 @@ def open_dataset(cfg: DictConfig) -> Dataset:
     settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
     settings.threads = cfg.threads or settings.threads
     output = config.instantiate(settings, "output")
-    recipe = stated_recipe(target, settings)
+    recipe, altered = stated_recipe(target, settings)
     layout = {**(output.layout() or {}), "save_params": settings.save_params}
     if layout != recipe.layout:
         raise UserError(
             f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "
             "one that was altered."
         )
-    return Dataset(settings, target, recipe, stated_summary(target), output)
+    return Dataset(settings, target, recipe, altered, target.summary(), output)
 
 
-def stated_recipe(target: Target, settings: DictConfig) -> Recipe:
-    """``recipe.json``; where that is harmed, the recipe that the configuration describes."""
+def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
+    """``recipe.json``, or where that was altered what the configuration describes; and which."""
     from singleimg.job import prepare
 
+    text = (target.path / RECIPE).read_bytes()
+    committed = (target.summary() or {}).get("recipe", sha256(text).hexdigest())
     try:
-        return target.recipe() or prepare(settings).recipe
+        recipe = target.recipe()
     except UserError:
-        return prepare(settings).recipe
-
-
-def stated_summary(target: Target) -> dict[str, Any] | None:
-    """``dataset.json``: None when it is missing, empty when it is harmed."""
-    try:
-        return target.summary()
-    except UserError:
-        return {}
+        recipe = None
+    altered = recipe is None or recipe.text().encode() != text
+    if altered or sha256(text).hexdigest() != committed:
+        return prepare(settings.copy()).recipe, True
+    return recipe, False
 
 
 def workers(cfg: DictConfig) -> int:
@@ -149,20 +148,17 @@ def _mapping(workers: int) -> Iterator[Any]:
         yield map
         return
     method = "fork" if sys.platform == "linux" else None
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method))
+    context = multiprocessing.get_context(method)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=ignore)
     try:
         yield pool.map
-        pool.shutdown()
     except BrokenProcessPool:
         raise UserError(
             "a process that checked was killed, most likely because memory ran out: type fewer "
             "workers (threads=1)."
         ) from None
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.kill()
+    finally:
         pool.shutdown(cancel_futures=True)
-        raise
 
 
 def foreign(dataset: Dataset) -> list[Problem]:
@@ -178,7 +174,7 @@ def foreign(dataset: Dataset) -> list[Problem]:
         if dataset.settings.save_params:
             allowed.setdefault(PARAMS, set()).add(f"{shard.name}.jsonl")
     return [
-        Problem(None, "", f"{folder}/{path.name}", "is foreign (no record lists it)")
+        foreign_file(f"{folder}/{path.name}")
         for folder, names in allowed.items()
         if (target.path / folder).is_dir()
         for path in sorted((target.path / folder).iterdir())
@@ -188,11 +184,7 @@ def foreign(dataset: Dataset) -> list[Problem]:
 
 def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Problem]:
     """Whether ``dataset.json`` and ``recipe.json`` are those that were written."""
-    found = []
-    text = (dataset.target.path / RECIPE).read_bytes()
-    committed = (dataset.summary or {}).get("recipe", sha256(text).hexdigest())
-    if text != dataset.recipe.text().encode() or sha256(text).hexdigest() != committed:
-        found.append(Problem(None, "", RECIPE, "is altered"))
+    found = [Problem(None, "", RECIPE, "is altered")] if dataset.altered else []
     judged = dataset.summary is not None and not problems and not found
     if judged and dataset.summary != dataset.target.summarise(dataset.recipe):
         found.append(Problem(None, "", DATASET, "does not fit the records"))
@@ -246,13 +238,12 @@ def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> Non
     if problems:
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
-            f"wrong. To mend it: python run.py task=verify targetpath={path} repair=true"
+            f"wrong. To mend it: {command('task=verify', typed('targetpath', path), 'repair=true')}"
         )
     if missing:
         raise UserError(
             f"targetpath={path}: what is there is right, and {missing:,} of {plan.num_imgs:,} "
-            f"images are still to be made. To go on: python run.py -cp {path} -cn config "
-            f"targetpath={path}"
+            f"images are still to be made. To go on: {replay(path)}"
         )
     log.info("All %s images in %s are as they were committed.", f"{plan.num_imgs:,}", path)
 
@@ -272,10 +263,9 @@ def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: 
         target.check(job.recipe, job.num_imgs, "resume")
         target.check_versions(job.recipe, allow_version_change)
         with target.errors():
+            moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
             target.disk.remove(target.path / DATASET)
             target.manifest.remove(job.plan[number] for number in sorted(bad))
-            moved = [move_away(target, problem.path) for problem in problems
-                     if problem.shard is None and "foreign" in problem.what]  # fmt: skip
         complete(job)
     if moved:
         log.info("%d foreign files lie in %s now.", len(moved), target.path / FOREIGN)
@@ -286,11 +276,13 @@ def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: 
 
 
 def move_away(target: Target, path: str) -> Path:
-    """Moves a file or folder to the same place below ``foreign/``."""
-    place = target.path / FOREIGN / path
+    """Moves a file or folder to a free name at the same place below ``foreign/``."""
+    place, number = target.path / FOREIGN / path, 0
     place.parent.mkdir(parents=True, exist_ok=True)
-    (target.path / path).rename(place)
-    return place
+    while place.exists():
+        number += 1
+        place = target.path / FOREIGN / f"{path}.{number}"
+    return (target.path / path).rename(place)
 
 
 def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from omegaconf import OmegaConf
@@ -31,23 +32,30 @@ def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
     return Task(work, Shard(0, 0, 2), 0)
 
 
-def test_a_permission_that_is_lost(task):
+def test_a_permission_that_is_lost(picture):
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    render_shard(Task(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
-    os.chmod(task.work.target, 0o555)
-    os.seteuid(65534)
-    try:
-        with pytest.raises(UserError) as caught:
-            render_shard(task)
-    finally:
-        os.seteuid(0)
+    with TemporaryDirectory() as name:  # pytest's own lets nobody else in
+        target = Path(name, "set")
+        target.mkdir()
+        with Progress(name, 2, 0, 1) as progress:
+            for path in (name, progress.file):
+                os.chmod(path, 0o777)
+            task = _task(picture, target, progress, os.getpid())
+            render_shard(Task(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
+            os.chmod(target, 0o555)
+            os.seteuid(65534)
+            try:
+                with pytest.raises(UserError) as caught:
+                    render_shard(task)
+            finally:
+                os.seteuid(0)
+        records = Manifest(target).scan()[0]
     assert str(caught.value) == (
-        f"shard 000000 could not be written to targetpath={task.work.target} (Permission denied): "
-        "give yourself the permission to write there and type the same command again, it goes on "
-        "where it stopped."
+        f"shard 000000 could not be written to targetpath={target} (Permission denied): "
+        "give yourself the permission to write there."
     )
-    assert [record.number for record in Manifest(task.work.target).scan()[0]] == [1]
+    assert [record.number for record in records] == [1]
 
 
 def test_a_target_that_is_gone_is_not_made_anew(task):

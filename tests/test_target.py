@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from singleimg.outputs.folder import FolderOutput
 from singleimg.recipe import Recipe
 from singleimg.target import Target, write_error
 
-RECIPE = Recipe({"seed": 0.0}, {"output": "folder"}, {"torch": "2"})
+LAYOUT = {"output": "folder", "class_name": "c", "save_params": True}
+RECIPE = Recipe({"seed": 0.0}, LAYOUT, {"torch": "2"})
 OUTPUT = FolderOutput("c", shard_size=2)
 
 
@@ -40,7 +42,7 @@ def dataset(path: Path, num_imgs: int = 5) -> Target:
     target.begin(RECIPE, {"config.yaml": "a: 1\n"}, OUTPUT, list(plan))
     for shard in plan:
         commit(path, shard)
-    target.finish(RECIPE)
+    target.finish(RECIPE, num_imgs)
     return target
 
 
@@ -66,7 +68,7 @@ def test_the_same_recipe_may_go_on(tmp_path):
 
 def test_another_recipe_is_refused_with_what_differs_and_three_ways_out(tmp_path):
     target = dataset(tmp_path / "d")
-    other = Recipe({"seed": 1.0}, {"output": "folder"}, {"torch": "3"})
+    other = Recipe({"seed": 1.0}, LAYOUT, {"torch": "3"})
     assert refused(target, other) == (
         f"targetpath={target.path} holds a dataset of another recipe (pixels.seed: 0.0 → 1.0): "
         "type another targetpath, if_exists=overwrite to replace it, or the old values to go on "
@@ -145,7 +147,7 @@ def test_extending_takes_back_the_word_that_all_is_there_and_the_short_shard(tmp
     assert sorted(os.listdir(target.path / "train/c")) == ["000000", "000001"]
     assert (target.path / "recipe.json").read_text() == before
     commit(target.path, Shard(2, 4, 6))
-    target.finish(RECIPE)
+    target.finish(RECIPE, 6)
     fresh = dataset(tmp_path / "fresh", 6)
     assert tree(target.path) == tree(fresh.path)
     assert target.summary() == fresh.summary()
@@ -164,6 +166,25 @@ def test_what_a_stopped_run_left_goes_and_nothing_else(tmp_path):
     (target.path / "mine.txt").write_text("mine")
     target.clear(OUTPUT)
     assert tree(target.path) == sorted([*before, "mine.txt"])
+
+
+def test_files_that_only_look_like_ours_stay(tmp_path):
+    target = dataset(tmp_path / "d", 4)
+    (target.path / "train/c/20240101.jpg").write_text("mine")
+    (target.path / "train/c/1234567").mkdir()
+    (target.path / "params/123456.csv").write_text("mine")
+    before = sorted(target.path.rglob("*"))
+    target.clear(OUTPUT)
+    assert sorted(target.path.rglob("*")) == before
+
+
+def test_unless_every_image_is_there_nothing_says_so(tmp_path):
+    target = dataset(tmp_path / "d", 4)
+    os.unlink(target.manifest.file(Shard(1, 2, 4)))
+    (target.path / "dataset.json").unlink()
+    with pytest.raises(UserError, match=r"holds 2 of 4 images: some shards were not committed"):
+        target.finish(RECIPE, 4)
+    assert target.summary() is None
 
 
 def test_a_stranger_among_leftovers_is_not_removed(tmp_path):
@@ -187,14 +208,18 @@ def test_overwriting_removes_what_the_manifest_lists_and_nothing_else(tmp_path):
     target = dataset(tmp_path / "d")
     (target.path / "mine.txt").write_text("mine")
     (target.path / "train" / "mine.txt").write_text("mine")
-    target.overwrite(OUTPUT)
-    assert tree(target.path) == ["mine.txt", "train/mine.txt"]
+    (target.path / "manifest" / "mine.txt").write_text("mine")
+    target.overwrite(RECIPE, OUTPUT)
+    assert tree(target.path) == ["manifest/mine.txt", "mine.txt", "recipe.json", "train/mine.txt"]
 
 
 def test_overwriting_another_layout_removes_that_too(tmp_path):
     target = dataset(tmp_path / "d")
-    target.overwrite(FolderOutput("other", shard_size=2))
-    assert os.listdir(target.path) == []
+    other = FolderOutput("other", encoding="png", shard_size=2)
+    os.unlink(target.manifest.file(Shard(1, 2, 4)))  # as a stop would leave it
+    target.overwrite(RECIPE, other)
+    assert tree(target.path) == ["recipe.json"]
+    assert not list((target.path / "train").glob("c/*"))
 
 
 def test_overwriting_with_a_stranger_in_the_way_removes_nothing(tmp_path):
@@ -202,7 +227,7 @@ def test_overwriting_with_a_stranger_in_the_way_removes_nothing(tmp_path):
     (target.path / "train/c/000001/thesis.tex").write_text("mine")
     before = tree(target.path)
     with pytest.raises(UserError, match=r"thesis.tex is not of this dataset"):
-        target.overwrite(OUTPUT)
+        target.overwrite(RECIPE, OUTPUT)
     assert tree(target.path) == before
 
 
@@ -213,25 +238,39 @@ def test_overwriting_never_leaves_the_target(tmp_path):
     with file.open("a") as lines:
         lines.write('[0, "train/../../outside", 1, "aa"]\n')
         lines.write(f'[0, "{tmp_path}/outside", 1, "aa"]\nno json\n')
-    target.overwrite(OUTPUT)
-    assert (tmp_path / "outside").exists() and os.listdir(target.path) == []
+    target.overwrite(RECIPE, OUTPUT)
+    assert (tmp_path / "outside").exists() and os.listdir(target.path) == ["recipe.json"]
 
 
 def test_killed_at_any_step_of_overwriting_no_record_is_false_and_the_next_run_ends_it(tmp_path):
     for step in range(1000):
         target = dataset(tmp_path / str(step), 3)
-        if not _killed(step, target):
+        if not _killed(step, lambda one=target: one.overwrite(RECIPE, OUTPUT)):
             break
         for record in target.manifest.scan()[0]:
             assert (target.path / OUTPUT.place(record.shard)).is_dir()
         if (target.path / "dataset.json").exists():
             assert target.summary()["digest"] == target.manifest.digest()
-        target.overwrite(OUTPUT)
-        assert os.listdir(target.path) == []
+        target.check(RECIPE, 3, "overwrite")
+        target.overwrite(RECIPE, OUTPUT)
+        assert os.listdir(target.path) == ["recipe.json"]
     assert step > 10
 
 
-def _killed(step: int, target: Target) -> bool:
+def test_killed_at_any_step_of_beginning_the_same_command_goes_on(tmp_path):
+    for step in range(1000):
+        target = Target(tmp_path / str(step))
+        target.path.mkdir()
+        begin = lambda one=target: one.begin(RECIPE, {"config.yaml": ""}, OUTPUT, [Shard(0, 0, 2)])  # noqa: E731
+        if not _killed(step, begin):
+            break
+        target.check(RECIPE, 2, "resume")
+        begin()
+        assert tree(target.path) == ["config.yaml", "recipe.json"]
+    assert step > 2
+
+
+def _killed(step: int, work: Callable[[], None]) -> bool:
     child = os.fork()
     if child == 0:
         left = step
@@ -246,10 +285,10 @@ def _killed(step: int, target: Target) -> bool:
 
             return call
 
-        for name in ("rename", "replace", "unlink", "rmdir"):
+        for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
             setattr(os, name, counted(getattr(os, name)))
         try:
-            target.overwrite(OUTPUT)
+            work()
         finally:
             os._exit(0)
     return os.waitpid(child, 0)[1] == 9
@@ -261,11 +300,11 @@ def _killed(step: int, target: Target) -> bool:
 @pytest.mark.parametrize(
     "number, text",
     [
-        ("ENOSPC", "(No space left on device): make room and type"),
-        ("EDQUOT", "(Disk quota exceeded): make room within your quota and type"),
-        ("EFBIG", "(File too large): raise the limit of a file's size (ulimit -f) and type"),
-        ("EROFS", "(Read-only file system): make it writable and type"),
-        ("EIO", "(Input/output error): mend that and type"),
+        ("ENOSPC", "(No space left on device): make room."),
+        ("EDQUOT", "(Disk quota exceeded): make room within your quota."),
+        ("EFBIG", "(File too large): raise the limit of a file's size (ulimit -f)."),
+        ("EROFS", "(Read-only file system): make it writable."),
+        ("EIO", "(Input/output error): mend that."),
     ],
 )
 def test_each_error_of_the_system_says_what_to_do(number, text):
@@ -273,10 +312,7 @@ def test_each_error_of_the_system_says_what_to_do(number, text):
 
     code = getattr(errno, number)
     said = write_error(Path("/d"), OSError(code, os.strerror(code)), "shard 000003")
-    assert said == (
-        f"shard 000003 could not be written to targetpath=/d {text} the same command again, it "
-        "goes on where it stopped."
-    )
+    assert str(said) == f"shard 000003 could not be written to targetpath=/d {text}"
 
 
 def test_a_manifest_without_its_folder_is_empty(tmp_path):

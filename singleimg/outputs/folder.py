@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from singleimg.durable import write_all
-from singleimg.encoding import Encoder
+from singleimg.encoding import SUFFIXES, Encoder
 from singleimg.errors import UserError
 from singleimg.manifest import Entry, Shard
 
@@ -68,10 +68,16 @@ class FolderOutput:
         return FolderWriter(str(path), self.place(shard), self.encoder.suffix)
 
     def owns(self, path: str) -> bool:
-        """Whether a file at ``path``, below the target, has a name that this output gives."""
-        name = re.escape(self.encoder.suffix)
-        folder = re.escape(f"train/{self.class_name}/")
-        return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}{name}", path) is not None
+        """Whether a file at ``path``, below the target, has a name that this output gives.
+
+        Whatever its encoding: an overwritten dataset may have had another.
+        """
+        folder, endings = re.escape(f"train/{self.class_name}/"), "|".join(SUFFIXES.values())
+        return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}({endings})", path) is not None
+
+    def like(self, layout: dict[str, Any]) -> FolderOutput:
+        """The output that wrote a dataset of that ``layout``."""
+        return replace(self, class_name=layout["class_name"])
 
     def read(self, target: Path, shard: Shard, index: int) -> bytes:
         """The bytes of image ``index`` of a shard that is in its place."""

@@ -94,6 +94,31 @@ def test_a_signal_stops_in_good_order(picture, tmp_path, number, everyone, statu
     assert not (target / "dataset.json").exists() and false_records(target) == []
 
 
+NAP = """\
+import time
+class Nap:
+    def __call__(self, image):
+        with open("/proc/self/cmdline") as file:
+            time.sleep(60 if "loky" in file.read() else 0.002)
+        return image.resize((32, 32))
+"""
+
+
+def test_a_signal_does_not_wait_for_what_workers_are_at(picture, tmp_path):
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("a worker knows itself by /proc")
+    (tmp_path / "nap.py").write_text(NAP)
+    typed = [f"imgpath={picture}", "num_imgs=9000", "img_size=32", "threads=2"]
+    typed += ["augment.transforms=[{_target_: nap.Nap}]", "trusted_modules=[nap]"]
+    typed += ["output.shard_size=100", "engine=reference", f"targetpath={tmp_path / 'set'}"]
+    command = Command(*typed, PYTHONPATH=str(tmp_path))
+    assert wait_until(lambda: len(list((tmp_path / "set").glob(".tmp-*"))) > 1)
+    began = time.monotonic()
+    command.signal(signal.SIGTERM, everyone=False)
+    assert command.end().status == 143 and time.monotonic() - began < 5
+    assert leftovers(tmp_path / "set") == []
+
+
 def test_stopped_while_overwriting_it_does_not_advise_to_overwrite_again(picture, tmp_path):
     command = Command(*arguments(picture, tmp_path / "set"), "if_exists=overwrite")
     assert wait_until(lambda: scenarios.records(tmp_path / "set") > 0)
@@ -137,10 +162,7 @@ def test_a_disk_that_fills_up(run, picture, tmp_path):
         scenarios.fill(filler)  # somebody else takes the room
         result = command.end()
         assert result.status == 1
-        assert (
-            "(No space left on device): make room and type the same command again, it goes on"
-            in (result.output)
-        )
+        assert "(No space left on device): make room. The same command goes on" in (result.output)
         assert "Traceback" not in result.output and "Logging error" not in result.output
         assert false_records(target) == [] and not (target / "dataset.json").exists()
         assert leftovers(target) == []
@@ -163,8 +185,7 @@ def test_a_limit_of_the_size_of_files(run, picture, tmp_path):
     assert result.returncode == 1
     assert result.stderr == (
         f"shard 000000 could not be written to targetpath={tmp_path / 'set'} (File too large): "
-        "raise the limit of a file's size (ulimit -f) and type the same command again, it goes on "
-        "where it stopped.\n"
+        "raise the limit of a file's size (ulimit -f). The same command goes on where it stopped.\n"
     )
     assert scenarios.records(tmp_path / "set") == 0 and leftovers(tmp_path / "set") == []
     run(*typed)
@@ -179,8 +200,8 @@ def test_a_target_that_is_removed_at_work(picture, tmp_path):
     result = command.end()
     assert result.status == 1 and "Traceback" not in result.output
     assert (
-        "(No such file or directory): do not move or remove the folder while a run is at work and "
-        "type the same command again, it goes on where it stopped." in result.output
+        "(No such file or directory): do not move or remove the folder while a run is at work. "
+        "The same command goes on where it stopped." in result.output
     )
     assert not target.exists() and false_records(tmp_path / "elsewhere") == []
 

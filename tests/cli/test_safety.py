@@ -148,6 +148,20 @@ def test_a_file_cannot_trust(run, home, saved):
     )
 
 
+@pytest.mark.parametrize(
+    "key, value", [("if_exists", "overwrite"), ("allow_version_change", "true"), ("repair", "true")]
+)
+def test_a_file_cannot_ask_for_what_counts_once(run, home, saved, key, value):
+    """Else a stranger's configuration could replace a dataset of one's own."""
+    old = {"if_exists": "resume"}.get(key, "false")
+    text = saved.replace(f"\n{key}: {old}\n", f"\n{key}: {value}\n")
+    assert text != saved
+    assert replay(run, home, text) == (
+        f"{key}={value} stands in a file (or a sweep's parameters) and counts only when typed on "
+        f"the command line: type {key}={value} if you trust it."
+    )
+
+
 FILE = "stands in a file (or a sweep's parameters) and counts only when typed on the command line"
 HYDRA = {
     "  callbacks: {a: {_target_: os.system, command: touch marker}}\n":

@@ -109,10 +109,23 @@ def test_an_altered_summary_and_an_altered_recipe(run, made, dataset):
     for altered in (recipe.replace('"seed": 0.0', '"seed": 1.0'), recipe[:-40], "[]"):
         (dataset / "recipe.json").write_text(altered)
         assert "recipe.json is altered" in found(run, dataset)
-    run("task=verify", f"targetpath={dataset}", "repair=true")
+    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert "Mended: 0 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
-    (dataset / "dataset.json").write_text('{"images": 7')
-    assert found(run, dataset) == ["dataset.json does not fit the records"]
+    for altered in ('{"images": 7', json.dumps({**summary, "images": 750})):
+        (dataset / "dataset.json").write_text(altered)
+        assert found(run, dataset) == ["dataset.json does not fit the records"]
+    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    assert "Mended: 0 shards made again." in result.stdout
+
+
+def test_what_is_foreign_is_never_written_over(run, dataset):
+    for text in ("first", "second"):
+        (dataset / "train/my-picture/000001/notes.txt").write_text(text)
+        run("task=verify", f"targetpath={dataset}", "repair=true")
+    folder = dataset / "foreign/train/my-picture/000001"
+    kept = {path.name: path.read_text() for path in folder.iterdir()}
+    assert kept == {"notes.txt": "first", "notes.txt.1": "second"}
 
 
 def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
@@ -153,7 +166,7 @@ def _claim(dataset: Path, fingerprint: str) -> None:
         record = replace(read_record(file), fingerprint=fingerprint)
         file.write_text(record_text(record, list(read_entries(file))))
     target = Target(dataset)
-    target.finish(target.recipe())
+    target.finish(target.recipe(), 75)
 
 
 def test_repair_needs_the_same_source(run, picture, tmp_path):
