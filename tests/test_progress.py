@@ -43,6 +43,14 @@ def test_a_shard_that_is_counted_and_still_in_hand_has_not_ended(progress):
     assert progress.ended(1, 1)
 
 
+def test_a_shard_whose_commit_fails_has_not_ended(progress):
+    with pytest.raises(OSError), counter(progress, 1) as one:
+        one.step(1)
+        one.flush()
+        raise OSError
+    assert not progress.ended(1, 1) and progress.in_hand() == [] and progress.counted == 0
+
+
 def test_the_word_to_stop_reaches_a_thread_before_its_next_image(progress):
     started, dropped = threading.Event(), []
 
