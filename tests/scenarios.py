@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -185,6 +185,34 @@ def kill_workers(arguments: Sequence[str], target: Path, times: int, seed: int) 
         if in_this == 0:
             yield f"no worker was there to kill: {result.output}"
             return
+
+
+def killed_at(step: int, operations: Sequence[str], work: Callable[[], object]) -> bool:
+    """Does ``work`` in a child that kills itself before its ``step``-th call of ``os.<operation>``.
+
+    False when it had fewer steps than that.
+    """
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def counted(function: Callable[..., object]) -> Callable[..., object]:
+            def call(*arguments: object, **options: object) -> object:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*arguments, **options)
+
+            return call
+
+        for name in operations:
+            setattr(os, name, counted(getattr(os, name)))
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
 # --- faults --------------------------------------------------------------------------------------

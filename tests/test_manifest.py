@@ -25,6 +25,7 @@ from singleimg.manifest import (
     read_record,
     record_text,
 )
+from tests.scenarios import killed_at
 
 ENTRIES = [Entry(0, "train/c/000000/a.jpg", 3, "aa"), Entry(None, "params/000000.jsonl", 5, "bb")]
 
@@ -202,37 +203,12 @@ def test_without_durable_nothing_waits_for_the_disk(tmp_path, monkeypatch):
 _STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "open")
 
 
-def _dies_at(step: int, target: Path) -> bool:
-    """Commits in a child process that is killed before its file operation number ``step``."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def counted(function):
-            def call(*arguments, **options):
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), 9)
-                return function(*arguments, **options)
-
-            return call
-
-        for name in _STEPS:
-            setattr(os, name, counted(getattr(os, name)))
-        try:
-            committed(target)
-        finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1] == 9
-
-
 def test_killed_before_any_step_a_record_is_of_whole_data_or_not_there(tmp_path):
     seen = set()
     for step in range(1000):
         target = tmp_path / str(step)
         target.mkdir()
-        if not _dies_at(step, target):
+        if not killed_at(step, _STEPS, lambda one=target: committed(one)):
             break
         data = (target / "train/c/000000/a.jpg").exists()
         records, damaged = Manifest(target).scan()

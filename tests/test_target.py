@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,14 @@ from singleimg.manifest import Entry, Manifest, Plan, Record, Shard, Staging
 from singleimg.outputs.folder import FolderOutput
 from singleimg.recipe import Recipe
 from singleimg.target import Target, write_error
+from tests.scenarios import killed_at
 
 LAYOUT = {"output": "folder", "class_name": "c", "save_params": True}
 RECIPE = Recipe({"seed": 0.0}, LAYOUT, {"torch": "2"})
 OUTPUT = FolderOutput("c", shard_size=2)
+
+
+_STEPS = ("rename", "replace", "unlink", "rmdir", "mkdir")
 
 
 def commit(target: Path, shard: Shard) -> None:
@@ -245,7 +248,7 @@ def test_overwriting_never_leaves_the_target(tmp_path):
 def test_killed_at_any_step_of_overwriting_no_record_is_false_and_the_next_run_ends_it(tmp_path):
     for step in range(1000):
         target = dataset(tmp_path / str(step), 3)
-        if not _killed(step, lambda one=target: one.overwrite(RECIPE, OUTPUT)):
+        if not killed_at(step, _STEPS, lambda one=target: one.overwrite(RECIPE, OUTPUT)):
             break
         for record in target.manifest.scan()[0]:
             assert (target.path / OUTPUT.place(record.shard)).is_dir()
@@ -262,36 +265,12 @@ def test_killed_at_any_step_of_beginning_the_same_command_goes_on(tmp_path):
         target = Target(tmp_path / str(step))
         target.path.mkdir()
         begin = lambda one=target: one.begin(RECIPE, {"config.yaml": ""}, OUTPUT, [Shard(0, 0, 2)])  # noqa: E731
-        if not _killed(step, begin):
+        if not killed_at(step, _STEPS, begin):
             break
         target.check(RECIPE, 2, "resume")
         begin()
         assert tree(target.path) == ["config.yaml", "recipe.json"]
     assert step > 2
-
-
-def _killed(step: int, work: Callable[[], None]) -> bool:
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def counted(function):
-            def call(*arguments, **options):
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), 9)
-                return function(*arguments, **options)
-
-            return call
-
-        for name in ("rename", "replace", "unlink", "rmdir", "mkdir"):
-            setattr(os, name, counted(getattr(os, name)))
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1] == 9
 
 
 # --- errors of the system ------------------------------------------------------------------------
