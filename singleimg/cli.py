@@ -120,7 +120,7 @@ def one_line(mistake: object) -> str:
 
 def explain(error: BaseException) -> str:
     """One sentence for an error of Hydra or OmegaConf."""
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}. Mend that, and type the same command again."
     text = "\n".join(str(part) for part in _chain(error))
