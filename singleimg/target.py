@@ -211,8 +211,13 @@ class Target:
         for place in places:
             for path in _entries(self.path / Path(place(Shard(0, 0, 0))).parent):
                 number = path.name.partition(".")[0]
-                ours = number.isdecimal() and place(Shard(int(number), 0, 0)).endswith(path.name)
-                if ours and (any(path.iterdir()) if path.is_dir() else place is params_place):
+                name = place(Shard(int(number), 0, 0)) if number.isdecimal() else ""
+                if name != path.relative_to(self.path).as_posix():
+                    continue
+                if path.is_dir():
+                    if any(path.iterdir()):
+                        yield path
+                elif place is params_place or output.owns(name):
                     yield path
 
     def _check_ours(self, path: Path, output: Any) -> None:
