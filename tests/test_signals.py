@@ -11,6 +11,16 @@ import pytest
 from singleimg.signals import Stopped, deaf, stoppable
 
 
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """A test that runs in the background inherits deaf ears."""
+    heard = (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
+    before = [(number, signal.signal(number, handler)) for number, handler in heard]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_is_raised_with_its_status(name, status):
     before = signal.getsignal(getattr(signal, name))

@@ -18,8 +18,15 @@ from tests import scenarios
 from tests.conftest import ROOT, images_of, summary_of
 from tests.scenarios import Command, false_records, leftovers, tree_hash, wait_until
 
-# Enough for two workers to start (a run of less than ten seconds stays in one process).
-LONG = ("num_imgs=50000", "img_size=32", "output.shard_size=200", "threads=2", "save_params=true")
+# Half a minute of one core: a run of less than ten seconds stays in one process.
+LONG = (
+    "num_imgs=45000",
+    "img_size=64",
+    "output.encoding=webp",
+    "output.shard_size=200",
+    "threads=2",
+    "save_params=true",
+)
 
 
 @pytest.fixture(scope="module")
