@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singleimg import durable
@@ -72,6 +72,7 @@ def test_a_committed_record_comes_back(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["manifest", "train"]
 
 
+@settings(deadline=None)  # a disk may pause
 @given(st.data())
 def test_a_record_of_which_one_byte_changed_is_damaged(tmp_path_factory, data):
     file = tmp_path_factory.mktemp("records") / "000000.jsonl"
@@ -83,6 +84,7 @@ def test_a_record_of_which_one_byte_changed_is_damaged(tmp_path_factory, data):
         read_record(file)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400))
 def test_a_record_that_was_cut_is_damaged(tmp_path_factory, length):
     file = tmp_path_factory.mktemp("records") / "000000.jsonl"
