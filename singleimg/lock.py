@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,11 @@ def _take(target: Path) -> None:
 def _let_go(target: Path, lock: FileLock) -> None:
     holder = _holder(target)
     mine = holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname()
-    try:
+    with suppress(OSError):  # the folder may be removed or sealed meanwhile
         if mine or not holder:
             (target / _HOLDER).unlink(missing_ok=True)
             # While it is held: whoever opened it before sees that it has no name, and starts over.
             (target / _LOCK).unlink(missing_ok=True)
-    except OSError:
-        pass  # a folder that was removed or sealed meanwhile
     lock.release()
 
 

@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write (default: temporary files)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000, help="in a shard")
-    parser.add_argument("--files", type=int, default=100_000, help="to verify, of 256 px")
+    parser.add_argument("--files", type=int, default=100_000, help="to verify")
+    parser.add_argument("--pixels", type=int, default=256, help="a side of those")
     parser.add_argument("--json", type=Path, help="writes the figures to this file as well")
     given = parser.parse_args()
     if not given.photograph.exists():
@@ -46,7 +47,7 @@ def main() -> None:
         for size in (256, 32):
             figures |= commit_cost(given.photograph, folder, size, given.images, given.rounds)
         figures |= finding_out(folder / "done", given.rounds)
-        figures |= verifying(given.photograph, folder / "files", given.files, given.rounds)
+        figures |= verifying(given, folder / "files")
     for what, figure in figures.items():
         print(f"{what:66}{figure:9.3f}")
     if given.json:
@@ -118,15 +119,16 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     return {f"find out what is done of {_SHARDS:,} shards, s": median(seconds)}
 
 
-def verifying(photograph: Path, folder: Path, count: int, rounds: int) -> dict[str, float]:
+def verifying(given: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Seconds of task=verify and of sha256sum under xargs, in turns, on two processes."""
-    run = [sys.executable, str(ROOT / "run.py")]
-    typed = [f"imgpath={photograph}", f"num_imgs={count}", "threads=2", f"targetpath={folder}"]
+    run, count = [sys.executable, str(ROOT / "run.py")], given.files
+    typed = [f"imgpath={given.photograph}", f"num_imgs={count}", f"img_size={given.pixels}"]
+    typed += ["threads=2", f"targetpath={folder}"]
     subprocess.run([*run, *typed], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     verify = [*run, "task=verify", f"targetpath={folder}", "threads=2"]
     sums = f"find '{folder}/train' -type f -print0 | xargs -0 -P 2 -n 500 sha256sum"
     spent: dict[str, list[float]] = {"verify": [], "xargs": []}
-    for _ in range(rounds):
+    for _ in range(given.rounds):
         for what, command in (("verify", verify), ("xargs", ["sh", "-c", sums])):
             begin = time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)

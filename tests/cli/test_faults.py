@@ -44,21 +44,12 @@ def arguments(picture, target) -> list[str]:
 # --- kills ---------------------------------------------------------------------------------------
 
 
-def test_killed_ten_times_at_random_moments_the_tree_is_that_of_an_undisturbed_run(
-    run, picture, undisturbed, tmp_path
+@pytest.mark.parametrize("kill", [scenarios.kill_everyone, scenarios.kill_workers])
+def test_killed_ten_times_the_tree_is_that_of_an_undisturbed_run(
+    run, picture, undisturbed, tmp_path, kill
 ):
     typed = arguments(picture, tmp_path / "set")
-    assert list(scenarios.kill_everyone(typed, tmp_path / "set", times=10, seed=1)) == []
-    run(*typed)
-    assert tree_hash(tmp_path / "set") == undisturbed
-    assert leftovers(tmp_path / "set") == []
-
-
-def test_workers_killed_ten_times_the_tree_is_that_of_an_undisturbed_run(
-    run, picture, undisturbed, tmp_path
-):
-    typed = arguments(picture, tmp_path / "set")
-    assert list(scenarios.kill_workers(typed, tmp_path / "set", times=10, seed=1)) == []
+    assert list(kill(typed, tmp_path / "set", times=10, seed=1)) == []
     run(*typed)
     assert tree_hash(tmp_path / "set") == undisturbed
     assert leftovers(tmp_path / "set") == []
