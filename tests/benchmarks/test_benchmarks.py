@@ -80,7 +80,24 @@ def test_equivalence_prints_its_table(tmp_path):
     assert "| dead_leaves | none | 32 | 1 |" in result.stdout
 
 
-@pytest.mark.parametrize("module", ["throughput"])
+def test_commits_prints_every_figure(picture, tmp_path):
+    file = tmp_path / "figures.json"
+    result = command(
+        "commits", "--photograph", picture, "--images", 4, "--files", 6, "--pixels", 32,
+        "--rounds", 1, "--json", file,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(file.read_text())
+    assert len(figures) == 16 and all(figure > 0 for figure in figures.values())
+    assert all(name in result.stdout for name in figures)
+
+
+def test_faults_prints_its_table():
+    result = command("faults", "--parts", "million", "--images", 20_000)
+    assert "| 20,000 images, an engine that does nothing" in result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("module", ["throughput", "commits"])
 def test_a_photograph_that_is_not_there(module, tmp_path):
     result = command(module, "--photograph", tmp_path / "no.jpg")
     assert result.returncode == 2
