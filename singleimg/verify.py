@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -55,8 +55,10 @@ def verify(cfg: DictConfig) -> None:
 
     Raises UserError, which says how to go on, when something is wrong or missing.
     """
-    with logging_to_console():
-        dataset = open_dataset(cfg)
+    target = find_target(cfg)
+    held = hold(target.path) if cfg.repair else nullcontext()  # nobody writes between look and mend
+    with logging_to_console(), held:
+        dataset = open_dataset(cfg, target)
         problems, missing = inspect(dataset, workers(cfg))
         if cfg.deep:
             problems += render_again(dataset, {problem.shard for problem in problems})
@@ -68,13 +70,18 @@ def verify(cfg: DictConfig) -> None:
             conclude(dataset, problems, missing)
 
 
-def open_dataset(cfg: DictConfig) -> Dataset:
-    """The dataset in ``cfg.targetpath``; UserError when there is none, or not a whole one."""
+def find_target(cfg: DictConfig) -> Target:
+    """The folder ``cfg.targetpath``; UserError when it holds no dataset."""
     if cfg.targetpath is None:
         raise UserError("task=verify needs the folder of a dataset: type targetpath=….")
     target = Target(Path(cfg.targetpath), Disk(cfg.durable))
     if not (target.path / RECIPE).exists():
         raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
+    return target
+
+
+def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
+    """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
     settings = saved.load(target.path, list(cfg.trusted_modules))
     settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
     settings.threads = cfg.threads or settings.threads
@@ -249,7 +256,10 @@ def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> Non
 
 
 def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
-    """Makes the shards that are bad again, and moves what is foreign out of the way."""
+    """Makes the shards that are bad again, and moves what is foreign out of the way.
+
+    For the holder of the lock.
+    """
     from singleimg.generate import complete
     from singleimg.job import prepare
 
@@ -257,16 +267,15 @@ def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: 
     settings.allow_version_change = allow_version_change
     job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is
     bad = {problem.shard for problem in problems} - {None}
-    with hold(target.path):
-        if any(problem.path == RECIPE for problem in problems):
-            restore_recipe(dataset, job.recipe)
-        target.check(job.recipe, job.num_imgs, "resume")
-        target.check_versions(job.recipe, allow_version_change)
-        with target.errors():
-            moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
-            target.disk.remove(target.path / DATASET)
-            target.manifest.remove(job.plan[number] for number in sorted(bad))
-        complete(job)
+    if any(problem.path == RECIPE for problem in problems):
+        restore_recipe(dataset, job.recipe)
+    target.check(job.recipe, job.num_imgs, "resume")
+    target.check_versions(job.recipe, allow_version_change)
+    with target.errors():
+        moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
+        target.disk.remove(target.path / DATASET)
+        target.manifest.remove(job.plan[number] for number in sorted(bad))
+    complete(job)
     if moved:
         log.info("%d foreign files lie in %s now.", len(moved), target.path / FOREIGN)
     before = (dataset.summary or {}).get("digest")
