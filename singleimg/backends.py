@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
 from singleimg.errors import UserError
+from singleimg.signals import deferred
 
 NAMES = ("loky", "sequential", "threading")  # of joblib's backends
 
@@ -54,18 +56,33 @@ class JoblibBackend:
         parallel = Parallel(
             n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
         )
-        with _losses():
+        if self.name == "loky":
+            _start_trackers()
+        # Ctrl-C reaches every process of a terminal: only the driver is to answer it.
+        with _losses(), deferred():
             results = parallel(delayed(function)(task) for task in tasks)
         return _guarded(results)
 
     def stop(self) -> None:
         """Ends worker processes that may still be at work, at once."""
+        # We know that tasks are cancelled.
+        warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed")
         if self.name == "loky":
             from joblib.externals.loky import get_reusable_executor
 
             # reuse=True: other arguments than joblib's would have loky wait for the pool's work.
             executor = get_reusable_executor(reuse=True, kill_workers=True)
             executor.shutdown(wait=True, kill_workers=True)
+
+
+def _start_trackers() -> None:
+    """Starts what loky starts with its first worker, since that start would end the deferral."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as tracker_of_loky
+
+    resource_tracker.ensure_running()
+    tracker_of_loky.ensure_running()
 
 
 def _guarded(results: Iterator[Any]) -> Iterator[Any]:

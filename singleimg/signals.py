@@ -34,6 +34,19 @@ def deaf() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ignore() -> None:
     """For a process that another one stops: signals to the whole group change nothing here."""
     for number in _SIGNALS:

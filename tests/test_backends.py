@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def _killed(number: int) -> None:
 def test_a_killed_worker_is_noticed():
     with pytest.raises(WorkerLost):
         list(JoblibBackend("loky").run(_killed, [0, 1, 2, 3], 2))
+
+
+def _blocked(_: int) -> set[int]:
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def test_workers_hear_no_signal_from_their_start_and_the_driver_does_again():
+    """Ctrl-C reaches all of a terminal's processes, also those that are just importing."""
+    before = _blocked(0)
+    for blocked in JoblibBackend("loky").run(_blocked, [1, 2, 3, 4], 2):
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= blocked
+    assert _blocked(0) == before
 
 
 def test_the_number_of_workers():

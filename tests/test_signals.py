@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from singleimg.signals import Stopped, deaf, stoppable
+from singleimg.signals import Stopped, deaf, deferred, stoppable
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,14 @@ def test_a_signal_is_raised_with_its_status(name, status):
 def test_while_stopping_further_signals_change_nothing():
     with stoppable(), deaf():
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_deferred_signal_is_answered_afterwards():
+    reached = []
+    with pytest.raises(Stopped), stoppable(), deferred():
+        os.kill(os.getpid(), signal.SIGTERM)
+        reached.append(True)
+    assert reached == [True]
 
 
 def test_what_is_ignored_stays_ignored():
