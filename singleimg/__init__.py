@@ -1,24 +1,31 @@
 """One image in, a training set of any size out.
 
->>> from singleimg import SingleImage
->>> SingleImage.open("outputs/…").render(7)  # the pixels of image 7
+>>> import singleimg
+>>> singleimg.SingleImage.open("outputs/…").render(7)  # the pixels of image 7
+>>> singleimg.StoredDataset("outputs/…")[7]  # (the stored image 7, 0), whatever the format
+>>> singleimg.RenderedDataset(singleimg.compose("imgpath=photo.jpg"))[7]  # nothing is stored
 
 Importing the package imports no torch; what needs it is imported when it is first named.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from singleimg.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["SingleImage", "UserError", "__version__"]
+_WHERE = {
+    "SingleImage": "singleimg.dataset",
+    "StoredDataset": "singleimg.dataset",
+    "RenderedDataset": "singleimg.dataset",
+    "compose": "singleimg.config",
+}
+__all__ = ["RenderedDataset", "SingleImage", "StoredDataset", "UserError", "__version__", "compose"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SingleImage":
-        from singleimg.dataset import SingleImage
-
-        return SingleImage
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'singleimg' has no attribute {name!r}")

@@ -27,8 +27,14 @@ class JoblibBackend:
     """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
 
     name: str
+    from_seconds: float = 0  # of work for one core: for less than that no worker is started
 
     def __post_init__(self) -> None:
+        if type(self.from_seconds) not in (int, float) or self.from_seconds < 0:
+            raise UserError(
+                f"backend.from_seconds={self.from_seconds} is not a number of seconds, 0 or more: "
+                "type for example backend.from_seconds=10."
+            )
         if self.name not in NAMES:
             raise UserError(
                 f"backend.name={self.name} is not one of {', '.join(NAMES)}: "

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from singleimg.manifest import DamagedRecord, Entry, Manifest, Shard, read_entries, read_record
-
-_CHUNK = 1 << 20  # bytes
+from singleimg.manifest import (
+    FOLDER,
+    DamagedRecord,
+    Entry,
+    Manifest,
+    Shard,
+    parse_entries,
+    parse_record,
+)
+from singleimg.reading import Files, disk_of, file_name
 
 
 class Problem(NamedTuple):
@@ -28,74 +33,58 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """A shard to check: ``place`` is its file or folder below ``target``."""
+    """A shard to check: ``place`` is its file or folder (None: it has none) of ``files``."""
 
-    target: Path
+    files: Files
     shard: Shard
-    place: str
+    place: str | None
     fingerprint: str
 
 
 def check_shard(check: Check) -> list[Problem]:
     """What is wrong with one shard: its record, its files, files that are too many."""
-    shard, record = check.shard, Manifest(check.target).file(check.shard)
-    number, images = shard.number, _range(shard)
-    name = record.relative_to(check.target).as_posix()
+    shard, target = check.shard, check.files.target
+    file = Manifest(target).file(shard)
+    name = f"{FOLDER}/{file.name}"
+    bad = lambda path, what: [Problem(shard.number, _range(shard), path, what)]  # noqa: E731
+    data = disk_of(target).read(file)
+    if data is None:
+        return bad(name, "(the record) is missing")
     try:
-        found, entries = read_record(record), list(read_entries(record))
-    except FileNotFoundError:
-        return [Problem(number, images, name, "(the record) is missing")]
-    except (DamagedRecord, OSError):
-        return [Problem(number, images, name, "(the record) is altered")]
+        found, entries = parse_record(file, data), list(parse_entries(file, data))
+    except DamagedRecord:
+        return bad(name, "(the record) is altered")
     if found.shard != shard or found.fingerprint != check.fingerprint:
-        return [Problem(number, images, name, "(the record) is of another shard or recipe")]
-    if not (check.target / check.place).exists():
-        return [Problem(number, images, check.place, "is missing")]
-    return [
-        *(problem for entry in entries if (problem := _check_file(check, entry))),
-        *_foreign(check, entries),
-    ]
+        return bad(name, "(the record) is of another shard or recipe")
+    if not check.files.exists(check.place):
+        return bad(check.place or entries[0].path, "is missing")
+    problems = [*_differences(check, entries), *_foreign(check, entries)]
+    whole = None if problems else check.files.shard_difference(shard)
+    return problems if whole is None else bad(name, f"is false: {whole}")
 
 
-def _check_file(check: Check, entry: Entry) -> Problem | None:
-    what = _difference(f"{check.target}/{entry.path}", entry)
-    if what is None:
-        return None
-    images = _range(check.shard) if entry.index is None else f"image {entry.index}"
-    return Problem(check.shard.number, images, entry.path, what)
-
-
-def _difference(path: str, entry: Entry) -> str | None:
-    """A few system calls a file: at a million of them each counts."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    try:
-        data = os.read(descriptor, _CHUNK)
-        digest, size = sha256(data), len(data)
-        while data and size % _CHUNK == 0:
-            data = os.read(descriptor, _CHUNK)
-            digest.update(data)
-            size += len(data)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    finally:
-        os.close(descriptor)
-    if size < entry.bytes:
-        return f"is truncated ({size:,} of {entry.bytes:,} bytes)"
-    return None if digest.hexdigest() == entry.sha256 else "is altered"
+def _differences(check: Check, entries: list[Entry]) -> Iterator[Problem]:
+    """Files and images that are not as they were; of a file that is altered, which images."""
+    parts: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.offset is not None:
+            parts.setdefault(entry.path, []).append(entry)
+    for entry in entries:
+        what = check.files.difference(entry) if entry.offset is None else None
+        if what is None:
+            continue
+        images = parts.get(entry.path, []) if what == "is altered" else []
+        altered = [part for part in images if check.files.difference(part)]
+        for one in altered or [entry]:
+            images_of = _range(check.shard) if one.index is None else f"image {one.index}"
+            yield Problem(check.shard.number, images_of, entry.path, what)
 
 
 def _foreign(check: Check, entries: list[Entry]) -> list[Problem]:
-    if not os.path.isdir(check.target / check.place):
-        return []
-    names = {PurePosixPath(entry.path).name for entry in entries}
+    names = {file_name(entry) for entry in entries}
     return [
         foreign_file(f"{check.place}/{name}")
-        for name in sorted(os.listdir(check.target / check.place))
+        for name in (check.files.names(check.place) if check.place else ())
         if name not in names
     ]
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import hydra
 import hydra.utils
+from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from singleimg import trust
-from singleimg.errors import UserError, did_you_mean
+from singleimg.errors import UserError, did_you_mean, is_url
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "output", "backend")
@@ -33,7 +36,7 @@ AUGMENT_KEYS = (
 CORNERS = ("fill", "reflect", "image")
 IF_EXISTS = ("resume", "overwrite", "error")
 # Keys for one command, which a saved configuration does not keep: who replays it types them again.
-ONCE = ("if_exists", "allow_version_change", "repair", "deep", "trusted_modules")
+ONCE = ("if_exists", "allow_version_change", "repair", "deep", "to", "trusted_modules")
 MOST = 10**9  # images; their names have nine digits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
@@ -58,7 +61,7 @@ class Config:
     vflip: bool = False
     threads: int | None = None
     batch_size: int = 32
-    save_params: bool = False
+    save_params: bool | None = None
     max_pixels: int | None = None
     debug: bool = False
     if_exists: str = "resume"
@@ -66,6 +69,7 @@ class Config:
     durable: bool = True
     repair: bool = False
     deep: bool = False
+    to: str | None = None
     trusted_modules: list[str] = field(default_factory=list)
     task: Any = None
     image: Any = None
@@ -76,6 +80,20 @@ class Config:
 
 
 ConfigStore.instance().store(name="base_config", node=Config)
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The checked configuration that ``python run.py`` would have with these arguments.
+
+    >>> singleimg.compose("imgpath=photo.jpg", "augment=strong", "num_imgs=1M")
+    """
+    # Within an application of Hydra's that one steps aside: Hydra composes one at a time.
+    other, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return load(hydra.compose("config", list(overrides)), overrides)
+    finally:
+        GlobalHydra.instance().hydra = other
 
 
 def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
@@ -100,8 +118,8 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         )
     if cfg.debug and cfg.output._target_.endswith("NoOutput"):
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
-    for key in ("imgpath", "targetpath"):
-        if cfg[key] is not None:
+    for key in ("imgpath", "targetpath", "to"):
+        if cfg[key] is not None and (key == "imgpath" or not is_url(cfg[key])):
             cfg[key] = str(Path(cfg[key]).expanduser().absolute())
     return cfg
 

@@ -10,11 +10,12 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 TEMPORARY = ".tmp-"  # how every name begins that a stopped run may leave
 
@@ -24,6 +25,53 @@ class Disk:
     """How files reach the disk; ``durable=False`` leaves the moment to the operating system."""
 
     durable: bool = True
+
+    def names(self, folder: Path) -> list[str]:
+        """What lies in a folder; nothing where there is none."""
+        try:
+            with os.scandir(folder) as found:
+                return [one.name for one in found]
+        except FileNotFoundError:
+            return []
+
+    def read(self, file: Path) -> bytes | None:
+        """The bytes of a file; None where there is none."""
+        try:
+            return file.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read_all(self, files: Sequence[Path]) -> Iterator[bytes | None]:
+        """The bytes of each file; None where one cannot be read."""
+        for file in files:
+            try:
+                yield file.read_bytes()
+            except OSError:
+                yield None
+
+    def staging(self, target: Path) -> Path:
+        """The folder in which shards are written before they are put into ``target``."""
+        return target
+
+    def within(self, folder: Path) -> Disk:
+        """The same, in a run that has ``folder`` for what it does not keep: not needed here."""
+        return self
+
+    def put(self, staged: Path, target: Path, place: str) -> None:
+        """Has what was ``staged`` appear at ``place`` in ``target``, by one rename."""
+        final = target / place
+        self.make_folders(target, final.parent)
+        staged.replace(final)
+        self.sync_folder(final.parent)
+
+    def move(self, path: Path, place: Path) -> None:
+        """Moves a file or folder, into folders that are made when missing."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+
+    def put_away(self, leftover: Path, target: Path) -> None:
+        """Takes a file or folder out of sight by one rename: whoever reads sees whole shards."""
+        leftover.rename(target / f"{TEMPORARY}{leftover.name}-{uuid4().hex[:12]}")
 
     @contextmanager
     def syncing(self, folder: Path) -> Iterator[Callable[[], None]]:
@@ -55,12 +103,12 @@ class Disk:
         folder.mkdir(exist_ok=True)
         self.sync_folder(folder.parent)
 
-    def write_whole(self, path: Path, text: str) -> None:
+    def write_whole(self, path: Path, text: str | Iterable[str]) -> None:
         """Writes a text file so that a reader sees the old one or the new one, never a part."""
         temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
         try:
             with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
+                file.writelines([text] if isinstance(text, str) else text)
                 file.flush()
                 if self.durable:
                     os.fsync(file.fileno())

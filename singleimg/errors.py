@@ -26,6 +26,11 @@ def unwritable(target: Path, error: OSError) -> UserError:
     )
 
 
+def is_url(text: str | None) -> bool:
+    """Whether a target lies behind a URL, not in a folder."""
+    return "://" in (text or "")
+
+
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`` (did you mean X?)``, or nothing when no word is near."""
     near = get_close_matches(word, list(words), 1, 0.6)

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from singleimg.encoding import Encoder
 from singleimg.errors import UserError
-
-if TYPE_CHECKING:
-    from singleimg.dataset import SingleImage
 
 _IMAGES, _SECONDS = 8, 0.5  # enough for the order of magnitude, not felt by anyone
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
-IN_DRIVER = 10.0  # seconds; a worker process takes 8 to start
 
 
 @dataclass(frozen=True)
@@ -27,23 +23,18 @@ class Estimate:
     seconds: float
     bytes: int
 
-    @property
-    def is_short(self) -> bool:
-        """Whether workers would take longer to start than to help."""
-        return self.seconds < IN_DRIVER
-
     def describe(self, workers: int) -> str:
         """Size and time for a person."""
         return f"about {size(self.bytes)}, {duration(self.seconds / workers)}"
 
 
-def estimate(images: SingleImage, encoder: Encoder, num_imgs: int) -> Estimate:
-    """Renders the first few images, drops them, and multiplies."""
+def estimate(image: Callable[[int], tuple[bytes, Any]], num_imgs: int) -> Estimate:
+    """Makes the first few images, drops them, and multiplies; ``image(i)[0]`` are its bytes."""
     used, seconds = [], []
     begin = time.perf_counter()
-    for index in range(_IMAGES):
+    for index in range(min(_IMAGES, num_imgs)):
         start = time.perf_counter()
-        used.append(len(encoder.encode(images.render(index))))
+        used.append(len(image(index)[0]))
         seconds.append(time.perf_counter() - start)
         if time.perf_counter() - begin > _SECONDS:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from singleimg.job import Job, prepare
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console, logging_to_file
 from singleimg.manifest import Shard
+from singleimg.outputs import described
 from singleimg.preview import grid
 from singleimg.progress import Progress
 from singleimg.saved import replay
 from singleimg.scratch import scratch, temporary_errors
 from singleimg.signals import deaf
-from singleimg.target import GRID, LOG
+from singleimg.target import GRID, LOG, Target
 
 _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
 
@@ -60,38 +62,47 @@ def complete(job: Job) -> None:
         target.check_versions(job.recipe, settings.allow_version_change)
     effort = announce(job, todo) if todo else Estimate(0, 0)
     if overwrites:
-        target.overwrite(job.recipe, job.output)
+        found = target.recipe()
+        old = described(found.layout, job.output) if found else job.output
+        target.overwrite(job.recipe, old)
     target.begin(job.recipe, job.texts, job.output, todo)
-    with target.errors():
-        logging = logging_to_file(job.folder / LOG)
-    with logging:
+    with log_beside(target):
         if todo:
             make(job, todo, effort)
-        target.finish(job.recipe, job.num_imgs)
+        target.finish(job.recipe, job.num_imgs, job.output)
         if settings.debug:
             draw_grid(job)
         closing_lines(job)
+
+
+def log_beside(target: Target) -> AbstractContextManager:
+    """Writes the log into the dataset's folder; nothing can be added to an object of a store."""
+    if not target.is_local:
+        return nullcontext()
+    with target.errors():
+        return logging_to_file(target.path / LOG)
 
 
 def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Says what is about to happen; refuses what cannot be. The first to import torch."""
     from singleimg.shards import build
 
-    images, output = build(job.spec)
+    origin, _ = build(job.spec)
     num_imgs = sum(map(len, todo))
-    effort = estimate(images, output.encoder, num_imgs)
-    global_draws = images.pipeline.global_draws()
+    effort = estimate(origin.image, num_imgs)
+    global_draws = origin.global_draws()
     if job.backend.in_threads and global_draws:
         raise UserError(
             f"{', '.join(global_draws)} draws from Python's or NumPy's global generator, which "
             "threads share: type backend=loky (or backend=sequential)."
         )
     workers = job.workers_for(effort)
-    free = f", {size(free_for(job, effort))} free" if job.writes else ""
+    local = job.writes and job.target.is_local
+    free = f", {size(free_for(job, effort))} free" if local else ""
     log.info(
         "%s images of %d px into %s: %s with %d worker%s%s.",
         f"{num_imgs:,}" + (f" of {job.num_imgs:,}" if num_imgs < job.num_imgs else ""),
-        images.img_size,
+        job.settings.img_size,
         job.folder if job.writes else "nothing (output=none)",
         effort.describe(workers),
         workers,
@@ -142,8 +153,8 @@ def name_slow(job: Job) -> None:
     """Says which transforms the engine has no kernel for."""
     from singleimg.shards import build
 
-    images, _ = build(job.spec)
-    for name, helper in images.plan.slow.items():
+    origin, _ = build(job.spec)
+    for name, helper in origin.slow().items():
         log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
 
 
@@ -153,7 +164,7 @@ def run_shards(
     """Has every shard made; once more those that were in hand when a worker was killed."""
     from singleimg.shards import Task, render_shard
 
-    alone = job.work(progress.file)
+    alone = job.work(progress.file, folder)
     shares = workers > 1 and not job.backend.in_threads
     work = replace(alone, pictures=share_pictures(job, folder)) if shares else alone
     tasks = [Task(work, shard, slot) for slot, shard in enumerate(todo)]
@@ -201,9 +212,9 @@ def share_pictures(job: Job, folder: Path) -> Path:
     """Puts the decoded source into ``folder``, where workers map it into their memory."""
     from singleimg.shards import build
 
-    images, _ = build(job.spec)
+    origin, _ = build(job.spec)
     with temporary_errors():
-        images.pictures.share(folder)
+        origin.share(folder)
     return folder
 
 
@@ -211,7 +222,7 @@ def stop(job: Job, progress: Progress) -> None:
     """Ends all that is at work, and removes what it had not committed."""
     progress.stop(_PATIENCE if job.backend.in_threads else 0)
     job.backend.stop()
-    if job.writes and job.folder.is_dir():
+    if job.writes and job.target.is_local and job.folder.is_dir():
         job.target.clear_temporary()
 
 
@@ -226,9 +237,9 @@ def draw_grid(job: Job) -> None:
     """``grid.png``: the images of a debug run, to look at."""
     from singleimg.shards import build
 
-    images, _ = build(job.spec)
+    origin, _ = build(job.spec)
     with job.target.errors():
-        grid(images.render(i) for i in range(job.num_imgs)).save(job.folder / GRID)
+        grid(origin.images.render(i) for i in range(job.num_imgs)).save(job.folder / GRID)
 
 
 def closing_lines(job: Job) -> None:
@@ -236,4 +247,7 @@ def closing_lines(job: Job) -> None:
     log.info("Folder:  %s", job.folder)
     log.info("Load:    %s", job.output.load_line(job.folder))
     more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
-    log.info("Extend:  %s", replay(job.folder, *more))
+    if job.target.is_local:
+        log.info("Extend:  %s", replay(job.folder, *more))
+    else:
+        log.info("Extend:  the same command with %s", more[0])

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg import config, saved
-from singleimg.durable import Disk
+from singleimg.errors import UserError, is_url
 from singleimg.estimate import Estimate
 from singleimg.manifest import Plan, Shard
 from singleimg.preview import DEBUG_IMAGES
@@ -56,10 +56,10 @@ class Job:
 
     def workers_for(self, effort: Estimate) -> int:
         """How many are worth starting."""
-        return 1 if effort.is_short else self.workers
+        return 1 if effort.seconds < self.backend.from_seconds else self.workers
 
-    def work(self, counts: str) -> Work:
-        """What all tasks have in common."""
+    def work(self, counts: str, folder: Path) -> Work:
+        """What all tasks have in common; ``folder`` is the run's own."""
         from singleimg.shards import Work
 
         return Work(
@@ -67,7 +67,7 @@ class Job:
             target=self.folder,
             fingerprint=self.recipe.fingerprint,
             made_with=self.recipe.made_with,
-            durable=self.settings.durable,
+            disk=self.target.disk.within(folder),
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
@@ -96,9 +96,12 @@ class Job:
 def prepare(cfg: DictConfig) -> Job:
     """The job that a checked configuration describes; reads the source, writes nothing."""
     source = config.instantiate(cfg, "image")
-    cfg.output.class_name = cfg.output.class_name or source.name
+    if "class_name" in cfg.output:
+        cfg.output.class_name = cfg.output.class_name or source.name
     output = config.instantiate(cfg, "output")
-    backend = config.instantiate(cfg, "backend")
+    output.require()
+    if cfg.save_params is None:
+        cfg.save_params = output.draws
     sources = hashes(source)
     recipe = make_recipe(
         sources=sources,
@@ -108,16 +111,29 @@ def prepare(cfg: DictConfig) -> Job:
         engine=cfg.engine.name,
         encoder=output.encoder.settings(),
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
-        libraries=cfg.engine.libraries,
+        libraries=[*cfg.engine.libraries, *output.libraries],
     )
     cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
+    check_place(cfg.targetpath, output, cfg.debug)
+    texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
+    return describe(cfg, recipe, output, texts, sources=sources)
+
+
+def describe(
+    cfg: DictConfig, recipe: Recipe, output: Any, texts: dict[str, str], **spec: Any
+) -> Job:
+    """The job of a configuration whose recipe, output and target are known.
+
+    ``spec``: what workers need beside the configuration, as JSON values.
+    """
     resolved = OmegaConf.to_container(cfg, resolve=True)
+    backend = config.instantiate(cfg, "backend")
     return Job(
-        spec=json.dumps({"config": resolved, "sources": sources}),
-        texts={CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)},
+        spec=json.dumps({"config": resolved, **spec}),
+        texts=texts,
         recipe=recipe,
-        target=Target(Path(cfg.targetpath), Disk(cfg.durable)),
+        target=Target.at(cfg.targetpath, cfg.durable),
         num_imgs=cfg.num_imgs,
         output=output,
         backend=backend,
@@ -126,11 +142,29 @@ def prepare(cfg: DictConfig) -> Job:
     )
 
 
-def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path:
+def check_place(targetpath: str, output: Any, debug: bool) -> None:
+    """Refuses a URL for what can only lie on a disk."""
+    if not is_url(targetpath):
+        return
+    if not output.remote:
+        raise UserError(
+            f"targetpath={targetpath} is behind a URL, and output={output.name} writes to disks of "
+            "this machine only: type output=webdataset, output=parquet or output=mds, or a folder."
+        )
+    if debug:
+        raise UserError(
+            f"debug=true makes a picture to look at, and targetpath={targetpath} is behind a URL: "
+            "type a folder."
+        )
+
+
+def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path | str:
     """``targetpath``, or a folder below it in a sweep, or one in ``outputs`` named by the run."""
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if cfg.targetpath and not sweeping:
-        return Path(cfg.targetpath)
+        return cfg.targetpath
     parts = [source, cfg.augment.name, f"{cfg.img_size}px", str(cfg.num_imgs)]
     name = "-".join([*parts, *saved.differences(cfg), fingerprint[:8]])
+    if is_url(cfg.targetpath):
+        return f"{cfg.targetpath.rstrip('/')}/{name}"
     return Path(cfg.targetpath or "outputs").absolute() / name

@@ -26,10 +26,13 @@ FILES = (_LOCK, _HOLDER)
 
 @contextmanager
 def hold(target: Path) -> Iterator[None]:
-    """Holds a dataset's folder (made when missing), or says who does.
+    """Holds a dataset's folder (made when missing), or says who does. A store has no lock.
 
     Raises UserError when another run holds it, or when the folder cannot be made or written.
     """
+    if not isinstance(target, Path):
+        yield
+        return
     lock = FileLock(target / _LOCK)
     try:
         made = [path for path in (target, *target.parents) if not path.exists()]

@@ -13,16 +13,19 @@ The order of a commit, and why:
 
 What takes something back goes the other way: first ``dataset.json``, then the record, then data.
 
-A record is a text of JSON lines: the SHA-256 of all that follows, the shard, then a line a file:
-index (null: not of one image), path below the target, bytes, SHA-256.
+A record is a text of JSON lines: the SHA-256 of all that follows, the shard, then a line for each
+file and each image: index (null: not of one image), path below the target, bytes, SHA-256, and
+where an image is a part of its file, at which byte of it.
+
+Where the target is a URL (``singleimg.remote``) the temporary folder is a local one, and an upload,
+which a store shows whole or not at all, takes the place of each rename.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -73,12 +76,16 @@ class Plan(Sequence):
 
 
 class Entry(NamedTuple):
-    """One file of a shard: the index of its image (None: not of one), path, bytes, SHA-256."""
+    """A file of a shard, or an image: its index (None: not of one image), path, bytes, SHA-256.
+
+    ``offset``: where in the file the image begins, when it is a part of it.
+    """
 
     index: int | None
     path: str
     bytes: int
     sha256: str
+    offset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,21 +121,18 @@ class Manifest:
 
     def files(self) -> list[Path]:
         """The files that look like records, in order."""
-        try:
-            with os.scandir(self.folder) as found:
-                names = [one.name for one in found if one.name.endswith(".jsonl")]
-        except FileNotFoundError:
-            return []
-        numbered = [name for name in names if name[:-6].isdecimal()]
+        names = self.disk.names(self.folder)
+        numbered = [name for name in names if name.endswith(".jsonl") and name[:-6].isdecimal()]
         return [self.folder / name for name in sorted(numbered, key=lambda name: int(name[:-6]))]
 
     def scan(self) -> tuple[list[Record], list[Path]]:
         """The records that are whole, in order, and the files of those that are not."""
         records, damaged = [], []
-        for file in self.files():
+        files = self.files()
+        for file, data in zip(files, self.disk.read_all(files), strict=True):
             try:
-                records.append(read_record(file))
-            except (DamagedRecord, OSError):
+                records.append(parse_record(file, data))
+            except DamagedRecord:
                 damaged.append(file)
         return records, damaged
 
@@ -140,9 +144,16 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 over the lines of all files of all shards: one number for the whole dataset."""
         total = sha256()
-        for file in self.files():
-            total.update(_parts(file)[2])
+        for data in self.disk.read_all(self.files()):
+            total.update(_parts(data or b"")[2])
         return total.hexdigest()
+
+    def entries(self) -> Iterator[Entry]:
+        """All files and images of all shards, in order; DamagedRecord where a record is harmed."""
+        files = self.files()
+        for file, data in zip(files, self.disk.read_all(files), strict=True):
+            parse_record(file, data)
+            yield from parse_entries(file, data)
 
 
 class Staging:
@@ -150,8 +161,8 @@ class Staging:
 
     def __init__(self, target: Path, shard: Shard, disk: Disk) -> None:
         self.target, self.shard, self.disk = target, shard, disk
-        self.folder = target / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
-        self._places: list[str] = []
+        self.folder = disk.staging(target) / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
+        self._steps: list[Callable[[], None]] = []
         self.folder.mkdir()
         self._syncing = disk.syncing(self.folder)
         self._sync = self._syncing.__enter__()
@@ -166,23 +177,21 @@ class Staging:
 
     def path(self, place: str) -> Path:
         """Where to write what will lie at ``place`` (a file or a folder, below the target)."""
-        self._places.append(place)
         path = self.folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.then(lambda: self.disk.put(path, self.target, place))
         return path
+
+    def then(self, step: Callable[[], None]) -> None:
+        """Has ``step`` done at the commit, in its turn: when all is durable, before the record."""
+        self._steps.append(step)
 
     def commit(self, record: Record, entries: Sequence[Entry]) -> None:
         """Puts all in its place, the record last."""
         self.path(_place(self.shard)).write_text(record_text(record, entries), encoding="utf-8")
         self._sync()
-        for place in self._places:
-            self._put(place)
-
-    def _put(self, place: str) -> None:
-        final = self.target / place
-        self.disk.make_folders(self.target, final.parent)
-        (self.folder / place).replace(final)
-        self.disk.sync_folder(final.parent)
+        for step in self._steps:
+            step()
 
 
 def _place(shard: Shard) -> str:
@@ -191,14 +200,21 @@ def _place(shard: Shard) -> str:
 
 def record_text(record: Record, entries: Iterable[Entry]) -> str:
     """The text of a record's file."""
-    lines = [json.dumps(asdict(record)), *(json.dumps(entry) for entry in entries)]
+    whole = len(Entry._fields) - 1  # without an offset, of which files have none
+    rows = (entry if entry.offset is not None else entry[:whole] for entry in entries)
+    lines = [json.dumps(asdict(record)), *map(json.dumps, rows)]
     body = "\n".join(lines) + "\n"
     return json.dumps({"sha256": sha256(body.encode()).hexdigest()}) + "\n" + body
 
 
 def read_record(file: Path) -> Record:
     """The shard in a record's file; DamagedRecord when the file is not what was written."""
-    check, head, entries = _parts(file)
+    return parse_record(file, file.read_bytes())
+
+
+def parse_record(file: Path, data: bytes | None) -> Record:
+    """The same of the bytes of a record's ``file`` (None: it cannot be read)."""
+    check, head, entries = _parts(data or b"")
     found = sha256(head + b"\n" + entries).hexdigest()
     if check != json.dumps({"sha256": found}).encode():
         raise DamagedRecord(f"{file} is not what was written")
@@ -209,8 +225,13 @@ def read_record(file: Path) -> Record:
 
 
 def read_entries(file: Path) -> Iterator[Entry]:
-    """The files that a record lists; DamagedRecord where it lists something else."""
-    for line in _parts(file)[2].splitlines():
+    """The files and images that a record lists; DamagedRecord where it lists something else."""
+    yield from parse_entries(file, file.read_bytes())
+
+
+def parse_entries(file: Path, data: bytes) -> Iterator[Entry]:
+    """The same of the bytes of a record's ``file``."""
+    for line in _parts(data)[2].splitlines():
         try:
             entry = Entry(*json.loads(line))
         except (ValueError, TypeError):
@@ -233,8 +254,8 @@ def _record(file: Path, head: bytes) -> Record:
         raise DamagedRecord(f"{file} is no record ({error})") from None
 
 
-def _parts(file: Path) -> tuple[bytes, bytes, bytes]:
+def _parts(data: bytes) -> tuple[bytes, bytes, bytes]:
     """The check, the shard's line, the lines of its files."""
-    check, _, body = file.read_bytes().partition(b"\n")
+    check, _, body = data.partition(b"\n")
     head, _, entries = body.partition(b"\n")
     return check, head, entries

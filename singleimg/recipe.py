@@ -94,9 +94,9 @@ def _version(library: str) -> tuple[str, str]:
     return library.lower(), "not installed"
 
 
-def read_recipe(path: Path) -> Recipe:
-    """The recipe in a ``recipe.json``."""
-    parts = json.loads(path.read_text())
+def parse_recipe(text: str | bytes) -> Recipe:
+    """The recipe in the text of a ``recipe.json``."""
+    parts = json.loads(text)
     return Recipe(dict(parts["pixels"]), dict(parts["layout"]), dict(parts["made_with"]))
 
 

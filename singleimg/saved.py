@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from singleimg import trust
 from singleimg.config import AUGMENT_KEYS, CONF, ONCE, Config
-from singleimg.errors import UserError
+from singleimg.errors import UserError, is_url
 
 
 def command(*arguments: str) -> str:
@@ -34,6 +34,13 @@ def replay(folder: Path | str, *more: str) -> str:
     return command("-cp", str(folder), "-cn", "config", typed("targetpath", folder), *more)
 
 
+def go_on(folder: Path) -> str:
+    """How to go on with a dataset of which images are missing."""
+    if is_url(str(folder)):
+        return "To go on, type the command that began it."
+    return f"To go on: {replay(folder)}"
+
+
 def differences(cfg: DictConfig) -> list[str]:
     """Short labels of what differs from the preset's own values: ``deg45``, ``scale100_1``."""
     preset = CONF / "augment" / f"{cfg.augment.name}.yaml"
@@ -46,6 +53,8 @@ def differences(cfg: DictConfig) -> list[str]:
         if key not in ("name", "transforms") and _differs(value, inner.get(key)):
             labels.append(_label(key, value))
     output = OmegaConf.load(CONF / "output" / "folder.yaml")
+    if cfg.output._target_ != output._target_:
+        labels.append(cfg.output._target_.split(".")[-2])
     if cfg.output.encoding != output.encoding:
         labels.append(str(cfg.output.encoding))
     if cfg.output.quality != output.quality and cfg.output.encoding != "png":
@@ -85,9 +94,10 @@ def config_text(cfg: DictConfig) -> str:
         ],
         "hydra": OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False),
     }
+    folder = "<a folder with this file>" if is_url(cfg.targetpath) else cfg.targetpath
     comment = (
         "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
-        f"#   python run.py -cp {cfg.targetpath} -cn config targetpath=…\n"
+        f"#   python run.py -cp {folder} -cn config targetpath=…\n"
     )
     return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
 
@@ -102,12 +112,25 @@ def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
     trust.check_modules(trusted_modules)
     file = folder / "config.resolved.yaml"
     try:
-        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file)))
+        text = OmegaConf.create(file.read_text(encoding="utf-8"))
+        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), text))
         cfg.trusted_modules = list(trusted_modules)
     except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
     return cfg
+
+
+def raw(folder: Path) -> DictConfig:
+    """``config.yaml`` of a dataset, its references kept as they are; for writing it again."""
+    file = folder / "config.yaml"
+    try:
+        cfg = OmegaConf.create(file.read_text(encoding="utf-8"))
+        own = {key: cfg._get_node(key) for key in cfg if key not in ("defaults", "hydra")}
+        return _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(own)))
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
 
 
 def _for_file(cfg: DictConfig) -> DictConfig:

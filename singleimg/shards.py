@@ -10,30 +10,39 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import OmegaConf
 
 from singleimg import config
 from singleimg.dataset import SingleImage
+from singleimg.drawing import Sample
 from singleimg.durable import Disk, write_all
+from singleimg.encoding import Encoder
 from singleimg.manifest import Entry, Record, Shard, Staging
 from singleimg.progress import Counter, Dropped
+from singleimg.reading import is_local
+from singleimg.scratch import temporary_errors
 from singleimg.target import params_place, write_error
+
+if TYPE_CHECKING:
+    from singleimg.columns import Columns
+    from singleimg.remote import Store
 
 
 @dataclass(frozen=True)
 class Work:
     """What all shards of a run have in common; small, sent with each of them.
 
-    ``spec`` is the resolved configuration and the hashes of the sources as JSON: a cache key.
+    ``spec`` is the resolved configuration and the hashes of the sources as JSON: a cache key. To
+    export, it says where the images are ``stored``.
     """
 
     spec: str
     target: Path
     fingerprint: str
     made_with: dict[str, str]
-    durable: bool
+    disk: Disk | Store
     save_params: bool
     batch_size: int
     counts: str  # file of the progress counters
@@ -50,14 +59,63 @@ class Task:
     slot: int
 
 
+class Origin(Protocol):
+    """Where the bytes of images come from: rendered, or stored already."""
+
+    columns: Columns | None
+
+    def image(self, index: int) -> tuple[bytes, Sample | None]:
+        """The file of image ``index``, and what was drawn for it if that is to be saved."""
+
+    def global_draws(self) -> list[str]:
+        """Names of transforms seen to draw from generators that threads share."""
+
+    def slow(self) -> dict[str, str]:
+        """Transforms that the engine has no kernel for, and who renders them."""
+
+    def share(self, folder: Path) -> None:
+        """Puts what workers would each have to make into ``folder``."""
+
+
+class Rendered:
+    """Images as the recipe makes them."""
+
+    def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
+        self.images, self._encoder, self._draws = images, encoder, draws
+        self.columns = images.columns() if draws else None
+
+    def image(self, index: int) -> tuple[bytes, Sample | None]:
+        """The file of image ``index``, and what was drawn for it if that is to be saved."""
+        sample = self.images.draw(index)
+        data = self._encoder.encode(self.images.render_sample(sample))
+        return data, sample if self._draws else None
+
+    def global_draws(self) -> list[str]:
+        """Names of transforms seen to draw from generators that threads share."""
+        return self.images.pipeline.global_draws()
+
+    def slow(self) -> dict[str, str]:
+        """Transforms that the engine has no kernel for, and who renders them."""
+        return self.images.plan.slow
+
+    def share(self, folder: Path) -> None:
+        """Puts the decoded pictures into ``folder``."""
+        self.images.pictures.share(folder)
+
+
 @lru_cache(maxsize=1)
-def build(spec: str, pictures: Path | None = None) -> tuple[SingleImage, Any]:
-    """Images and output of a specification, built once in each process."""
+def build(spec: str, pictures: Path | None = None) -> tuple[Origin, Any]:
+    """Origin and output of a specification, built once in each process."""
     parts = json.loads(spec)
     cfg = OmegaConf.create(parts["config"])
+    output = config.instantiate(cfg, "output")
+    if parts.get("stored"):
+        from singleimg.export import Stored
+
+        return Stored(cfg, parts["stored"]), output
     images = SingleImage.from_config(cfg, pictures, parts["sources"])
     images.engine.set_up_process()
-    return images, config.instantiate(cfg, "output")
+    return Rendered(images, output.encoder, cfg.save_params), output
 
 
 def render_shard(task: Task) -> None:
@@ -76,15 +134,15 @@ def render_shard(task: Task) -> None:
 
 
 def _make(work: Work, shard: Shard, counter: Counter) -> None:
-    images, output = build(work.spec, work.pictures)
+    origin, output = build(work.spec, work.pictures)
     if output.layout() is None:
-        _render(work, shard, images, output, output.open(None, shard), counter)
+        _write(shard, origin, output.open(None, shard), counter)
         return
-    with _errors(work, shard), Staging(work.target, shard, Disk(work.durable)) as staging:
-        writer = output.open(staging.path(output.place(shard)), shard)
-        draws = _render(work, shard, images, output, writer, counter)
+    with _errors(work, shard), Staging(work.target, shard, work.disk) as staging:
+        writer = output.open(staging, shard, origin.columns)
+        draws = _write(shard, origin, writer, counter, beside=not output.draws_inside)
         entries = writer.close()
-        if work.save_params:
+        if work.save_params and not output.draws_inside:
             place = params_place(shard)
             entries.append(_write_params(staging.path(place), place, draws))
         counter.check()
@@ -94,16 +152,15 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
         staging.commit(made, entries)
 
 
-def _render(
-    work: Work, shard: Shard, images: SingleImage, output: Any, writer: Any, counter: Counter
+def _write(
+    shard: Shard, origin: Origin, writer: Any, counter: Counter, beside: bool = False
 ) -> list[str]:
-    """Has every image written; what was drawn for each, a line of JSON, if that is to be saved."""
-    draws, encoder = [], output.encoder
+    """Has every image written; what was drawn for each, a line of JSON, if it lies ``beside``."""
+    draws = []
     for index in range(shard.start, shard.stop):
-        sample = images.draw(index)
-        data = encoder.encode(images.render_sample(sample))
-        writer.write(index, data)
-        if work.save_params:
+        data, sample = origin.image(index)
+        writer.write(index, data, sample)
+        if beside and sample is not None:
             draws.append(json.dumps(sample.record()) + "\n")
         counter.step(len(data))
     counter.flush()
@@ -118,6 +175,10 @@ def _write_params(path: Path, place: str, draws: list[str]) -> Entry:
 
 @contextmanager
 def _errors(work: Work, shard: Shard) -> Iterator[None]:
+    if not is_local(work.target):  # errors of the store have their sentences
+        with temporary_errors():
+            yield
+        return
     try:
         yield
     except OSError as error:

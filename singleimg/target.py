@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from singleimg.durable import TEMPORARY, Disk
-from singleimg.errors import UserError, WriteError, unwritable
+from singleimg.errors import UserError, WriteError, is_url, unwritable
 from singleimg.lock import FILES as LOCK_FILES
 from singleimg.manifest import Entry, Manifest, Shard, is_inside
-from singleimg.recipe import Recipe, read_recipe
+from singleimg.recipe import Recipe, parse_recipe
 
 PARAMS = "params"
 DATASET = "dataset.json"
@@ -34,38 +34,58 @@ def params_place(shard: Shard) -> str:
 
 
 class Target:
-    """One folder that holds a dataset, or will."""
+    """One folder that holds a dataset, or will; ``path`` may be behind a URL, with its store."""
 
     def __init__(self, path: Path, disk: Disk = Disk()) -> None:  # noqa: B008, it is frozen
         self.path, self.disk = path, disk
         self.manifest = Manifest(path, disk)
+
+    @classmethod
+    def at(cls, text: str, durable: bool = True) -> Target:
+        """The target that ``targetpath=`` names, a folder or a URL."""
+        if not is_url(text):
+            return cls(Path(text), Disk(durable))
+        from singleimg.remote import Store, open_url
+
+        return cls(open_url(text), Store())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine."""
+        return isinstance(self.path, Path)
 
     # --- what is there ---
 
     def recipe(self) -> Recipe | None:
         """The recipe of the dataset that lies here."""
         file = self.path / RECIPE
-        return _read(file, read_recipe) if file.exists() else None
+        try:
+            data = self.disk.read(file)
+            return None if data is None else parse_recipe(data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{file} cannot be read ({type(error).__name__}: {error}): type another "
+                "targetpath, or remove that folder."
+            ) from None
 
     def summary(self) -> dict[str, Any] | None:
         """What ``dataset.json`` says; None while images are missing, nothing when it is harmed."""
         try:
-            return dict(json.loads((self.path / DATASET).read_text()))
-        except FileNotFoundError:
-            return None
+            data = self.disk.read(self.path / DATASET)
+            return None if data is None else dict(json.loads(data))
         except (OSError, ValueError, TypeError):
             return {}
 
     def done(self, shards: Sequence[Shard], recipe: Recipe, output: Any) -> set[int]:
         """The numbers of those ``shards`` that are committed, whole and of this recipe."""
-        return {
-            record.number
+        recorded = [
+            record.shard
             for record in self.manifest.scan()[0]
             if record.number < len(shards)
             and record.shard == shards[record.number]
             and record.fingerprint == recipe.fingerprint
-            and (self.path / output.place(record.shard)).exists()
-        }
+        ]
+        return output.present(self.path, recorded, self.disk)
 
     def bytes(self) -> int:
         """Of all images that are committed."""
@@ -120,9 +140,7 @@ class Target:
 
     def _check_empty(self) -> None:
         try:
-            names = sorted(path.name for path in self.path.iterdir())
-        except FileNotFoundError:
-            return
+            names = sorted(self.disk.names(self.path))
         except NotADirectoryError:
             raise UserError(
                 f"targetpath={self.path} is a file, not a folder: type another targetpath."
@@ -148,22 +166,32 @@ class Target:
         on stays as it is: versions of its first images.
         """
         with self.errors():
-            if not (self.path / RECIPE).exists():
+            if self.disk.read(self.path / RECIPE) is None:
                 self.disk.write_whole(self.path / RECIPE, recipe.text())
             self.finish_overwriting()
-            self.disk.remove(self.path / DATASET)
+            for name in (DATASET, *output.closing):
+                self.disk.remove(self.path / name)
             self.manifest.remove(todo)
             for damaged in self.manifest.scan()[1]:
                 self.disk.remove(damaged)
             self.clear(output)
-            self.manifest.folder.mkdir(exist_ok=True)
+            if self.is_local:
+                self.manifest.folder.mkdir(exist_ok=True)
             for name, text in texts.items():
                 self.disk.write_whole(self.path / name, text)
 
-    def finish(self, recipe: Recipe, num_imgs: int) -> None:
-        """Writes ``dataset.json``: every image is there. The same for every way of making it."""
+    def finish(self, recipe: Recipe, num_imgs: int, output: Any) -> None:
+        """Writes ``dataset.json``: every image is there. The same for every way of making it.
+
+        Before it come the files that the ``output`` writes of the dataset as a whole.
+        """
         with self.errors():
-            summary = self.summarise(recipe)
+            for name in output.closing:
+                file = self.path / name
+                if self.is_local:
+                    file.parent.mkdir(exist_ok=True)
+                self.disk.write_whole(file, output.close_dataset(name, self.manifest))
+            summary = self.summarise(recipe, output)
             if summary["images"] != num_imgs:
                 raise WriteError(
                     f"targetpath={self.path} holds {summary['images']:,} of {num_imgs:,} images: "
@@ -171,34 +199,40 @@ class Target:
                 )
             self.disk.write_whole(self.path / DATASET, json.dumps(summary, indent=2) + "\n")
 
-    def summarise(self, recipe: Recipe) -> dict[str, Any]:
+    def summarise(self, recipe: Recipe, output: Any) -> dict[str, Any]:
         """What ``dataset.json`` says of the records that are there."""
         records, _ = self.manifest.scan()
+        names = (RECIPE, *output.closing)
         return {
             "images": sum(len(record.shard) for record in records),
             "shards": len(records),
             "bytes": sum(record.bytes for record in records),
             "fingerprint": recipe.fingerprint,
-            "recipe": sha256((self.path / RECIPE).read_bytes()).hexdigest(),
             "digest": self.manifest.digest(),
+            "files": {name: self.digest_of(name) for name in names},
         }
+
+    def digest_of(self, name: str) -> str | None:
+        """SHA-256 of one of the files that lie beside the shards; None where there is none."""
+        data = self.disk.read(self.path / name)
+        return None if data is None else sha256(data).hexdigest()
 
     def clear(self, output: Any) -> None:
         """Removes what a stopped run left: temporary files, and data that have no record."""
         for leftover in self._leftovers(output):
-            # Out of sight by one rename: whoever reads sees whole shards.
-            leftover.rename(self.path / f"{TEMPORARY}{leftover.name}-{uuid4().hex[:12]}")
+            self.disk.put_away(leftover, self.path)
         self.clear_temporary()
 
     def clear_temporary(self) -> None:
         """Removes what is half-written."""
-        for leftover in self.path.glob(f"{TEMPORARY}*"):
-            _remove(leftover)
+        for name in self.disk.names(self.path):
+            if name.startswith(TEMPORARY):
+                _remove(self.path / name)
 
     def _leftovers(self, output: Any) -> Iterator[Path]:
         recorded = {file.stem for file in self.manifest.files()}
         for path in self._numbered(output):
-            if path.name.partition(".")[0] not in recorded:
+            if _number(path.name) not in recorded:
                 self._check_ours(path, output)
                 yield path
 
@@ -209,21 +243,23 @@ class Target:
         if recipe is None or recipe.layout.get("save_params"):
             places.append(params_place)
         for place in places:
-            for path in _entries(self.path / Path(place(Shard(0, 0, 0))).parent):
-                number = path.name.partition(".")[0]
-                name = place(Shard(int(number), 0, 0)) if number.isdecimal() else ""
-                if name != path.relative_to(self.path).as_posix():
+            folder = str(place(Shard(0, 0, 0)) or "").rpartition("/")[0]
+            for name in self.disk.names(self.path / folder) if folder else ():
+                number, path = _number(name), self.path / folder / name
+                if not number or place(Shard(int(number), 0, 0)) != f"{folder}/{name}":
                     continue
                 if path.is_dir():
-                    if any(path.iterdir()):
+                    if self.disk.names(path):
                         yield path
-                elif place is params_place or output.owns(name):
+                elif place is params_place or output.owns(f"{folder}/{name}"):
                     yield path
 
     def _check_ours(self, path: Path, output: Any) -> None:
         """Refuses to remove a folder into which somebody put a file."""
-        for inner in _entries(path) if path.is_dir() else ():
-            if not output.owns(inner.relative_to(self.path).as_posix()):
+        folder = str(path)[len(str(self.path)) + 1 :]
+        for name in self.disk.names(path) if path.is_dir() else ():
+            inner = path / name
+            if not output.owns(f"{folder}/{name}"):
                 raise UserError(
                     f"{inner} is not of this dataset and lies where images are to be written: "
                     "move it away and type the same command again."
@@ -234,30 +270,39 @@ class Target:
     def overwrite(self, recipe: Recipe, output: Any) -> None:
         """Removes the dataset: what its manifest lists, and nothing else. Crash and repeat at will.
 
+        ``output`` is the one that wrote it.
+
         A record must not outlive its files, nor may the list be lost before they are gone: so the
         whole manifest changes its name first. The new ``recipe`` takes the place of the old one,
         since a folder without a recipe is not ours.
         """
-        found = self.recipe()
-        old = output.like(found.layout) if found else output
         with self.errors():
             self.finish_overwriting()
-            for path in self._numbered(old):
-                self._check_ours(path, old)
+            for path in self._numbered(output):
+                self._check_ours(path, output)
             self.disk.remove(self.path / DATASET)
-            if self.manifest.folder.exists():
-                self.manifest.folder.rename(self.path / _OVERWRITING)
-                self.disk.sync_folder(self.path)
+            self._take_records_back()
             self.finish_overwriting()
-            self.clear(old)
-            for name in (GRID, LOG, RESOLVED, CONFIG):
+            self.clear(output)
+            for name in (*output.closing, *output.kept, GRID, LOG, RESOLVED, CONFIG):
                 self.disk.remove(self.path / name)
+            if self.is_local:
+                for name in (*output.closing, *output.kept):
+                    _remove_empty((self.path / name).parent)
             self.disk.write_whole(self.path / RECIPE, recipe.text())
+
+    def _take_records_back(self) -> None:
+        if not self.is_local:  # nothing is renamed there: data without records are leftovers
+            for file in self.manifest.files():
+                self.disk.remove(file)
+        elif self.manifest.folder.exists():
+            self.manifest.folder.rename(self.path / _OVERWRITING)
+            self.disk.sync_folder(self.path)
 
     def finish_overwriting(self) -> None:
         """Goes on where an overwriting run was stopped."""
         folder = self.path / _OVERWRITING
-        if not folder.exists():
+        if not (self.is_local and folder.exists()):
             return
         records = Manifest(self.path, self.disk, _OVERWRITING).files()
         parents: set[Path] = set()
@@ -267,9 +312,7 @@ class Target:
                 path.unlink(missing_ok=True)
                 parents |= set(path.relative_to(self.path).parents)
         for parent in sorted(parents - {Path(".")}, key=lambda path: -len(path.parts)):
-            emptied = self.path / parent
-            if emptied.is_dir() and not any(emptied.iterdir()):
-                emptied.rmdir()
+            _remove_empty(self.path / parent)
         for file in records:
             file.unlink()
         for stranger in folder.iterdir():  # somebody put it among the records
@@ -297,11 +340,15 @@ def _listed(file: Path) -> Iterator[Entry]:
             yield entry
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    try:
-        yield from folder.iterdir()
-    except FileNotFoundError:
-        return
+def _number(name: str) -> str:
+    """The number of a shard in the name of its file or folder; empty where there is none."""
+    found = re.search(r"\d{6,}", name)
+    return found[0] if found else ""
+
+
+def _remove_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _remove(path: Path) -> None:
@@ -309,16 +356,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _read(path: Path, reader: Any) -> Any:
-    try:
-        return reader(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): type another targetpath, "
-            "or remove that folder."
-        ) from None
 
 
 _REMEDIES = {

@@ -6,11 +6,10 @@ import multiprocessing
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,18 @@ from tqdm import tqdm
 
 from singleimg import config, saved
 from singleimg.checking import Check, Problem, check_shard, foreign_file
-from singleimg.durable import Disk
 from singleimg.errors import UserError
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console
 from singleimg.manifest import FOLDER, Plan, read_entries
+from singleimg.reading import is_local
 from singleimg.recipe import Recipe
-from singleimg.saved import command, replay, typed
+from singleimg.saved import command, go_on, typed
 from singleimg.signals import ignore
 from singleimg.target import DATASET, PARAMS, RECIPE, Target
 
 _SAMPLE = 100  # images that deep=true renders again
+_CONNECTIONS = 8  # to a store at once
 FOREIGN = "foreign"  # where repair=true puts files that are not of the dataset
 
 
@@ -73,9 +73,9 @@ def verify(cfg: DictConfig) -> None:
 def find_target(cfg: DictConfig) -> Target:
     """The folder ``cfg.targetpath``; UserError when it holds no dataset."""
     if cfg.targetpath is None:
-        raise UserError("task=verify needs the folder of a dataset: type targetpath=….")
-    target = Target(Path(cfg.targetpath), Disk(cfg.durable))
-    if not (target.path / RECIPE).exists():
+        raise UserError(f"task={cfg.task.name} needs the folder of a dataset: type targetpath=….")
+    target = Target.at(cfg.targetpath, cfg.durable)
+    if target.disk.read(target.path / RECIPE) is None:
         raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
     return target
 
@@ -100,16 +100,22 @@ def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
     """``recipe.json``, or where that was altered what the configuration describes; and which."""
     from singleimg.job import prepare
 
-    text = (target.path / RECIPE).read_bytes()
-    committed = (target.summary() or {}).get("recipe", sha256(text).hexdigest())
+    text = target.disk.read(target.path / RECIPE)
     try:
         recipe = target.recipe()
     except UserError:
         recipe = None
+    committed = files_of(target.summary() or {}).get(RECIPE)
     altered = recipe is None or recipe.text().encode() != text
-    if altered or sha256(text).hexdigest() != committed:
+    if altered or committed not in (None, target.digest_of(RECIPE)):
         return prepare(settings.copy()).recipe, True
     return recipe, False
+
+
+def files_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """The files that ``dataset.json`` lists; none when it is harmed."""
+    files = summary.get("files")
+    return files if isinstance(files, dict) else {}
 
 
 def workers(cfg: DictConfig) -> int:
@@ -126,8 +132,9 @@ def inspect(dataset: Dataset, workers: int) -> tuple[list[Problem], int]:
     recorded = {file.stem for file in target.manifest.files()}
     finished = dataset.summary is not None
     shards = [shard for shard in plan if finished or shard.name in recorded]
+    files = dataset.output.files(target.path)
     checks = [
-        Check(target.path, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
+        Check(files, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
         for shard in shards
     ]
     problems = list(check_all(checks, workers))
@@ -141,7 +148,7 @@ def check_all(checks: Sequence[Check], workers: int) -> Iterator[Problem]:
     total = sum(len(check.shard) for check in checks)
     with (
         tqdm(total=total, unit="img", desc="verify", disable=None) as bar,
-        _mapping(workers) as apply,
+        _mapping(workers, in_threads=any(not is_local(c.files.target) for c in checks)) as apply,
     ):
         for check, found in zip(checks, apply(check_shard, checks), strict=True):
             bar.update(len(check.shard))
@@ -149,8 +156,15 @@ def check_all(checks: Sequence[Check], workers: int) -> Iterator[Problem]:
 
 
 @contextmanager
-def _mapping(workers: int) -> Iterator[Any]:
-    """``map``, here or in processes. Forked where that is safe: a check needs nothing imported."""
+def _mapping(workers: int, in_threads: bool) -> Iterator[Any]:
+    """``map``, here or in processes. Forked where that is safe: a check needs nothing imported.
+
+    In threads where a store is waited for: its connections survive no fork.
+    """
+    if in_threads:
+        with ThreadPoolExecutor(max(workers, _CONNECTIONS)) as threads:
+            yield threads.map
+        return
     if workers == 1:
         yield map
         return
@@ -170,30 +184,43 @@ def _mapping(workers: int) -> Iterator[Any]:
 
 def foreign(dataset: Dataset) -> list[Problem]:
     """What lies between the shards, and is of none. Inside of shards, check_shard looks."""
-    target, plan = dataset.target, dataset.plan
+    output = dataset.output
     allowed: dict[str, set[str]] = {FOLDER: set()}
-    for shard in plan:
-        place = Path(dataset.output.place(shard))
-        for path in (place, Path(FOLDER, f"{shard.name}.jsonl")):
-            for folder, name in zip(path.parents, path.parts[::-1], strict=False):
-                if folder != Path("."):
-                    allowed.setdefault(folder.as_posix(), set()).add(name)
-        if dataset.settings.save_params:
-            allowed.setdefault(PARAMS, set()).add(f"{shard.name}.jsonl")
+
+    def allow(path: str | None) -> None:
+        parts = (path or "").split("/")
+        for depth in range(1, len(parts)):
+            allowed.setdefault("/".join(parts[:depth]), set()).add(parts[depth])
+
+    for shard in dataset.plan:
+        allow(output.place(shard))
+        allow(f"{FOLDER}/{shard.name}.jsonl")
+        if dataset.settings.save_params and not output.draws_inside:
+            allow(f"{PARAMS}/{shard.name}.jsonl")
+    for path in (*output.closing, *output.kept):
+        allow(path)
+    files = output.files(dataset.target.path)
     return [
-        foreign_file(f"{folder}/{path.name}")
+        foreign_file(f"{folder}/{name}")
         for folder, names in allowed.items()
-        if (target.path / folder).is_dir()
-        for path in sorted((target.path / folder).iterdir())
-        if path.name not in names
+        for name in files.names(folder)
+        if name not in names
     ]
 
 
 def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Problem]:
     """Whether ``dataset.json`` and ``recipe.json`` are those that were written."""
     found = [Problem(None, "", RECIPE, "is altered")] if dataset.altered else []
-    judged = dataset.summary is not None and not problems and not found
-    if judged and dataset.summary != dataset.target.summarise(dataset.recipe):
+    if dataset.summary is None:
+        return found
+    target, listed = dataset.target, files_of(dataset.summary)
+    for name in dataset.output.closing:
+        digest = target.digest_of(name)
+        if digest is None or digest != listed.get(name, digest):
+            what = "is missing" if digest is None else "is altered"
+            found.append(Problem(None, "", name, what))
+    judged = not problems and not found
+    if judged and dataset.summary != target.summarise(dataset.recipe, dataset.output):
         found.append(Problem(None, "", DATASET, "does not fit the records"))
     return found
 
@@ -212,11 +239,11 @@ def render_again(dataset: Dataset, bad: set[int | None]) -> list[Problem]:
     images = SingleImage.from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
     images.engine.set_up_process()
     encoder, problems = dataset.output.encoder, []
+    reader = dataset.output.reader(dataset.target.path)
     for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
         shard = good[place // dataset.output.shard_size]
         index = shard.start + place % dataset.output.shard_size
-        committed = dataset.output.read(dataset.target.path, shard, index)
-        if encoder.encode(images.render(index)) != committed:
+        if encoder.encode(images.render(index)) != reader.read(index):
             what = "is not what its recipe renders here" + other_versions(dataset)
             path = next(
                 entry.path for entry in read_entries(manifest.file(shard)) if entry.index == index
@@ -230,7 +257,7 @@ def other_versions(dataset: Dataset) -> str:
     """`` (made with …)`` when the libraries here are not those that made the dataset."""
     from singleimg.recipe import versions
 
-    here = versions(dataset.settings.engine.libraries)
+    here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
     made_with = dataset.recipe.made_with.items()
     other = [f"{name} {version}" for name, version in made_with if here.get(name) != version]
     return f" (made with {', '.join(other)})" if other else ""
@@ -250,7 +277,7 @@ def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> Non
     if missing:
         raise UserError(
             f"targetpath={path}: what is there is right, and {missing:,} of {plan.num_imgs:,} "
-            f"images are still to be made. To go on: {replay(path)}"
+            f"images are still to be made. {go_on(path)}"
         )
     log.info("All %s images in %s are as they were committed.", f"{plan.num_imgs:,}", path)
 
@@ -287,11 +314,11 @@ def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: 
 def move_away(target: Target, path: str) -> Path:
     """Moves a file or folder to a free name at the same place below ``foreign/``."""
     place, number = target.path / FOREIGN / path, 0
-    place.parent.mkdir(parents=True, exist_ok=True)
     while place.exists():
         number += 1
         place = target.path / FOREIGN / f"{path}.{number}"
-    return (target.path / path).rename(place)
+    target.disk.move(target.path / path, place)
+    return place
 
 
 def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:

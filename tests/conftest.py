@@ -64,8 +64,8 @@ def run(tmp_path_factory) -> Run:
 
 
 def images_of(target: Path) -> dict[str, str]:
-    """SHA-256 of every file below ``train/``, by its path there."""
-    files = sorted((Path(target) / "train").rglob("*.*"))
+    """SHA-256 of every image file below ``train/``, by its path."""
+    files = sorted((Path(target) / "train").rglob("patch_*"))
     return {
         str(file.relative_to(target)): sha256(file.read_bytes()).hexdigest()
         for file in files

@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from singleimg.backends import JoblibBackend, WorkerLost
+from singleimg.durable import Disk
 from singleimg.manifest import Manifest, Plan
 from singleimg.progress import Progress
 from singleimg.shards import Task, Work, build, render_shard
@@ -30,8 +31,8 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
     with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
         pictures = Path(progress.file).parent if workers > 1 else None
         if pictures:
-            build(spec)[0].pictures.share(pictures)
-        work = Work(spec, target, "f", {}, True, True, 32, progress.file, os.getpid(), pictures)
+            build(spec)[0].share(pictures)
+        work = Work(spec, target, "f", {}, Disk(), True, 32, progress.file, os.getpid(), pictures)
         tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
         list(JoblibBackend(backend).run(render_shard, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []

@@ -34,6 +34,5 @@ def test_what_cannot_fit_is_refused(tmp_path):
     assert check_disk(tmp_path, 1) > 0
 
 
-def test_a_short_run_is_one_that_workers_would_not_shorten():
-    assert Estimate(9.9, 0).is_short and not Estimate(10.1, 0).is_short
+def test_a_person_is_told_size_and_time():
     assert Estimate(7200, 10**9).describe(2) == "about 1 GB, 1 h 00 min"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from singleimg.recipe import Recipe, canonical, make_recipe, numbers_as_floats, read_recipe
+from singleimg.recipe import Recipe, canonical, make_recipe, numbers_as_floats, parse_recipe
 
 PARTS = {
     "sources": ["ab" * 32],
@@ -47,7 +47,7 @@ def test_the_layout_does_not_change_the_fingerprint():
 def test_it_comes_back_from_its_file(tmp_path):
     recipe = make_recipe(**PARTS)
     (tmp_path / "recipe.json").write_text(recipe.text())
-    assert read_recipe(tmp_path / "recipe.json") == recipe
+    assert parse_recipe((tmp_path / "recipe.json").read_text()) == recipe
 
 
 def test_it_names_the_versions_and_the_processor():

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from omegaconf import OmegaConf
 
+from singleimg.durable import Disk
 from singleimg.errors import UserError
 from singleimg.manifest import Manifest, Shard
 from singleimg.progress import Dropped, Progress
@@ -28,7 +29,7 @@ def task(picture, tmp_path):
 def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c")
     spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
-    work = Work(spec, target, "f", {}, True, False, 32, progress.file, driver)
+    work = Work(spec, target, "f", {}, Disk(), False, 32, progress.file, driver)
     return Task(work, Shard(0, 0, 2), 0)
 
 

@@ -11,14 +11,15 @@ import pytest
 from singleimg.durable import Disk
 from singleimg.errors import UserError
 from singleimg.manifest import Entry, Manifest, Plan, Record, Shard, Staging
+from singleimg.outputs import described
 from singleimg.outputs.folder import FolderOutput
 from singleimg.recipe import Recipe
 from singleimg.target import Target, write_error
 from tests.scenarios import killed_at
 
-LAYOUT = {"output": "folder", "class_name": "c", "save_params": True}
+LAYOUT = {"output": "folder", "class_name": "c", "shard_size": 2, "save_params": True}
 RECIPE = Recipe({"seed": 0.0}, LAYOUT, {"torch": "2"})
-OUTPUT = FolderOutput("c", shard_size=2)
+OUTPUT = FolderOutput(class_name="c", shard_size=2)
 
 
 _STEPS = ("rename", "replace", "unlink", "rmdir", "mkdir")
@@ -26,7 +27,7 @@ _STEPS = ("rename", "replace", "unlink", "rmdir", "mkdir")
 
 def commit(target: Path, shard: Shard) -> None:
     with Staging(target, shard, Disk(False)) as staging:
-        writer = OUTPUT.open(staging.path(OUTPUT.place(shard)), shard)
+        writer = OUTPUT.open(staging, shard)
         for index in range(shard.start, shard.stop):
             writer.write(index, b"image %d" % index)
         entries = writer.close()
@@ -45,7 +46,7 @@ def dataset(path: Path, num_imgs: int = 5) -> Target:
     target.begin(RECIPE, {"config.yaml": "a: 1\n"}, OUTPUT, list(plan))
     for shard in plan:
         commit(path, shard)
-    target.finish(RECIPE, num_imgs)
+    target.finish(RECIPE, num_imgs, OUTPUT)
     return target
 
 
@@ -150,7 +151,7 @@ def test_extending_takes_back_the_word_that_all_is_there_and_the_short_shard(tmp
     assert sorted(os.listdir(target.path / "train/c")) == ["000000", "000001"]
     assert (target.path / "recipe.json").read_text() == before
     commit(target.path, Shard(2, 4, 6))
-    target.finish(RECIPE, 6)
+    target.finish(RECIPE, 6, OUTPUT)
     fresh = dataset(tmp_path / "fresh", 6)
     assert tree(target.path) == tree(fresh.path)
     assert target.summary() == fresh.summary()
@@ -186,7 +187,7 @@ def test_unless_every_image_is_there_nothing_says_so(tmp_path):
     os.unlink(target.manifest.file(Shard(1, 2, 4)))
     (target.path / "dataset.json").unlink()
     with pytest.raises(UserError, match=r"holds 2 of 4 images: some shards were not committed"):
-        target.finish(RECIPE, 4)
+        target.finish(RECIPE, 4, OUTPUT)
     assert target.summary() is None
 
 
@@ -218,9 +219,9 @@ def test_overwriting_removes_what_the_manifest_lists_and_nothing_else(tmp_path):
 
 def test_overwriting_another_layout_removes_that_too(tmp_path):
     target = dataset(tmp_path / "d")
-    other = FolderOutput("other", encoding="png", shard_size=2)
+    other = FolderOutput(class_name="other", encoding="png", shard_size=2)
     os.unlink(target.manifest.file(Shard(1, 2, 4)))  # as a stop would leave it
-    target.overwrite(RECIPE, other)
+    target.overwrite(RECIPE, described(target.recipe().layout, other))
     assert tree(target.path) == ["recipe.json"]
     assert not list((target.path / "train").glob("c/*"))
 

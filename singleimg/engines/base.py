@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,3 +40,13 @@ class Engine:
     def set_up_process(self) -> None:
         """One thread for torch: workers share the cores, and one thread sums in one order."""
         torch.set_num_threads(1)
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """The same for a while, in a process whose threads are somebody else's."""
+        before = torch.get_num_threads()
+        self.set_up_process()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

@@ -9,7 +9,8 @@ loop over kernels.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,18 @@ class NativeEngine(Engine):
 
         super().set_up_process()
         cv2.setNumThreads(1)
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """The same for a while, in a process whose threads are somebody else's."""
+        import cv2
+
+        before = cv2.getNumThreads()
+        try:
+            with super().one_thread():
+                yield
+        finally:
+            cv2.setNumThreads(before)
 
     def plan(self, pipeline: Pipeline) -> NativePlan:
         """A kernel for each step."""

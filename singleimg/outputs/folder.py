@@ -1,42 +1,50 @@
 """``folder``: one file an image, at most ``shard_size`` in a folder, as ``ImageFolder`` reads it.
 
 <target>/train/<class>/<shard, six digits>/patch_<index, nine digits>.jpg
+<target>/train/metadata.jsonl    without it Hugging Face would take the shard's number for a class
 """
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from singleimg.durable import write_all
-from singleimg.encoding import SUFFIXES, Encoder
+from singleimg.encoding import SUFFIXES
 from singleimg.errors import UserError
-from singleimg.manifest import Entry, Shard
+from singleimg.manifest import Entry, Manifest, Shard, Staging
+from singleimg.outputs.base import Output
+
+if TYPE_CHECKING:
+    from singleimg.drawing import Sample
+    from singleimg.reading import Reader
 
 MAX_FILES = 1000  # in one folder: listings of larger ones are slow on every file system
+METADATA = "train/metadata.jsonl"
 _LONGEST = 100  # characters of a class's name
 
 
-@dataclass(frozen=True)
-class FolderOutput:
+@dataclass(frozen=True, kw_only=True)
+class FolderOutput(Output):
     """Writes image files; ``class_name`` is the one label that a reader sees."""
 
+    name = "folder"
+    writer = 3
+    most = MAX_FILES
+    remote = False
+    own = ("class_name",)
+    closing = (METADATA,)
+
     class_name: str
-    encoding: str = "jpeg"
-    quality: int = 75
-    subsampling: str = "4:2:0"
-    jpeg: str = "pillow"
     shard_size: int = MAX_FILES
 
     def __post_init__(self) -> None:
-        if type(self.shard_size) is not int or not 1 <= self.shard_size <= MAX_FILES:
-            raise UserError(
-                f"output.shard_size={self.shard_size} is not a whole number from 1 to {MAX_FILES} "
-                f"(files in a folder): type for example output.shard_size={MAX_FILES}."
-            )
+        super().__post_init__()
         if not _is_name(self.class_name):
             raise UserError(
                 f"output.class_name={str(self.class_name)[:_LONGEST]!r} is not the name of one "
@@ -44,26 +52,13 @@ class FolderOutput:
                 "first or last): type for example output.class_name=dummy."
             )
 
-    @property
-    def encoder(self) -> Encoder:
-        """Who turns pixels into the bytes of a file."""
-        return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
-
-    def layout(self) -> dict[str, Any]:
-        """What decides where bytes lie, for the recipe."""
-        return {
-            "output": "folder",
-            "class_name": self.class_name,
-            "shard_size": self.shard_size,
-            "writer": 2,
-        }
-
     def place(self, shard: Shard) -> str:
         """The folder of a shard, below the target."""
         return f"train/{self.class_name}/{shard.name}"
 
-    def open(self, path: Path, shard: Shard) -> FolderWriter:
-        """A writer of one shard, into the new folder ``path`` that is put in its place later."""
+    def open(self, staging: Staging, shard: Shard, columns: Any = None) -> FolderWriter:
+        """A writer of one shard, into a new folder that is put in its place later."""
+        path = staging.path(self.place(shard))
         path.mkdir()
         return FolderWriter(str(path), self.place(shard), self.encoder.suffix)
 
@@ -75,13 +70,23 @@ class FolderOutput:
         folder, endings = re.escape(f"train/{self.class_name}/"), "|".join(SUFFIXES.values())
         return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}({endings})", path) is not None
 
-    def like(self, layout: dict[str, Any]) -> FolderOutput:
-        """The output that wrote a dataset of that ``layout``."""
-        return replace(self, class_name=layout["class_name"])
+    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+        """``metadata.jsonl``: the name of each file and the index of its image."""
+        for entry in manifest.entries():
+            if entry.index is not None:
+                row = {"file_name": entry.path.removeprefix("train/"), "index": entry.index}
+                yield json.dumps(row) + "\n"
 
-    def read(self, target: Path, shard: Shard, index: int) -> bytes:
-        """The bytes of image ``index`` of a shard that is in its place."""
-        return (target / _file(self.place(shard), index, self.encoder.suffix)).read_bytes()
+    def reader(self, target: Path) -> Reader:
+        """Who reads single images of a dataset in ``target``."""
+        from singleimg.reading import FileReader
+
+        return FileReader(target, self.file)
+
+    def file(self, index: int) -> str:
+        """Where image ``index`` lies, below the target."""
+        shard = Shard(index // self.shard_size, 0, 0)
+        return _file(self.place(shard), index, self.encoder.suffix)
 
     def load_line(self, target: Path) -> str:
         """The line of Python that opens the dataset."""
@@ -95,7 +100,7 @@ class FolderWriter:
         self._path, self._place, self._suffix = path, place, suffix
         self._entries: list[Entry] = []
 
-    def write(self, index: int, data: bytes) -> None:
+    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
         """Writes image ``index``."""
         write_all(_file(self._path, index, self._suffix), data)
         path = _file(self._place, index, self._suffix)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from singleimg.encoding import Encoder
 from singleimg.manifest import Entry, Shard
+from singleimg.outputs.base import Output
+
+if TYPE_CHECKING:
+    from singleimg.drawing import Sample
 
 
-@dataclass(frozen=True)
-class NoOutput:
+@dataclass(frozen=True, kw_only=True)
+class NoOutput(Output):
     """Takes encoded images and drops them."""
 
-    class_name: str
-    encoding: str = "jpeg"
-    quality: int = 75
-    subsampling: str = "4:2:0"
-    jpeg: str = "pillow"
-    shard_size: int = 1000
+    name = "none"
 
-    @property
-    def encoder(self) -> Encoder:
-        """Who turns pixels into bytes."""
-        return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
+    class_name: str | None = None
 
     def layout(self) -> None:
         """None: there is no dataset."""
 
-    def open(self, path: Path | None, shard: Shard) -> NoWriter:
+    def open(self, staging: Any, shard: Shard, columns: Any = None) -> NoWriter:
         """A writer that writes nothing."""
         return NoWriter()
 
@@ -36,7 +31,7 @@ class NoOutput:
 class NoWriter:
     """The writer that writes nothing."""
 
-    def write(self, index: int, data: bytes) -> None:
+    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
         """Drops the image."""
 
     def close(self) -> list[Entry]:

@@ -59,7 +59,7 @@ def commit_cost(
 ) -> dict[str, float]:
     """Milliseconds an image of rendering and of committing, durable and not, in turns."""
     made = make_images(photograph, "engine=native", f"img_size={size}")
-    output = FolderOutput("c", jpeg="simplejpeg")
+    output = FolderOutput(class_name="c", jpeg="simplejpeg")
     spent: dict[str, list[float]] = {"render": [], "write": [], "True": [], "False": []}
     for number in range(2 * rounds):
         durable = number % 2 == 0
@@ -72,7 +72,7 @@ def commit_cost(
         ]
         rendered = time.perf_counter()
         with Staging(target, shard, Disk(durable)) as staging:
-            writer = output.open(staging.path(output.place(shard)), shard)
+            writer = output.open(staging, shard)
             for index, one in zip(range(shard.start, shard.stop), data, strict=True):
                 writer.write(index, one)
             written = time.perf_counter()
@@ -97,7 +97,7 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     """Seconds to find out which of 1,281 shards of a thousand images are done."""
     folder.mkdir()
     recipe = Recipe({"seed": 0.0}, {}, {})
-    output = FolderOutput("c")
+    output = FolderOutput(class_name="c")
     for shard in Plan(_SHARDS * 1000, 1000):
         with Staging(folder, shard, Disk(False)) as staging:
             staging.path(output.place(shard)).mkdir()

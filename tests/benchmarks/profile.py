@@ -46,13 +46,13 @@ def _each(function: Callable[[Any], Any], items: Sequence[Any]) -> float:
 
 
 def _written(files: list[bytes]) -> float:
-    spent, output = [], FolderOutput("c")
+    spent, output = [], FolderOutput(class_name="c")
     with tempfile.TemporaryDirectory() as folder:  # emptied at the end: see commands.py
         for number in range(_ROUNDS):
             shard = Shard(number, 0, len(files))
             begin = time.perf_counter()
             with Staging(Path(folder), shard, Disk()) as staging:
-                writer = output.open(staging.path(output.place(shard)), shard)
+                writer = output.open(staging, shard)
                 for index, data in enumerate(files):
                     writer.write(index, data)
                 staging.commit(Record(number, 0, len(files), 0, "", {}), writer.close())

@@ -97,7 +97,26 @@ def test_faults_prints_its_table():
     assert "| 20,000 images, an engine that does nothing" in result.stdout, result.stderr
 
 
-@pytest.mark.parametrize("module", ["throughput", "commits"])
+def test_formats_prints_every_figure_of_every_format(picture, tmp_path):
+    file = tmp_path / "figures.json"
+    result = command(
+        "formats", "--photograph", picture, "--images", 60, "--pixels", 32, "--rounds", 1,
+        "--million", 2_500, "--json", file,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(file.read_text())
+    *stored, rendered = figures["formats"]
+    assert [row["format"] for row in stored][:4] == ["folder", "webdataset", "parquet", "lmdb"]
+    assert all(len(row) == 8 and all(row.values()) for row in stored)
+    assert stored[0]["files"] > 60 > stored[1]["files"]
+    assert rendered.keys() == {"format", "images/s read"} and rendered["images/s read"] > 0
+    assert figures["RenderedDataset / engine"] > 0
+    for row in figures["formats"]:
+        assert f"\n| {row['format']} | " in result.stdout
+    assert "open 2,500, ms |" in result.stdout
+
+
+@pytest.mark.parametrize("module", ["throughput", "commits", "formats"])
 def test_a_photograph_that_is_not_there(module, tmp_path):
     result = command(module, "--photograph", tmp_path / "no.jpg")
     assert result.returncode == 2

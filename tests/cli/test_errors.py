@@ -44,8 +44,8 @@ SENTENCES = {
     "imgpath=my/pictures.",
     ("output.encoding=gif",): "output.encoding=gif is not one of jpeg, png, webp: type for example "
     "output.encoding=jpeg.",
-    ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number from 1 to 1000 "
-    "(files in a folder): type for example output.shard_size=1000.",
+    ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number of images "
+    "from 1 to 1,000: type for example output.shard_size=1000.",
     ("output.class_name=a/b",): "output.class_name='a/b' is not the name of one folder (printable, "
     "at most 100 characters, no / or \\, no dot or space first or last): type for example "
     "output.class_name=dummy.",

@@ -160,13 +160,14 @@ def _claim(dataset: Path, fingerprint: str) -> None:
     from dataclasses import replace
 
     from singleimg.manifest import Manifest, read_entries, read_record, record_text
+    from singleimg.outputs.folder import FolderOutput
     from singleimg.target import Target
 
     for file in Manifest(dataset).files():
         record = replace(read_record(file), fingerprint=fingerprint)
         file.write_text(record_text(record, list(read_entries(file))))
     target = Target(dataset)
-    target.finish(target.recipe(), 75)
+    target.finish(target.recipe(), 75, FolderOutput(class_name="my-picture"))
 
 
 def test_repair_needs_the_same_source(run, picture, tmp_path):

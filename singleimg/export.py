@@ -1,0 +1,190 @@
+"""``task=export``: a dataset in another format, image by image the same bytes, nothing rendered.
+
+The new dataset is the one that a run with that output would have made: its recipe, its records and
+its files are the same to the byte, so that it can be extended, verified and mended like any other.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg import config, saved
+from singleimg.errors import UserError, is_url
+from singleimg.generate import closing_lines, complete, is_whole
+from singleimg.job import Job, check_place, describe
+from singleimg.lock import hold
+from singleimg.logs import log, logging_to_console
+from singleimg.manifest import DamagedRecord, Manifest, Plan, Shard, parse_entries, parse_record
+from singleimg.outputs import described
+from singleimg.reading import disk_of
+from singleimg.recipe import Recipe, versions
+from singleimg.target import CONFIG, RESOLVED, Target
+from singleimg.verify import Dataset, find_target, open_dataset
+
+if TYPE_CHECKING:
+    from singleimg.dataset import SingleImage
+    from singleimg.drawing import Sample
+
+_ENCODER = ("encoding", "quality", "subsampling", "jpeg")  # keys of an output that decide bytes
+_OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_change", "backend")
+
+
+def export(cfg: DictConfig) -> None:
+    """Writes the images of ``targetpath`` to ``to``; compares each with its record on the way."""
+    with logging_to_console():
+        if cfg.to is None:
+            raise UserError("task=export needs a place for the new dataset: type to=….")
+        target = find_target(cfg)
+        stored = open_dataset(cfg, target)
+        if stored.summary is None:
+            raise UserError(
+                f"targetpath={target.path} holds a dataset of which images are missing. "
+                f"{saved.go_on(target.path)}"
+            )
+        job = plan(cfg, stored)
+        if is_whole(job):
+            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.folder)
+            closing_lines(job)
+            return
+        with hold(job.folder):
+            complete(job)
+
+
+def plan(cfg: DictConfig, stored: Dataset) -> Job:
+    """The run that makes the same dataset as ``stored`` in the format of ``cfg.output``."""
+    if _place(str(stored.target.path)) == _place(cfg.to):
+        raise UserError(f"to={cfg.to} is targetpath itself: type another folder.")
+    settings, written = stored.settings, saved.raw(stored.target.path)
+    for one in (settings, written):  # with values, and with references
+        OmegaConf.set_struct(one, False)
+        one.output = _output(cfg, one)
+        one.targetpath, one.num_imgs, one.debug = cfg.to, stored.plan.num_imgs, False
+        one.update({key: cfg[key] for key in _OF_THE_RUN})
+    output = config.instantiate(settings, "output")
+    output.require()
+    if output.layout() is None:
+        raise UserError(f"output={output.name} writes nothing: type another output.")
+    check_place(cfg.to, output, debug=False)
+    draws = output.draws if cfg.save_params is None else cfg.save_params
+    settings.save_params = written.save_params = draws
+    layout = {**output.layout(), "save_params": draws}
+    recipe = Recipe(stored.recipe.pixels, layout, _made_with(stored, output))
+    return describe(
+        settings,
+        recipe,
+        output,
+        {CONFIG: saved.config_text(written), RESOLVED: saved.resolved_text(settings)},
+        stored={
+            "target": str(stored.target.path),
+            "layout": stored.recipe.layout,
+            "encoding": output.encoding,
+            "num_imgs": stored.plan.num_imgs,
+            "sources": stored.recipe.pixels["sources"],
+        },
+    )
+
+
+def _place(text: str) -> str:
+    """A folder or URL by one name of the several that it may have."""
+    return text.rstrip("/") if is_url(text) else str(Path(text).resolve())
+
+
+def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
+    """The wanted output, with the encoder of the images that there are."""
+    output = OmegaConf.create(OmegaConf.to_container(cfg.output, resolve=False))
+    name = output._target_.split(".")[-2]
+    own = OmegaConf.load(config.CONF / "output" / f"{name}.yaml")
+    for key in _ENCODER:
+        typed = OmegaConf.to_container(output, resolve=False).get(key)
+        if typed != OmegaConf.to_container(own, resolve=False).get(key):
+            raise UserError(
+                f"output.{key}={typed} would need the images to be made anew, and task=export "
+                "keeps their bytes: leave it out."
+            )
+        output[key] = one.output._get_node(key)
+    if "class_name" in output and output.class_name is None:
+        output.class_name = one.output.get("class_name") or config.instantiate(one, "image").name
+    return output
+
+
+def _made_with(stored: Dataset, output: Any) -> dict[str, str]:
+    """Versions: of what made the images, and of what writes the new files."""
+    made_with = {
+        name: version
+        for name, version in stored.recipe.made_with.items()
+        if name not in stored.output.libraries
+    }
+    processor = made_with.pop("processor", "")
+    here = versions(output.libraries)
+    return {**made_with, **{n: here[n] for n in output.libraries}, "processor": processor}
+
+
+class Stored:
+    """Images as they lie in a dataset; see ``shards.Origin``."""
+
+    def __init__(self, cfg: DictConfig, stored: dict[str, Any]) -> None:
+        self._target = Target.at(stored["target"])
+        output = described(stored["layout"], encoding=stored["encoding"])
+        self._reader = output.reader(self._target.path)
+        self._plan = Plan(stored["num_imgs"], output.shard_size)
+        self._images = self._draws(cfg, stored["sources"]) if cfg.save_params else None
+        self.columns = None if self._images is None else self._images.columns()
+
+    def _draws(self, cfg: DictConfig, sources: list[str]) -> SingleImage:
+        """What draws: the parameters that the new format holds are drawn again, which is cheap."""
+        from singleimg.dataset import SingleImage
+
+        try:
+            images = SingleImage.from_config(cfg, sources=sources)
+            images.pictures.size_of(0)
+        except UserError as error:
+            raise UserError(
+                f"what was drawn cannot be drawn again without the source: {error} Or type "
+                "save_params=false."
+            ) from None
+        return images
+
+    def image(self, index: int) -> tuple[bytes, Sample | None]:
+        """The file of image ``index``, and what was drawn for it if that is to be saved."""
+        try:
+            data = self._reader.read(index)
+            whole = sha256(data).hexdigest() == self._digest(index)
+        except (OSError, DamagedRecord):  # of the files that are read, not of those written
+            whole = False
+        if not whole:
+            raise UserError(
+                f"image {index} of targetpath={self._target.path} is not as it was committed: "
+                f"{saved.command('task=verify', saved.typed('targetpath', self._target.path))} "
+                "says more."
+            )
+        return data, None if self._images is None else self._images.draw(index)
+
+    def _digest(self, index: int) -> str | None:
+        shard = self._plan[index // self._plan.shard_size]
+        return _digests(self._target.path, shard).get(index)
+
+    def global_draws(self) -> list[str]:
+        """None: nothing is rendered."""
+        return []
+
+    def slow(self) -> dict[str, str]:
+        """None: nothing is rendered."""
+        return {}
+
+    def share(self, folder: Path) -> None:
+        """There is nothing to share."""
+
+
+@lru_cache(maxsize=4)
+def _digests(target: Path, shard: Shard) -> dict[int, str]:
+    """SHA-256 of each image of a shard, by its record."""
+    manifest = Manifest(target, disk_of(target))
+    file = manifest.file(shard)
+    data = manifest.disk.read(file) or b""
+    parse_record(file, data)
+    return {e.index: e.sha256 for e in parse_entries(file, data) if e.index is not None}

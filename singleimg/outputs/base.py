@@ -1,0 +1,169 @@
+"""What every output has: the settings of its encoder, and where the shards of its images lie."""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from singleimg.encoding import Encoder
+from singleimg.errors import UserError
+from singleimg.manifest import Entry, Manifest, Shard
+
+if TYPE_CHECKING:
+    from singleimg.drawing import Sample
+    from singleimg.reading import Files, Reader
+
+_HEAD = 64  # bytes of an image by which it is found again
+
+
+class Writer(Protocol):
+    """Writes one shard."""
+
+    def write(self, index: int, data: bytes, sample: Sample | None) -> None:
+        """Writes image ``index``, and what was drawn for it if this writer was opened for that."""
+
+    def close(self) -> list[Entry]:
+        """Ends the shard; the files and images that it holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The settings in ``conf/output``.
+
+    A subclass has ``open(staging, shard, columns) -> Writer`` and says by class variables what it
+    is: its ``name`` in the recipe, the version of its ``writer`` (another one, other bytes), the
+    ``most`` images of a shard, the ``libraries`` that decide bytes by the names that pip knows;
+    ``remote``, whether it may lie behind a URL; ``draws``, whether it saves what was drawn unless
+    told otherwise, and ``draws_inside``, whether that lies with the images, not in ``params/``.
+    """
+
+    name: ClassVar[str]
+    writer: ClassVar[int] = 1
+    most: ClassVar[int] = 1_000_000
+    libraries: ClassVar[tuple[str, ...]] = ()
+    module: ClassVar[str | None] = None  # what it writes with, which the extra of its name brings
+    remote: ClassVar[bool] = True
+    draws: ClassVar[bool] = False
+    draws_inside: ClassVar[bool] = False
+    own: ClassVar[tuple[str, ...]] = ()  # fields of a subclass that decide where bytes lie
+    closing: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset, written at its end
+    kept: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset that every shard writes to
+
+    encoding: str = "jpeg"
+    quality: int = 75
+    subsampling: str = "4:2:0"
+    jpeg: str = "pillow"
+    shard_size: int = 1000
+
+    def __post_init__(self) -> None:
+        if type(self.shard_size) is not int or not 1 <= self.shard_size <= self.most:
+            raise UserError(
+                f"output.shard_size={self.shard_size} is not a whole number of images from 1 to "
+                f"{self.most:,}: type for example output.shard_size={min(self.most, 1000)}."
+            )
+
+    @property
+    def encoder(self) -> Encoder:
+        """Who turns pixels into the bytes of an image file."""
+        return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
+
+    def require(self) -> None:
+        """Raises UserError, which says how to install it, when its module is missing."""
+        if self.module is None:
+            return
+        try:
+            importlib.import_module(self.module)
+        except ImportError as error:
+            raise UserError(
+                f"output={self.name} needs the module {self.module}, which cannot be imported here "
+                f'({error}): type pip install "singleimg[{self.name}]" (in a checkout: pip install '
+                f'-e ".[{self.name}]").'
+            ) from None
+
+    def layout(self) -> dict[str, Any] | None:
+        """What decides where bytes lie, for the recipe; None: there is no dataset."""
+        own = {key: getattr(self, key) for key in self.own}
+        return {"output": self.name, **own, "shard_size": self.shard_size, "writer": self.writer}
+
+    def place(self, shard: Shard) -> str | None:
+        """The file or folder of a shard, below the target; None: shards share ``kept``."""
+        raise NotImplementedError
+
+    def owns(self, path: str) -> bool:
+        """Whether a file at ``path``, below the target, has a name that this output gives."""
+        raise NotImplementedError
+
+    def present(self, target: Path, shards: Sequence[Shard], disk: Any) -> set[int]:
+        """The numbers of those ``shards`` whose data are in their place."""
+        there: dict[str, set[str]] = {}
+        found = set()
+        for shard in shards:
+            folder, _, name = str(self.place(shard)).rpartition("/")
+            if folder not in there:
+                there[folder] = set(disk.names(target / folder))
+            if name in there[folder]:
+                found.add(shard.number)
+        return found
+
+    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+        """The text of the file ``name``, one of ``closing``, from the records of all shards."""
+        raise NotImplementedError
+
+    def reader(self, target: Path) -> Reader:
+        """Who reads single images of a dataset in ``target``."""
+        from singleimg.reading import PartReader
+
+        return PartReader(target, self.shard_size)
+
+    def files(self, target: Path) -> Files:
+        """Who compares the files of a dataset in ``target`` with their records."""
+        from singleimg.reading import files_at
+
+        return files_at(target)
+
+    def load_line(self, target: Path) -> str:
+        """The line of Python that opens the dataset."""
+        return f'singleimg.StoredDataset("{target}")'
+
+
+class Part(NamedTuple):
+    """An image that was written into a file of many; its first bytes find it again."""
+
+    index: int
+    bytes: int
+    sha256: str
+    head: bytes
+
+    @classmethod
+    def of(cls, index: int, data: bytes) -> Part:
+        """That of image ``index``."""
+        return cls(index, len(data), sha256(data).hexdigest(), data[:_HEAD])
+
+
+def find_parts(file: Path, place: str, images: Iterable[Part]) -> Iterator[Entry]:
+    """The entries of a finished ``file`` that will lie at ``place``, and of the images in it.
+
+    Each image is looked for behind the one before it: its bytes stand in the file as they are,
+    since no format compresses them. So any library may write the file, and anybody reads an image
+    of it without that library.
+    """
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        yield Entry(None, place, len(whole), sha256(whole).hexdigest())
+        end = 0
+        for part in images:
+            offset = whole.find(part.head, end)
+            while offset >= 0 and _digest(whole, offset, part.bytes) != part.sha256:
+                offset = whole.find(part.head, offset + 1)
+            if offset < 0:
+                raise RuntimeError(f"image {part.index} does not stand in {file} as it is")
+            yield Entry(part.index, place, part.bytes, part.sha256, offset)
+            end = offset + part.bytes
+
+
+def _digest(whole: mmap.mmap, offset: int, size: int) -> str:
+    return sha256(whole[offset : offset + size]).hexdigest()

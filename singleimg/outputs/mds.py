@@ -1,0 +1,131 @@
+"""``mds``: MosaicML Streaming's shards, with hashes, and one index of them all.
+
+<target>/train/<shard, six digits>/ holds what the library writes for a shard; <target>/train/
+index.json, written last, lists every file of every shard. Columns: ``index``; ``image`` (``jpeg``,
+which the library decodes to a picture; for png and webp ``bytes``, since it would encode them
+anew); with ``save_params=true`` also ``params``, what was drawn, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from singleimg.errors import UserError
+from singleimg.manifest import Entry, Manifest, Shard, Staging
+from singleimg.outputs.base import Output, Part, find_parts
+
+if TYPE_CHECKING:
+    from singleimg.drawing import Sample
+
+INDEX = "train/index.json"
+_MOST = 2**32 - (64 << 20)  # bytes of images in a file, which also holds their indices
+_VERSION = 2  # of the index, which the library checks
+_HASH = "sha256"  # what StreamingDataset(validate_hash=…) takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class MdsOutput(Output):
+    """Writes MDS files with mosaicml-streaming."""
+
+    name = "mds"
+    module = "streaming"
+    libraries = ("mosaicml-streaming",)
+    draws_inside = True
+    closing = (INDEX,)
+
+    shard_size: int = 5000
+
+    def place(self, shard: Shard) -> str:
+        """The folder of a shard, below the target."""
+        return f"train/{shard.name}"
+
+    def owns(self, path: str) -> bool:
+        """Whether a file at ``path``, below the target, has a name that this output gives."""
+        return re.fullmatch(r"train/\d{6,}/(shard\.\d{5}\.mds|index\.json)", path) is not None
+
+    def open(self, staging: Staging, shard: Shard, columns: Any = None) -> MdsWriter:
+        """A writer of one shard."""
+        path = staging.path(self.place(shard))
+        return MdsWriter(path, self.place(shard), self.encoding, columns is not None)
+
+    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+        """``index.json``: those of all shards in one, their files with the names of their folders.
+
+        What ``streaming.base.util.merge_index`` makes of them, for any target.
+        """
+        files = [e.path for e in manifest.entries() if e.path.endswith("/index.json")]
+        paths = [manifest.target / file for file in files]
+        shards = []
+        for file, data in zip(files, manifest.disk.read_all(paths), strict=True):
+            for shard in json.loads(data or b"{}")["shards"]:
+                for key in ("raw_data", "zip_data"):
+                    if shard[key]:
+                        shard[key]["basename"] = f"{file.split('/')[1]}/{shard[key]['basename']}"
+                shards.append(shard)
+        yield json.dumps({"version": _VERSION, "shards": shards}, sort_keys=True)
+
+    def load_line(self, target: Path) -> str:
+        """The line of Python that opens the dataset."""
+        return f'streaming.StreamingDataset(local="{target / "train"}", batch_size=…)'
+
+
+class MdsWriter:
+    """Writes one shard into the new folder ``path``; ``place`` is where that will lie."""
+
+    def __init__(self, path: Path, place: str, encoding: str, draws: bool) -> None:
+        from streaming import MDSWriter
+
+        kind = "jpeg" if encoding == "jpeg" else "bytes"
+        columns = {"index": "int", "image": kind, **({"params": "json"} if draws else {})}
+        self._path, self._place, self._kind = path, place, kind
+        # No limit of size: the shard is one file.
+        self._mds = MDSWriter(out=str(path), columns=columns, hashes=[_HASH], size_limit=None)
+        self._one = path.with_name(f"{path.name}.jpg")
+        self._parts: list[Part] = []
+        self._bytes = 0
+
+    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+        """Writes image ``index``, and what was drawn if this writer was opened for that."""
+        row: dict[str, Any] = {"index": index, "image": data}
+        if self._kind == "jpeg":
+            row["image"] = self._picture(data)
+        if sample is not None:
+            row["params"] = sample.record()
+        self._bytes += len(data)
+        if self._bytes >= _MOST:
+            raise UserError(
+                f"output.shard_size makes a file of {_MOST:,} bytes or more, and MDS counts in 32 "
+                "bits: type a smaller one, for example output.shard_size=1000."
+            )
+        self._mds.write(row)
+        self._parts.append(Part.of(index, data))
+
+    def _picture(self, data: bytes) -> Any:
+        """A picture of which the library takes the bytes as they are: it reads them from a file."""
+        from PIL import Image
+
+        self._one.write_bytes(data)
+        return Image.open(self._one)
+
+    def close(self) -> list[Entry]:
+        """Ends the shard; its files, and the images in it."""
+        self._mds.finish()
+        self._one.unlink(missing_ok=True)
+        entries = []
+        for file in sorted(self._path.iterdir()):
+            place = f"{self._place}/{file.name}"
+            if file.suffix == ".mds":
+                entries += find_parts(file, place, self._parts)
+            elif file.name == "index.json":
+                data = file.read_bytes()
+                entries.append(Entry(None, place, len(data), sha256(data).hexdigest()))
+            else:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        return entries

@@ -1,0 +1,241 @@
+"""Bytes out of a dataset: single images at random, and whole files against their records.
+
+Where an image lies its shard's record says: in which file, from which byte on, how many. So images
+of every format but LMDB are read by one and the same way, without the library of the format.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from singleimg.manifest import Entry, Manifest, Shard, parse_entries, parse_record
+
+_CHUNK = 1 << 20  # bytes
+_OPEN = 256  # files that a reader keeps open
+
+
+class Reader(Protocol):
+    """Reads images of one dataset."""
+
+    def read(self, index: int) -> bytes:
+        """The bytes of image ``index``."""
+
+    def read_all(self, indices: Sequence[int]) -> list[bytes]:
+        """The bytes of several, at once where that is faster."""
+
+
+class FileReader:
+    """Reads images that are files; ``file`` gives the path of each below the target."""
+
+    def __init__(self, target: Path, file: Callable[[int], str]) -> None:
+        self._target, self._file = target, file
+
+    def read(self, index: int) -> bytes:
+        """The bytes of image ``index``."""
+        with open(f"{self._target}/{self._file(index)}", "rb", buffering=0) as file:
+            return file.read()
+
+    def read_all(self, indices: Sequence[int]) -> list[bytes]:
+        """The bytes of several."""
+        return [self.read(index) for index in indices]
+
+
+class _Parts(NamedTuple):
+    """Where the images of a shard lie: 20 bytes an image, since a dataset has millions."""
+
+    files: list[str]
+    which: np.ndarray  # int32: places in files
+    offsets: np.ndarray  # int64
+    sizes: np.ndarray  # int64
+
+
+class PartReader:
+    """Reads images that are parts of files; the records of shards are read when first needed.
+
+    Small to pickle: each process reads records and opens files for itself.
+    """
+
+    def __init__(self, target: Path, shard_size: int) -> None:
+        self._target, self._shard_size = target, shard_size
+        self._manifest = Manifest(target, disk_of(target))
+        self._shards: dict[int, _Parts] = {}
+        # Of its own: a dataset that was replaced since has other files under the same names.
+        self._opened = lru_cache(maxsize=_OPEN)(_Descriptor)
+
+    def __reduce__(self) -> tuple[type[PartReader], tuple[Path, int]]:
+        return PartReader, (self._target, self._shard_size)
+
+    def read(self, index: int) -> bytes:
+        """The bytes of image ``index``."""
+        return self.read_all([index])[0]
+
+    def read_all(self, indices: Sequence[int]) -> list[bytes]:
+        """The bytes of several; of a URL all at once."""
+        places = [self._locate(index) for index in indices]
+        if is_local(self._target):
+            return [self._part(*place) for place in places]
+        from singleimg.remote import ranges
+
+        return ranges(self._target, places)
+
+    def _part(self, place: str, offset: int, size: int) -> bytes:
+        path = f"{self._target}/{place}"
+        file = self._opened(path)  # held, lest it be closed when another thread opens many
+        return whole_part(os.pread(file.number, size, offset), path, size)
+
+    def _locate(self, index: int) -> tuple[str, int, int]:
+        number, place = divmod(index, self._shard_size)
+        parts = self._shards.get(number)
+        if parts is None:
+            parts = self._shards[number] = self._load(number)
+        return (
+            parts.files[parts.which[place]],
+            int(parts.offsets[place]),
+            int(parts.sizes[place]),
+        )
+
+    def _load(self, number: int) -> _Parts:
+        file = self._manifest.file(Shard(number, 0, 0))
+        data = self._manifest.disk.read(file) or b""
+        parse_record(file, data)
+        entries = [entry for entry in parse_entries(file, data) if entry.index is not None]
+        files = list(dict.fromkeys(entry.path for entry in entries))
+        return _Parts(
+            files,
+            np.array([files.index(entry.path) for entry in entries], np.int32),
+            np.array([entry.offset or 0 for entry in entries], np.int64),
+            np.array([entry.bytes for entry in entries], np.int64),
+        )
+
+
+def whole_part(data: bytes, path: str, size: int) -> bytes:
+    """``data``, if they are as long as their record says; OSError otherwise."""
+    if len(data) != size:
+        raise OSError(f"{path} is shorter than its record says")
+    return data
+
+
+def disk_of(target: Path) -> Any:
+    """Who reads and writes files in ``target``, which may be a URL."""
+    from singleimg.durable import Disk
+
+    if is_local(target):
+        return Disk()
+    from singleimg.remote import Store
+
+    return Store()
+
+
+def is_local(target: Path) -> bool:
+    """Whether a path is one of this machine's, not a URL."""
+    return isinstance(target, Path)
+
+
+class _Descriptor:
+    """An open file, closed when nobody keeps it; reading at an offset needs no position."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+# --- whole files ---------------------------------------------------------------------------------
+
+
+class Files(Protocol):
+    """Compares the files of one dataset with their records; travels to other processes."""
+
+    target: Path
+
+    def exists(self, place: str | None) -> bool:
+        """Whether a file or folder is there."""
+
+    def names(self, place: str | None) -> list[str]:
+        """What lies in a folder; nothing when it is none."""
+
+    def difference(self, entry: Entry) -> str | None:
+        """How a file, or an image in it, differs from its entry; None when it does not."""
+
+    def shard_difference(self, shard: Shard) -> str | None:
+        """What else is wrong with a shard as a whole."""
+
+
+def files_at(target: Path) -> Files:
+    """Who compares files in ``target``, which may be a URL."""
+    if is_local(target):
+        return LocalFiles(target)
+    from singleimg.remote import StoreFiles
+
+    return StoreFiles(target)
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Compares files on a disk."""
+
+    target: Path
+
+    def exists(self, place: str | None) -> bool:
+        """Whether a file or folder is there."""
+        return (self.target / str(place)).exists()
+
+    def names(self, place: str | None) -> list[str]:
+        """What lies in a folder; nothing when it is none."""
+        folder = self.target / str(place)
+        return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+    def difference(self, entry: Entry) -> str | None:
+        """How a file, or an image in it, differs from its entry. A few system calls a file."""
+        try:
+            descriptor = os.open(f"{self.target}/{entry.path}", os.O_RDONLY)
+        except FileNotFoundError:
+            return "is missing"
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+        try:
+            if entry.offset is not None:
+                return compare([os.pread(descriptor, entry.bytes, entry.offset)], entry)
+            return compare(_chunks(descriptor), entry)
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+        finally:
+            os.close(descriptor)
+
+    def shard_difference(self, shard: Shard) -> str | None:
+        """Nothing: files are all that there is."""
+        return None
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    data = os.read(descriptor, _CHUNK)
+    yield data
+    while len(data) == _CHUNK:
+        data = os.read(descriptor, _CHUNK)
+        yield data
+
+
+def compare(chunks: Any, entry: Entry) -> str | None:
+    """How the bytes of a file or an image differ from its entry."""
+    digest, size = sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+    if size < entry.bytes:
+        return f"is truncated ({size:,} of {entry.bytes:,} bytes)"
+    return None if digest.hexdigest() == entry.sha256 else "is altered"
+
+
+def file_name(entry: Entry) -> str:
+    """The last part of an entry's path."""
+    return PurePosixPath(entry.path).name

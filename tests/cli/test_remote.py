@@ -1,0 +1,464 @@
+"""Targets behind URLs: a real S3 server, a network that fails, and the same bytes all the same."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios import Command, Result, wait_until
+from tests.stores import BUCKET, Proxy, environment, proxy, server, tree
+
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+pytest.importorskip("s3fs", reason="s3fs is not installed")
+pytest.importorskip("upath", reason="universal-pathlib is not installed")
+pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+
+# Six shards.
+SMALL = ("num_imgs=180", "img_size=32", "output=webdataset", "output.shard_size=30")
+WORKERS = ("backend.from_seconds=0", "threads=2")  # processes, however short the run
+
+
+@pytest.fixture(scope="module")
+def port():
+    """That of a server, to which all in this file leads that is not led elsewhere."""
+    with server() as port, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(f"http://127.0.0.1:{port}").items():
+            patch.setenv(name, value)
+        yield port
+
+
+@pytest.fixture(scope="module")
+def local(run, picture, tmp_path_factory) -> dict[tuple[str, int], Path]:
+    """Finished datasets in folders, by output and number of images."""
+    folder = tmp_path_factory.mktemp("local")
+    sweep = ("-m", f"imgpath={picture}", *SMALL, f"targetpath={folder / 'sets'}")
+    run(*sweep, "output=webdataset,parquet", "num_imgs=180,240", cwd=folder)
+    return {
+        (output, number): found
+        for output in ("webdataset", "parquet")
+        for number in (180, 240)
+        for found in (folder / "sets").glob(f"*-{number}-{output}-*")
+    }
+
+
+@dataclass
+class Made:
+    """Datasets in the store, by output, and what was said and asked while they were made."""
+
+    targets: dict[str, str]
+    said: str
+    asked: Proxy
+
+    @property
+    def target(self) -> str:
+        """The one of tar files."""
+        return self.targets["webdataset"]
+
+
+OUTAGE = 8.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def begun(port, picture):
+    """Commands in bad networks, by name, with these. They wait most of the time: other tests run
+    meanwhile."""
+
+    def start(name: str, network: Proxy, *more: str) -> Command:
+        typed = (f"imgpath={picture}", *SMALL, *more, f"targetpath=s3://{BUCKET}/{name}")
+        return Command(*typed, **network.environment)
+
+    def interrupt(network: Proxy) -> None:
+        if wait_until(lambda: network.happened["held"]):
+            # The server forgets its objects when it ends: so what stops is the way to it.
+            network.stop()
+            time.sleep(OUTAGE)
+            network.holds = ""
+            network.start()
+
+    with (
+        proxy(port, every=3) as errors,
+        proxy(port, cuts=3, losses=3) as cuts,
+        proxy(port, holds="/train/", lets=2) as outage,
+    ):
+        interrupting = threading.Thread(target=interrupt, args=(outage,))
+        commands = {
+            "outage": (start("outage", outage), outage),
+            "errors": (start("errors", errors), errors),
+            "cuts": (start("cuts", cuts, "backend=threading", *WORKERS), cuts),
+        }
+        interrupting.start()
+        yield commands
+        for command, _ in commands.values():
+            command.signal(signal.SIGKILL, everyone=True)  # if the tests did not wait for it
+        interrupting.join()
+
+
+@pytest.fixture(scope="module")
+def survived(begun) -> dict[str, Survived]:
+    """How they ended."""
+    return {
+        name: Survived(command.end(), f"s3://{BUCKET}/{name}", network)
+        for name, (command, network) in begun.items()
+    }
+
+
+@dataclass
+class Survived:
+    """How a command ended, where its dataset is, and what had happened to it."""
+
+    result: Result
+    target: str
+    network: Proxy
+
+
+@pytest.fixture(scope="module")
+def made(run, port, begun, picture, local, tmp_path_factory) -> Made:
+    """Datasets that two processes made; tests that change one take a copy."""
+    sweep = ("-m", f"imgpath={picture}", *SMALL, *WORKERS, "output=webdataset,parquet")
+    with proxy(port) as asked:
+        folder = tmp_path_factory.mktemp("sweep")
+        target = f"targetpath=s3://{BUCKET}/made"
+        result = run(*sweep, target, cwd=folder, **asked.environment)
+    names = {output: local[output, 180].name for output in ("webdataset", "parquet")}
+    targets = {output: f"s3://{BUCKET}/made/{name}" for output, name in names.items()}
+    return Made(targets, result.stdout, asked)
+
+
+@pytest.fixture
+def copy(made, store, request) -> str:
+    """A copy of it."""
+    target = f"s3://{BUCKET}/{request.node.name}"
+    for file in store.find(made.target):
+        name = file.removeprefix(made.target.removeprefix("s3://"))
+        store.cp_file(file, target + name)
+    return target
+
+
+@pytest.fixture
+def store(port):
+    """The store as any other program sees it."""
+    return fsspec.filesystem("s3", use_listings_cache=False)
+
+
+# --- the same bytes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["webdataset", "parquet"])
+def test_processes_make_in_a_store_what_one_makes_in_a_folder(made, local, output):
+    target = made.targets[output]
+    assert tree(target) == tree(local[output, 180])
+    lines = made.said.splitlines()
+    assert f"180 images of 32 px into {target}: " in made.said and "with 2 workers" in made.said
+    place = lines.index(f"Folder:  {target}")
+    assert lines[place + 1 : place + 3] == [
+        f'Load:    singleimg.StoredDataset("{target}")',
+        "Extend:  the same command with num_imgs=360",
+    ]
+
+
+def test_nothing_else_lies_in_the_store(made, store):
+    place = made.target.removeprefix("s3://")
+    names = [file.removeprefix(f"{place}/") for file in store.find(place)]
+    shards = range(6)
+    assert names == [
+        "config.resolved.yaml",
+        "config.yaml",
+        "dataset.json",
+        *(f"manifest/{number:06d}.jsonl" for number in shards),
+        "recipe.json",
+        *(f"train/shard-{number:06d}.tar" for number in shards),
+    ]
+
+
+def test_a_record_comes_after_its_data_and_the_word_that_all_is_there_comes_last(made):
+    place = made.target.removeprefix("s3://")
+    puts = (request for request in made.asked.done if request.startswith(f"PUT /{place}/"))
+    order = [request.removeprefix(f"PUT /{place}/") for request in puts]
+    for number in range(6):
+        record, data = f"manifest/{number:06d}.jsonl", f"train/shard-{number:06d}.tar"
+        assert order.index(record) > order.index(data)
+    assert order[0] == "recipe.json" and order[-1] == "dataset.json"
+
+
+def test_the_same_command_has_nothing_to_do_and_more_images_are_added(run, picture, copy, local):
+    typed = (f"imgpath={picture}", *SMALL[1:], f"targetpath={copy}")
+    result = run(*typed, "num_imgs=180")
+    assert result.stdout.splitlines()[0] == f"All 180 images are in {copy} already."
+    result = run(*typed, "num_imgs=240")
+    assert result.stdout.startswith(f"60 of 240 images of 32 px into {copy}: ")
+    assert tree(copy) == tree(local["webdataset", 240])
+
+
+def test_overwriting_by_another_output_removes_all_objects_of_the_old_one(
+    run, picture, copy, store, local
+):
+    typed = (f"imgpath={picture}", *SMALL, f"targetpath={copy}")
+    run(*typed, "output=parquet", "if_exists=overwrite")
+    assert tree(copy) == tree(local["parquet", 180])
+    assert store.find(f"{copy}/train") == [
+        f"{copy.removeprefix('s3://')}/train/shard-{number:06d}.parquet" for number in range(6)
+    ]
+
+
+def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path):
+    typed = ("task=export", "output.shard_size=30")
+    near, far = tmp_path / "set", f"s3://{BUCKET}/exported"
+    commands = [  # at once
+        Command(*typed, f"targetpath={made.target}", f"to={near}", "output=parquet"),
+        Command(*typed, f"targetpath={local['parquet', 180]}", f"to={far}", "output=webdataset"),
+    ]
+    for command in commands:
+        result = command.end()
+        assert result.status == 0, result.output
+    assert tree(near) == tree(local["parquet", 180])
+    assert tree(far) == tree(local["webdataset", 180])
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_processes_that_are_forked_load_batches_from_the_store(made, local, store):
+    from torch.utils.data import DataLoader
+
+    import singleimg
+
+    stored = singleimg.StoredDataset(made.target, transform=lambda image: image.tobytes())
+    near = singleimg.StoredDataset(local["webdataset", 180], transform=stored.transform)
+    assert len(stored) == 180
+    # Connections of this process are open by now; those that it forks must not use them.
+    assert stored.file(77) == near.file(77)
+    loader = DataLoader(
+        stored,
+        batch_size=16,
+        num_workers=2,
+        multiprocessing_context="fork",
+        collate_fn=lambda batch: [image for image, _ in batch],
+        timeout=60,
+    )
+    loaded = [image for batch in loader for image in batch]
+    assert loaded == [near[index][0] for index in range(180)]
+    assert [stored.file(index) for index in (0, 29, 30, -1)] == [
+        near.file(index) for index in (0, 29, 30, 179)
+    ]
+
+
+# --- verify --------------------------------------------------------------------------------------
+
+
+def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local):
+    result = run("task=verify", f"targetpath={copy}")
+    assert result.stdout == f"All 180 images in {copy} are as they were committed.\n"
+    altered, deleted = f"{copy}/train/shard-000001.tar", f"{copy}/train/shard-000002.tar"
+    data = bytearray(store.cat_file(altered))
+    data[600] ^= 1  # in the first image, behind the header of 512 bytes
+    store.pipe_file(altered, bytes(data))
+    store.rm_file(deleted)
+    # A name that is a pattern, which matches those of shards.
+    store.pipe_file(f"{copy}/train/[s]*.tar", b"mine")
+    result = run("task=verify", f"targetpath={copy}", code=1)
+    assert result.stdout.splitlines() == [
+        "image 30: train/shard-000001.tar is altered",
+        "images 60 … 89: train/shard-000002.tar is missing",
+        "train/[s]*.tar is foreign (no record lists it)",
+    ]
+    assert result.stderr == (
+        f"targetpath={copy}: 3 things are wrong. To mend it: python run.py task=verify "
+        f"targetpath={copy} repair=true\n"
+    )
+    result = run("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
+    assert result.stdout.splitlines()[-2:] == [
+        f"1 foreign files lie in {copy}/foreign now.",
+        "Mended: 2 shards made again.",
+    ]
+    assert tree(copy) == tree(local["webdataset", 180])
+    assert store.cat_file(f"{copy}/foreign/train/[s]*.tar") == b"mine"
+
+
+# --- a network that fails ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["errors", "cuts", "outage"])
+def test_a_run_gets_through_a_bad_network_with_the_same_bytes(survived, local, name):
+    result = survived[name].result
+    assert result.status == 0, result.output
+    assert len(result.output.splitlines()) == 5, result.output  # nothing is said of it
+    assert tree(survived[name].target) == tree(local["webdataset", 180])
+
+
+def test_and_the_network_was_bad(survived):
+    assert survived["errors"].network.happened["error"] > 20
+    cuts = survived["cuts"].network
+    assert (cuts.happened["cut"], cuts.happened["lost"]) == (3, 3)
+    assert len(cuts.uploads("train")) == 6 + 3  # those whose answer was lost came twice
+    assert survived["outage"].network.happened["held"] > 0
+
+
+def test_an_object_of_several_parts_comes_whole_though_one_is_cut_off(
+    port, store, tmp_path, monkeypatch
+):
+    from singleimg import remote
+
+    # A file of 100 MB and more goes in parts of 50 MB.
+    size, target = (100 << 20) + 1, f"s3://{BUCKET}/parts"
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(size)
+    with proxy(port, cuts=1) as network:
+        options = {"endpoint_url": network.environment["AWS_ENDPOINT_URL"]}
+        monkeypatch.setattr(remote, "_options", lambda protocol: options)
+        remote._file_system.cache_clear()
+        path = remote.open_url(target)
+        remote.Store().put(tmp_path / "file", path, "train/file")
+        remote._file_system.cache_clear()
+    assert network.happened["cut"] == 1
+    assert store.size(f"{target}/train/file") == size
+    assert not store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads")
+
+
+# --- stops ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stopped(port, picture) -> dict[str, tuple[Result, float]]:
+    """Commands that were stopped, and how long each then took to end; started at once.
+
+    Each has two processes, and is stopped while they wait for uploads, after the first ones.
+    """
+    with (
+        proxy(port, holds="/train/", lets=3) as gone,
+        proxy(port, holds="/manifest/", lets=2) as killed,
+        proxy(port, holds="/train/", lets=3) as asked,
+    ):
+        networks = {"gone": gone, "killed": killed, "asked": asked}
+        commands = {}
+        for name, network in networks.items():
+            typed = (f"imgpath={picture}", *SMALL, *WORKERS, f"targetpath=s3://{BUCKET}/{name}")
+            # Not to be patient for half a minute and more.
+            patience = {"AWS_MAX_ATTEMPTS": "1"} if name == "gone" else {}
+            commands[name] = Command(*typed, **network.environment, **patience)
+        ended = {}
+        for name, command in commands.items():
+            network = networks[name]
+            assert wait_until(lambda one=network: one.happened["held"] == 2), command.end().output
+            began = time.monotonic()
+            if name == "gone":
+                network.stop()
+            elif name == "killed":
+                command.signal(signal.SIGKILL, everyone=True)
+            else:
+                command.signal(signal.SIGTERM, everyone=False)
+            result = command.end()
+            ended[name] = result, time.monotonic() - began
+            assert wait_until(lambda one=command: one.left_behind() == [], 5)
+        return ended
+
+
+def test_a_store_that_is_gone_for_good_is_said_in_a_sentence(stopped):
+    result, _ = stopped["gone"]
+    assert result.status == 1
+    first, said = result.output.splitlines()
+    assert first.startswith("180 images of 32 px into s3://bucket/gone: ")
+    assert re.fullmatch(
+        r"s3://bucket/gone cannot be written \(Could not connect to the endpoint URL: "
+        r'"http://.*"\): see whether the store can be reached\. The same command goes on where it '
+        r"stopped\.",
+        said,
+    )
+
+
+def test_a_signal_stops_a_run_that_waits_for_the_store(stopped):
+    result, seconds = stopped["asked"]
+    assert (result.status, seconds < 5) == (143, True), result.output
+    assert result.output.splitlines()[1:] == ["Stopped. The same command goes on where it stopped."]
+
+
+def test_what_is_there_of_a_run_that_was_stopped_is_true(stopped, local):
+    whole = tree(local["webdataset", 180])
+    for name in stopped:
+        found = tree(f"s3://{BUCKET}/{name}")
+        records = {Path(file).stem for file in found if file.startswith("manifest/")}
+        data = {Path(file).stem for file in found if file.startswith("train/")}
+        assert {f"shard-{number}" for number in records} <= data
+        assert found.items() < whole.items() and "dataset.json" not in found
+        if name == "killed":  # objects without records are what a killed run leaves
+            assert len(records) == 2 and len(data) == 4
+
+
+def test_the_same_command_goes_on_and_leaves_nothing_astray(stopped, picture, local, store):
+    # A run of more images was killed, and its data have no place among these.
+    store.pipe_file(f"s3://{BUCKET}/killed/train/shard-000009.tar", b"whole, and without a record")
+    commands = {}
+    for name in ("gone", "killed"):
+        typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/{name}")
+        commands[name] = Command(*typed)
+    for name, command in commands.items():
+        result = command.end()
+        assert result.status == 0, result.output
+        assert re.match(r"\d+ of 180 images of 32 px into ", result.output)
+        assert tree(f"s3://{BUCKET}/{name}") == tree(local["webdataset", 180])
+
+
+# --- what cannot be ------------------------------------------------------------------------------
+
+
+def refused(run, *arguments: str, **environment: str) -> str:
+    """The one sentence that a command ends with."""
+    result = run(*arguments, code=1, **environment)
+    assert "Traceback" not in result.stdout
+    return result.stderr
+
+
+def test_a_store_that_refuses(run, port, picture, made):
+    typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/refused")
+    with proxy(port, forbids=True) as network:
+        assert refused(run, *typed, **network.environment) == (
+            "s3://bucket/refused/recipe.json cannot be read (Forbidden): check the credentials in "
+            "the environment, and what they allow there.\n"
+        )
+        verify = ("task=verify", f"targetpath={made.target}")
+        assert refused(run, *verify, **network.environment) == (
+            f"{made.target}/recipe.json cannot be read (Forbidden): check the credentials in "
+            "the environment, and what they allow there.\n"
+        )
+
+
+def test_no_bucket(run, port, picture):
+    assert refused(run, f"imgpath={picture}", *SMALL, "targetpath=s3://none/set") == (
+        "s3://none/set/recipe.json cannot be written (The specified bucket does not exist): make "
+        "the bucket first, or type another targetpath.\n"
+    )
+
+
+def test_no_credentials(run, port, picture):
+    typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/set")
+    assert refused(run, *typed, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="") == (
+        "s3://bucket/set/recipe.json cannot be read (Unable to locate credentials): put "
+        "credentials into the environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+        "AWS_PROFILE).\n"
+    )
+
+
+@pytest.mark.parametrize("output", ["folder", "lmdb"])
+def test_what_lies_on_disks_only(run, port, picture, output):
+    if output == "lmdb":
+        pytest.importorskip("lmdb", reason="lmdb is not installed")
+    target = f"targetpath=s3://{BUCKET}/set"
+    assert refused(run, f"imgpath={picture}", "num_imgs=4", f"output={output}", target) == (
+        f"targetpath=s3://bucket/set is behind a URL, and output={output} writes to disks of this "
+        "machine only: type output=webdataset, output=parquet or output=mds, or a folder.\n"
+    )
+
+
+def test_a_prefix_that_holds_something_else_is_left_alone(run, port, picture, store):
+    store.pipe_file(f"s3://{BUCKET}/other/thesis.tex", b"mine")
+    typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/other")
+    assert refused(run, *typed) == (
+        "targetpath=s3://bucket/other is not empty (thesis.tex lies there) and holds no dataset: "
+        "type the name of a new or empty folder.\n"
+    )
+    assert store.find(f"s3://{BUCKET}/other") == [f"{BUCKET}/other/thesis.tex"]

@@ -1,0 +1,106 @@
+"""A dataset in each format, made as datasets are made: by two workers, stopped and gone on with."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from singleimg import RenderedDataset, SingleImage, compose, config
+from singleimg.drawing import Sample
+from tests import scenarios
+from tests.scenarios import Command, wait_until
+
+IMAGES = 2000
+SHARD = 100
+SETTINGS = (
+    f"num_imgs={IMAGES}",
+    "img_size=32",
+    "augment=strong",  # some of its transforms happen to some images only
+    "save_params=true",
+    f"output.shard_size={SHARD}",
+)
+TWO_WORKERS = ("threads=2", "backend.from_seconds=0")  # however small the run
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished dataset, and a copy of it as ``kill -9`` had left it."""
+
+    path: Path
+    killed: Path
+    committed: int  # shards that had a record then
+    false: Sequence[str]  # records that spoke of what was not there then
+    status: int  # of the same command, typed again
+    said: str
+
+
+def interrupted(
+    typed: Sequence[str], target: Path, copy: Path, python: str = sys.executable
+) -> Made:
+    """Kills the command and its workers once some shards are committed, and types it again."""
+    command = Command(*typed, f"targetpath={target}", python=python)
+    # The driver itself makes one shard: with a second record there are workers at work.
+    wait_until(lambda: command.ended() or scenarios.records(target) > 1)
+    command.signal(signal.SIGKILL, everyone=True)
+    command.end()
+    wait_until(lambda: command.left_behind() == [])
+    shutil.copytree(target, copy)
+    committed, false = scenarios.records(target), scenarios.false_records(target)
+    again = Command(*typed, f"targetpath={target}", python=python).end()
+    return Made(target, copy, committed, false, again.status, again.output)
+
+
+@pytest.fixture(scope="session")
+def made(picture, tmp_path_factory) -> Callable[[str], Made]:
+    """``made("parquet")``: that of a format, made when first asked for."""
+    known: dict[str, Made] = {}
+
+    def of_format(name: str) -> Made:
+        if name not in known:
+            folder = tmp_path_factory.mktemp(name)
+            typed = (f"imgpath={picture}", *SETTINGS, *TWO_WORKERS, f"output={name}")
+            known[name] = interrupted(typed, folder / "set", folder / "killed")
+        return known[name]
+
+    return of_format
+
+
+@pytest.fixture(scope="session")
+def files(picture) -> list[bytes]:
+    """The file of every image, as the recipe makes it: what each format has to give back."""
+    rendered = RenderedDataset(compose(f"imgpath={picture}", *SETTINGS))
+    return [rendered.file(index) for index in range(IMAGES)]
+
+
+@pytest.fixture(scope="session")
+def draws(picture) -> list[Sample]:
+    """What is drawn for every image."""
+    images = SingleImage.from_config(compose(f"imgpath={picture}", *SETTINGS))
+    return [images.draw(index) for index in range(IMAGES)]
+
+
+def task(*typed: str) -> str:
+    """What the command line does and prints, without the seconds that it takes to start."""
+    said = io.StringIO()
+    cfg = compose(*map(str, typed))
+    with redirect_stdout(said):
+        config.task(cfg)(cfg)
+    return said.getvalue()
+
+
+@pytest.fixture(scope="session")
+def hugging_face() -> Iterator[ModuleType]:
+    """The ``datasets`` library, which then asks no network."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"):
+            patch.setenv(name, "1")
+        yield pytest.importorskip("datasets", reason="pip install datasets")
