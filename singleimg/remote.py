@@ -275,10 +275,10 @@ def _said(target: Any, done: str = "read") -> Iterator[None]:
             "environment, and what they allow there."
         ) from error
     except FileNotFoundError as error:
-        raise UserError(
-            f"{target} cannot be {done} ({_reason(error)}): make the bucket first, or type "
-            "another targetpath."
-        ) from error
+        remedy = "see whether it is still there"
+        if done == "written":
+            remedy = "make the bucket first, or type another targetpath"
+        raise UserError(f"{target} cannot be {done} ({_reason(error)}): {remedy}.") from error
     except NotImplementedError as error:
         raise UserError(
             f"{target} cannot be {done} (fsspec does not do that there): type another targetpath."

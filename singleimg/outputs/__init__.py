@@ -35,4 +35,7 @@ def _kind(name: str) -> type[Output]:
         raise ImportError(f"{name!r} is no output")
     module = importlib.import_module(f"singleimg.outputs.{name}")
     kinds = [one for one in vars(module).values() if isinstance(one, type)]
-    return next(one for one in kinds if getattr(one, "name", None) == name)
+    found = [one for one in kinds if getattr(one, "name", None) == name]
+    if not found:
+        raise ImportError(f"{name} is no output")
+    return found[0]

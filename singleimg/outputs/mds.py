@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from singleimg.errors import UserError
 from singleimg.manifest import Entry, Manifest, Shard, Staging
 from singleimg.outputs.base import Output, Part, find_parts
+from singleimg.reading import is_local
 
 if TYPE_CHECKING:
     from singleimg.drawing import Sample
@@ -73,7 +74,10 @@ class MdsOutput(Output):
 
     def load_line(self, target: Path) -> str:
         """The line of Python that opens the dataset."""
-        return f'streaming.StreamingDataset(local="{target / "train"}", batch_size=…)'
+        place = f'remote="{target / "train"}", local="…"'
+        if is_local(target):
+            place = f'local="{target / "train"}"'
+        return f"streaming.StreamingDataset({place}, batch_size=…)"
 
 
 class MdsWriter:

@@ -81,7 +81,8 @@ def script(python: str, text: str, *arguments: Any, folder: Path) -> str:
     file = folder / "script.py"
     file.write_text(text)
     typed = [python, str(file), *map(str, arguments)]
-    done = subprocess.run(typed, capture_output=True, text=True, cwd=folder)
+    # Where a hash is another one, a worker of the library waits for ever.
+    done = subprocess.run(typed, capture_output=True, text=True, cwd=folder, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
