@@ -34,6 +34,14 @@ class Disk:
         except FileNotFoundError:
             return []
 
+    def exists(self, path: Path) -> bool:
+        """Whether a file or folder is there."""
+        return path.exists()
+
+    def is_folder(self, path: Path) -> bool:
+        """Whether a folder is there."""
+        return path.is_dir()
+
     def read(self, file: Path) -> bytes | None:
         """The bytes of a file; None where there is none."""
         try:
@@ -42,12 +50,8 @@ class Disk:
             return None
 
     def read_all(self, files: Sequence[Path]) -> Iterator[bytes | None]:
-        """The bytes of each file; None where one cannot be read."""
-        for file in files:
-            try:
-                yield file.read_bytes()
-            except OSError:
-                yield None
+        """The bytes of each file; None where there is none."""
+        return map(self.read, files)
 
     def staging(self, target: Path) -> Path:
         """The folder in which shards are written before they are put into ``target``."""

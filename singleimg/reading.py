@@ -145,9 +145,9 @@ class _Descriptor:
     def __init__(self, path: str) -> None:
         self.number = os.open(path, os.O_RDONLY)
 
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if hasattr(self, "number"):  # os may be gone when Python ends
+            close(self.number)
 
 
 # --- whole files ---------------------------------------------------------------------------------

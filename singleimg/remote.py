@@ -62,7 +62,7 @@ def open_url(url: str) -> Any:
 def _options(protocol: str) -> dict[str, Any]:
     if protocol not in ("s3", "s3a") or "AWS_MAX_ATTEMPTS" in os.environ:
         return {}
-    return {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": _REQUESTS}}}
+    return {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": _REQUESTS}}}
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,16 @@ class Store:
             own = _path(folder).rstrip("/")  # S3's console makes an object of that name
             paths = [path.rstrip("/") for path in found]
             return [path.rpartition("/")[2] for path in paths if path != own]
+
+    def exists(self, path: Any) -> bool:
+        """Whether an object or folder is there."""
+        with _said(path):
+            return file_system(path).exists(_path(path))
+
+    def is_folder(self, path: Any) -> bool:
+        """Whether objects lie below a path."""
+        with _said(path):
+            return file_system(path).isdir(_path(path))
 
     def read(self, file: Any) -> bytes | None:
         """The bytes of a file; None where there is none."""
@@ -176,15 +186,12 @@ class StoreFiles:
 
     def exists(self, place: str | None) -> bool:
         """Whether an object or folder is there."""
-        with _said(self.target):
-            return file_system(self.target).exists(_path(self.target / str(place)))
+        return Store().exists(self.target / str(place))
 
     def names(self, place: str | None) -> list[str]:
         """What lies in a folder; nothing when it is none."""
         folder = self.target / str(place)
-        with _said(self.target):
-            isdir = file_system(folder).isdir(_path(folder))
-        return sorted(Store().names(folder)) if isdir else []
+        return sorted(Store().names(folder)) if Store().is_folder(folder) else []
 
     def difference(self, entry: Entry) -> str | None:
         """How an object, or an image in it, differs from its entry."""

@@ -15,6 +15,7 @@ from yaml import YAMLError
 from singleimg import trust
 from singleimg.config import AUGMENT_KEYS, CONF, ONCE, Config
 from singleimg.errors import UserError, is_url
+from singleimg.reading import disk_of
 
 
 def command(*arguments: str) -> str:
@@ -112,8 +113,7 @@ def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
     trust.check_modules(trusted_modules)
     file = folder / "config.resolved.yaml"
     try:
-        text = OmegaConf.create(file.read_text(encoding="utf-8"))
-        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), text))
+        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), _read(file)))
         cfg.trusted_modules = list(trusted_modules)
     except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -125,12 +125,19 @@ def raw(folder: Path) -> DictConfig:
     """``config.yaml`` of a dataset, its references kept as they are; for writing it again."""
     file = folder / "config.yaml"
     try:
-        cfg = OmegaConf.create(file.read_text(encoding="utf-8"))
+        cfg = _read(file)
         own = {key: cfg._get_node(key) for key in cfg if key not in ("defaults", "hydra")}
         return _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(own)))
     except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
+
+
+def _read(file: Path) -> DictConfig:
+    data = disk_of(file).read(file)
+    if data is None:
+        raise UserError(f"{file} is missing: type another folder, or bring it back.")
+    return OmegaConf.create(data.decode())
 
 
 def _for_file(cfg: DictConfig) -> DictConfig:

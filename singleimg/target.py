@@ -224,8 +224,8 @@ class Target:
         self.clear_temporary()
 
     def clear_temporary(self) -> None:
-        """Removes what is half-written."""
-        for name in self.disk.names(self.path):
+        """Removes what is half-written; a store shows nothing of that."""
+        for name in self.disk.names(self.path) if self.is_local else ():
             if name.startswith(TEMPORARY):
                 _remove(self.path / name)
 
@@ -248,7 +248,7 @@ class Target:
                 number, path = _number(name), self.path / folder / name
                 if not number or place(Shard(int(number), 0, 0)) != f"{folder}/{name}":
                     continue
-                if path.is_dir():
+                if self.disk.is_folder(path):
                     if self.disk.names(path):
                         yield path
                 elif place is params_place or output.owns(f"{folder}/{name}"):
@@ -257,7 +257,7 @@ class Target:
     def _check_ours(self, path: Path, output: Any) -> None:
         """Refuses to remove a folder into which somebody put a file."""
         folder = str(path)[len(str(self.path)) + 1 :]
-        for name in self.disk.names(path) if path.is_dir() else ():
+        for name in self.disk.names(path) if self.disk.is_folder(path) else ():
             inner = path / name
             if not output.owns(f"{folder}/{name}"):
                 raise UserError(

@@ -21,7 +21,7 @@ from singleimg.checking import Check, Problem, check_shard, foreign_file
 from singleimg.errors import UserError
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console
-from singleimg.manifest import FOLDER, Plan, read_entries
+from singleimg.manifest import FOLDER, Plan, parse_entries
 from singleimg.reading import is_local
 from singleimg.recipe import Recipe
 from singleimg.saved import command, go_on, typed
@@ -61,7 +61,8 @@ def verify(cfg: DictConfig) -> None:
         dataset = open_dataset(cfg, target)
         problems, missing = inspect(dataset, workers(cfg))
         if cfg.deep:
-            problems += render_again(dataset, {problem.shard for problem in problems})
+            bad = {problem.shard for problem in problems if problem.shard is not None}
+            problems += render_again(dataset, bad)
         for problem in problems:
             log.info("%s", problem)
         if cfg.repair and (problems or missing):
@@ -84,7 +85,7 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
     """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
     settings = saved.load(target.path, list(cfg.trusted_modules))
     settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
-    settings.threads = cfg.threads or settings.threads
+    settings.threads, settings.backend = cfg.threads or settings.threads, cfg.backend
     output = config.instantiate(settings, "output")
     recipe, altered = stated_recipe(target, settings)
     layout = {**(output.layout() or {}), "save_params": settings.save_params}
@@ -228,12 +229,13 @@ def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Prob
 # --- deep ----------------------------------------------------------------------------------------
 
 
-def render_again(dataset: Dataset, bad: set[int | None]) -> list[Problem]:
+def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     """Renders a random sample of images again; those whose bytes are not the committed ones."""
     from singleimg.dataset import SingleImage
 
     manifest, plan = dataset.target.manifest, dataset.plan
-    good = [shard for shard in plan if shard.number not in bad and manifest.file(shard).exists()]
+    recorded = {file.stem for file in manifest.files()} - {f"{number:06d}" for number in bad}
+    good = [shard for shard in plan if shard.name in recorded]
     count = sum(map(len, good))
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = SingleImage.from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
@@ -245,9 +247,9 @@ def render_again(dataset: Dataset, bad: set[int | None]) -> list[Problem]:
         index = shard.start + place % dataset.output.shard_size
         if encoder.encode(images.render(index)) != reader.read(index):
             what = "is not what its recipe renders here" + other_versions(dataset)
-            path = next(
-                entry.path for entry in read_entries(manifest.file(shard)) if entry.index == index
-            )
+            file = manifest.file(shard)
+            entries = parse_entries(file, manifest.disk.read(file) or b"")
+            path = next(entry.path for entry in entries if entry.index == index)
             problems.append(Problem(shard.number, f"image {index}", path, what))
     log.info("%d images rendered again, %d of them otherwise.", len(chosen), len(problems))
     return problems
@@ -314,7 +316,7 @@ def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: 
 def move_away(target: Target, path: str) -> Path:
     """Moves a file or folder to a free name at the same place below ``foreign/``."""
     place, number = target.path / FOREIGN / path, 0
-    while place.exists():
+    while target.disk.exists(place):
         number += 1
         place = target.path / FOREIGN / f"{path}.{number}"
     target.disk.move(target.path / path, place)

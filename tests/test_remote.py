@@ -347,7 +347,7 @@ def test_a_url_without_a_bucket(url):
 
 def test_an_s3_client_is_patient_unless_the_environment_says_how_much(monkeypatch):
     monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
-    assert remote._options("s3")["config_kwargs"]["retries"]["max_attempts"] > 5
+    assert remote._options("s3")["config_kwargs"]["retries"]["total_max_attempts"] > 5
     assert remote._options("memory") == {}
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     assert remote._options("s3") == {}

@@ -83,7 +83,7 @@ def begun(port, picture):
 
     with (
         proxy(port, every=3) as errors,
-        proxy(port, cuts=3, losses=3) as cuts,
+        proxy(port, cuts=8, losses=3) as cuts,
         proxy(port, holds="/train/", lets=2) as outage,
     ):
         interrupting = threading.Thread(target=interrupt, args=(outage,))
@@ -294,12 +294,12 @@ def test_a_run_gets_through_a_bad_network_with_the_same_bytes(survived, local, n
 def test_and_the_network_was_bad(survived):
     assert survived["errors"].network.happened["error"] > 20
     cuts = survived["cuts"].network
-    assert (cuts.happened["cut"], cuts.happened["lost"]) == (3, 3)
+    assert (cuts.happened["cut"], cuts.happened["lost"]) == (8, 3)
     assert len(cuts.uploads("train")) == 6 + 3  # those whose answer was lost came twice
     assert survived["outage"].network.happened["held"] > 0
 
 
-def test_an_object_of_several_parts_comes_whole_though_one_is_cut_off(
+def test_an_object_of_several_parts_comes_whole_though_they_are_cut_off(
     port, store, tmp_path, monkeypatch
 ):
     from singleimg import remote
@@ -308,14 +308,14 @@ def test_an_object_of_several_parts_comes_whole_though_one_is_cut_off(
     size, target = (100 << 20) + 1, f"s3://{BUCKET}/parts"
     with (tmp_path / "file").open("wb") as file:
         file.truncate(size)
-    with proxy(port, cuts=1) as network:
+    with proxy(port, cuts=3) as network:
         options = {"endpoint_url": network.environment["AWS_ENDPOINT_URL"]}
         monkeypatch.setattr(remote, "_options", lambda protocol: options)
         remote._file_system.cache_clear()
         path = remote.open_url(target)
         remote.Store().put(tmp_path / "file", path, "train/file")
         remote._file_system.cache_clear()
-    assert network.happened["cut"] == 1
+    assert network.happened["cut"] == 3
     assert store.size(f"{target}/train/file") == size
     assert not store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads")
 

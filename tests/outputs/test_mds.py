@@ -43,7 +43,8 @@ if __name__ == "__main__":
     *remote, local = sys.argv[1:]
     where = {"remote": remote[0] if remote else None, "local": local}
     rows = Rows(**where, shuffle=True, batch_size=50, validate_hash="sha256")
-    loader = DataLoader(rows, batch_size=50, num_workers=2, collate_fn=list)
+    # With a shard of another hash a worker waits for ever; the loader need not.
+    loader = DataLoader(rows, batch_size=50, num_workers=2, collate_fn=list, timeout=60)
     print(json.dumps([row for batch in loader for row in batch]))
 """
 MERGE = """\
@@ -81,8 +82,7 @@ def script(python: str, text: str, *arguments: Any, folder: Path) -> str:
     file = folder / "script.py"
     file.write_text(text)
     typed = [python, str(file), *map(str, arguments)]
-    # Where a hash is another one, a worker of the library waits for ever.
-    done = subprocess.run(typed, capture_output=True, text=True, cwd=folder, timeout=120)
+    done = subprocess.run(typed, capture_output=True, text=True, cwd=folder, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
