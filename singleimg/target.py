@@ -169,7 +169,7 @@ class Target:
             if self.disk.read(self.path / RECIPE) is None:
                 self.disk.write_whole(self.path / RECIPE, recipe.text())
             self.finish_overwriting()
-            for name in (DATASET, *output.closing):
+            for name in (DATASET, *output.closing, *output.harmed(self.path)):
                 self.disk.remove(self.path / name)
             self.manifest.remove(todo)
             for damaged in self.manifest.scan()[1]:

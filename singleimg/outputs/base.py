@@ -110,6 +110,10 @@ class Output:
                 found.add(shard.number)
         return found
 
+    def harmed(self, target: Path) -> tuple[str, ...]:
+        """Those of the files ``kept`` that nobody can read or go on with: they are made anew."""
+        return ()
+
     def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
         """The text of the file ``name``, one of ``closing``, from the records of all shards."""
         raise NotImplementedError

@@ -56,6 +56,11 @@ class LmdbOutput(Output):
         with _reading(target) as transaction:
             return {shard.number for shard in shards if transaction.get(_shard_key(shard))}
 
+    def harmed(self, target: Path) -> tuple[str, ...]:
+        """The environment, when LMDB cannot read it."""
+        there = (target / self.kept[0]).exists()
+        return self.kept if there and not is_readable(target) else ()
+
     def open(self, staging: Staging, shard: Shard, columns: Any = None) -> LmdbWriter:
         """A writer of one shard, whose transaction is a step of the commit."""
         writer = LmdbWriter(staging.target, shard, staging.disk.durable)

@@ -272,7 +272,7 @@ def test_altered_and_deleted_values_and_digests_are_named_and_mended(run, target
 
 
 @pytest.mark.parametrize("harm", ["cut", "overwritten"])
-def test_a_harmed_file_is_said_to_be_missing_and_made_again_when_removed(run, target, copy, harm):
+def test_a_harmed_file_is_said_to_be_missing_and_made_again(run, target, copy, harm):
     # To read what is mapped behind the end of a file would end the process.
     data = copy / "train.lmdb" / "data.mdb"
     if harm == "cut":
@@ -287,10 +287,8 @@ def test_a_harmed_file_is_said_to_be_missing_and_made_again_when_removed(run, ta
     ]
     with pytest.raises(OSError, match="LMDB: "):
         StoredDataset(copy).file(0)
-    if harm == "cut":
-        data.unlink()
-        task("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
-        assert tree_hash(copy) == tree_hash(target)
+    task("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
+    assert tree_hash(copy) == tree_hash(target)
 
 
 # --- networks ------------------------------------------------------------------------------------
