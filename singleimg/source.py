@@ -205,7 +205,8 @@ class File:
 
     def load(self, k: int) -> Image.Image:
         """Image ``k``; each process keeps the last few decoded."""
-        return _load(self.files[k], self.background, self.max_pixels, self.where(k))
+        file = self.files[k]
+        return _load(file, self.background, self.max_pixels, self.where(k), _stamp(file))
 
     def where(self, k: int) -> str:
         """Its path."""
@@ -276,7 +277,7 @@ class Url:
         file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
             download(self.address, self.sha256, self.limits, file)
-        return _load(file, self.background, self.max_pixels, self.where(k))
+        return _load(file, self.background, self.max_pixels, self.where(k), _stamp(file))
 
     def where(self, k: int) -> str:
         """Its address."""
@@ -310,7 +311,9 @@ def _colour(background: Sequence[int]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=_LOADED)
-def _load(path: Path, background: tuple[int, ...], max_pixels: int | None, key: str) -> Image.Image:
+def _load(
+    path: Path, background: tuple[int, ...], max_pixels: int | None, key: str, stamp: tuple | None
+) -> Image.Image:
     _check_file(path, key)
     if max_pixels:  # Pillow's own limit stands at the very door, for the whole process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
@@ -347,6 +350,15 @@ def _check_file(path: Path, key: str) -> None:
         raise UserError(
             f"{key} cannot be opened ({error.strerror}): type the path of a picture."
         ) from None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Another one when the file at ``path`` is another: what is kept is of that file."""
+    try:
+        about = path.stat()
+    except OSError:  # said when it is opened
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 @contextmanager

@@ -450,3 +450,10 @@ def test_names_are_names(tmp_path):
             source(name="../b")
     with pytest.raises(UserError, match=r"^imgpath=a+ cannot be opened \(File name too long\)"):
         File("a" * 300).load(0)
+
+
+def test_a_picture_that_is_replaced_is_read_anew(tmp_path):
+    path = tmp_path / "a.png"
+    for level in (10, 200):
+        Image.new("RGB", (20, 20), (level,) * 3).save(path)
+        assert File(str(path)).load(0).getpixel((0, 0)) == (level,) * 3
