@@ -28,7 +28,7 @@ def unwritable(target: Path, error: OSError) -> UserError:
 
 def is_url(text: str | None) -> bool:
     """Whether a target lies behind a URL, not in a folder."""
-    return "://" in (text or "")
+    return "://" in (text or "") and not (text or "").startswith("file://")
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

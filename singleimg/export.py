@@ -71,6 +71,8 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
         raise UserError(f"output={output.name} writes nothing: type another output.")
     check_place(cfg.to, output, debug=False)
     draws = output.draws if cfg.save_params is None else cfg.save_params
+    if draws and not cfg.allow_version_change:
+        _check_versions(settings, stored)
     settings.save_params = written.save_params = draws
     layout = {**output.layout(), "save_params": draws}
     recipe = Recipe(stored.recipe.pixels, layout, _made_with(stored, output))
@@ -91,7 +93,20 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
 
 def _place(text: str) -> str:
     """A folder or URL by one name of the several that it may have."""
-    return text.rstrip("/") if is_url(text) else str(Path(text).resolve())
+    place = Target.at(text).path
+    return str(place) if is_url(text) else str(place.resolve())
+
+
+def _check_versions(settings: DictConfig, stored: Dataset) -> None:
+    """Refuses to say of images what other versions of the libraries would draw for them."""
+    here, made_with = versions(settings.engine.libraries), stored.recipe.made_with
+    other = [f"{n}: {made_with[n]} → {here[n]}" for n in here if made_with.get(n) != here[n]]
+    if other:
+        raise UserError(
+            f"targetpath={stored.target.path} was made with other versions ({'; '.join(other)}), "
+            "which may have drawn otherwise: type save_params=false, allow_version_change=true to "
+            "draw with those here all the same, or bring the old versions back."
+        )
 
 
 def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
@@ -166,7 +181,16 @@ class Stored:
 
     def _digest(self, index: int) -> str | None:
         shard = self._plan[index // self._plan.shard_size]
-        return _digests(self._target.path, shard).get(index)
+        return _record(self._target.path, shard)[1].get(index)
+
+    def made_with(self, shard: Shard) -> dict[str, str]:
+        """Versions that made the images of a shard, by the records of those that they come from."""
+        size = self._plan.shard_size
+        found: dict[str, list[str]] = {}
+        for number in range(shard.start // size, (shard.stop - 1) // size + 1):
+            for name, version in _record(self._target.path, self._plan[number])[0].items():
+                found.setdefault(name, []).append(version)
+        return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
 
     def global_draws(self) -> list[str]:
         """None: nothing is rendered."""
@@ -180,11 +204,12 @@ class Stored:
         """There is nothing to share."""
 
 
-@lru_cache(maxsize=4)
-def _digests(target: Path, shard: Shard) -> dict[int, str]:
-    """SHA-256 of each image of a shard, by its record."""
+@lru_cache(maxsize=64)
+def _record(target: Path, shard: Shard) -> tuple[dict[str, str], dict[int, str]]:
+    """Versions, and SHA-256 of each image, by the record of a shard."""
     manifest = Manifest(target, disk_of(target))
     file = manifest.file(shard)
     data = manifest.disk.read(file) or b""
-    parse_record(file, data)
-    return {e.index: e.sha256 for e in parse_entries(file, data) if e.index is not None}
+    made_with = parse_record(file, data).made_with
+    digests = {e.index: e.sha256 for e in parse_entries(file, data) if e.index is not None}
+    return made_with, digests

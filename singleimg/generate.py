@@ -250,4 +250,4 @@ def closing_lines(job: Job) -> None:
     if job.target.is_local:
         log.info("Extend:  %s", replay(job.folder, *more))
     else:
-        log.info("Extend:  the same command with %s", more[0])
+        log.info("Extend:  the command of the run, with %s", more[0])

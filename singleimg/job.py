@@ -145,6 +145,7 @@ def describe(
 def check_place(targetpath: str, output: Any, debug: bool) -> None:
     """Refuses a URL for what can only lie on a disk."""
     if not is_url(targetpath):
+        output.check_place(Path(targetpath))
         return
     if not output.remote:
         raise UserError(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from singleimg.manifest import Entry, Manifest, Shard, parse_entries, parse_record
+from singleimg.manifest import DamagedRecord, Entry, Manifest, Shard, parse_entries, parse_record
 
 _CHUNK = 1 << 20  # bytes
 _OPEN = 256  # files that a reader keeps open
@@ -105,8 +105,12 @@ class PartReader:
     def _load(self, number: int) -> _Parts:
         file = self._manifest.file(Shard(number, 0, 0))
         data = self._manifest.disk.read(file) or b""
-        parse_record(file, data)
+        record = parse_record(file, data)
         entries = [entry for entry in parse_entries(file, data) if entry.index is not None]
+        indices = [entry.index for entry in entries]
+        numbers = [number for entry in entries for number in (entry.bytes, entry.offset)]
+        if indices != list(range(record.start, record.stop)) or not all(map(_is_size, numbers)):
+            raise DamagedRecord(f"{file} does not list its images")
         files = list(dict.fromkeys(entry.path for entry in entries))
         return _Parts(
             files,
@@ -114,6 +118,10 @@ class PartReader:
             np.array([entry.offset or 0 for entry in entries], np.int64),
             np.array([entry.bytes for entry in entries], np.int64),
         )
+
+
+def _is_size(number: Any) -> bool:
+    return type(number) is int and 0 <= number < 1 << 48
 
 
 def whole_part(data: bytes, path: str, size: int) -> bytes:

@@ -7,6 +7,7 @@ come from where the store's library looks for them in the environment, and from 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import tempfile
@@ -28,20 +29,21 @@ _TRIES = 3  # of an upload as a whole; each of its requests is tried more often 
 _REQUESTS = 8  # tries of one request, with growing pauses: about half a minute
 _PAUSE = 1.0  # seconds before the second try of an upload; doubled for the third
 _CHUNK = 8 << 20  # bytes
-_PACKAGES = {"s3": "s3", "s3a": "s3"}  # protocols that have an extra of ours
-# What tells of a fault that may pass: the names of packages whose errors come from a network.
-_NETWORKS = ("botocore", "aiobotocore", "aiohttp", "asyncio", "fsspec", "requests", "urllib3",
-             "google", "gcsfs", "azure", "http", "ssl")  # fmt: skip
+_PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
+_NAMES = {"s3a": "s3"}  # other names of the same
 
 
 def open_url(url: str) -> Any:
     """A path-like object for ``url``; UserError when its protocol needs what is not installed."""
-    protocol = url.partition("://")[0]
+    protocol, _, rest = url.partition("://")
+    protocol, rest = _NAMES.get(protocol, protocol), rest.rstrip("/")
     extra = _PACKAGES.get(protocol, "remote")
     try:
         from upath import UPath
 
-        path = UPath(url, use_listings_cache=False, **_options(protocol))
+        if "//" in rest:
+            raise ValueError("a part of it is empty")
+        path = UPath(f"{protocol}://{rest}", use_listings_cache=False, **_options(protocol))
         path.fs  # noqa: B018, imports what the protocol needs
         if not path.path.strip("/"):
             raise ValueError("it names no bucket")
@@ -60,7 +62,7 @@ def open_url(url: str) -> Any:
 
 
 def _options(protocol: str) -> dict[str, Any]:
-    if protocol not in ("s3", "s3a") or "AWS_MAX_ATTEMPTS" in os.environ:
+    if protocol != "s3" or "AWS_MAX_ATTEMPTS" in os.environ:
         return {}
     return {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": _REQUESTS}}}
 
@@ -227,14 +229,14 @@ def ranges(target: Any, places: Sequence[tuple[str, int, int]]) -> list[bytes]:
 
 def file_system(path: Any) -> Any:
     """The fsspec file system of a path, one for each process: none of them survives a fork."""
-    return _file_system(os.getpid(), str(path).partition("://")[0])
+    return _file_system(os.getpid(), path.protocol, json.dumps(dict(path.storage_options)))
 
 
 @lru_cache(maxsize=16)
-def _file_system(process: int, protocol: str) -> Any:
+def _file_system(process: int, protocol: str, options: str) -> Any:
     import fsspec
 
-    fs = fsspec.filesystem(protocol, use_listings_cache=False, **_options(protocol))
+    fs = fsspec.filesystem(protocol, **json.loads(options))
     if fs.async_impl:
         # Of what a broken connection leaves behind; what a request met, the request says itself.
         fs.loop.set_exception_handler(lambda loop, context: None)
@@ -296,8 +298,8 @@ def _said(target: Any, done: str = "read") -> Iterator[None]:
                 f"{target} cannot be {done} ({_reason(error)}): put credentials into the "
                 "environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)."
             ) from error
-        if not isinstance(error, OSError) and _origin(error) not in _NETWORKS:
-            raise
+        if not isinstance(error, OSError) and _origin(error) in ("builtins", "singleimg"):
+            raise  # a mistake in the program; those of the network come from packages of theirs
         raise WriteError(
             f"{target} cannot be {done} ({_reason(error)}): see whether the store can be reached."
         ) from error

@@ -113,7 +113,12 @@ def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
     trust.check_modules(trusted_modules)
     file = folder / "config.resolved.yaml"
     try:
-        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), _read(file)))
+        text = _read(file)
+        if "${" in OmegaConf.to_yaml(text):  # a stranger's could read out our environment
+            raise UserError(
+                f"{file} holds a reference ${{…}}, and a run writes none: type another."
+            )
+        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), text))
         cfg.trusted_modules = list(trusted_modules)
     except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
         reason = " ".join(str(error).split())

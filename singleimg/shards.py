@@ -67,6 +67,9 @@ class Origin(Protocol):
     def image(self, index: int) -> tuple[bytes, Sample | None]:
         """The file of image ``index``, and what was drawn for it if that is to be saved."""
 
+    def made_with(self, shard: Shard) -> dict[str, str]:
+        """Versions of libraries that made images before; others are those of the run."""
+
     def global_draws(self) -> list[str]:
         """Names of transforms seen to draw from generators that threads share."""
 
@@ -89,6 +92,10 @@ class Rendered:
         sample = self.images.draw(index)
         data = self._encoder.encode(self.images.render_sample(sample))
         return data, sample if self._draws else None
+
+    def made_with(self, shard: Shard) -> dict[str, str]:
+        """None: all are made now."""
+        return {}
 
     def global_draws(self) -> list[str]:
         """Names of transforms seen to draw from generators that threads share."""
@@ -146,8 +153,10 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
             place = params_place(shard)
             entries.append(_write_params(staging.path(place), place, draws))
         counter.check()
+        # What the recipe says of all, but for images that were made before.
+        made_with = {k: origin.made_with(shard).get(k, v) for k, v in work.made_with.items()}
         made = Record(
-            shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, work.made_with
+            shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, made_with
         )
         staging.commit(made, entries)
 

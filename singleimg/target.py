@@ -6,7 +6,7 @@ import errno
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +44,7 @@ class Target:
     def at(cls, text: str, durable: bool = True) -> Target:
         """The target that ``targetpath=`` names, a folder or a URL."""
         if not is_url(text):
-            return cls(Path(text), Disk(durable))
+            return cls(Path(text.removeprefix("file://")), Disk(durable))
         from singleimg.remote import Store, open_url
 
         return cls(open_url(text), Store())
@@ -192,6 +192,13 @@ class Target:
                     file.parent.mkdir(exist_ok=True)
                 self.disk.write_whole(file, output.close_dataset(name, self.manifest))
             summary = self.summarise(recipe, output)
+            records = self.manifest.scan()[0]
+            there = output.present(self.path, [record.shard for record in records], self.disk)
+            if len(there) < len(records):
+                raise WriteError(
+                    f"targetpath={self.path} misses data of {len(records) - len(there)} shards: "
+                    "is another run at work there? Type the same command again."
+                )
             if summary["images"] != num_imgs:
                 raise WriteError(
                     f"targetpath={self.path} holds {summary['images']:,} of {num_imgs:,} images: "
@@ -221,13 +228,15 @@ class Target:
         """Removes what a stopped run left: temporary files, and data that have no record."""
         for leftover in self._leftovers(output):
             self.disk.put_away(leftover, self.path)
-        self.clear_temporary()
+        output.clear(self.path, {file.stem for file in self.manifest.files()})
+        self.clear_temporary({name.rpartition("/")[0] for name in output.closing})
 
-    def clear_temporary(self) -> None:
-        """Removes what is half-written; a store shows nothing of that."""
-        for name in self.disk.names(self.path) if self.is_local else ():
-            if name.startswith(TEMPORARY):
-                _remove(self.path / name)
+    def clear_temporary(self, folders: Iterable[str] = ()) -> None:
+        """Removes what is half-written, in ``folders`` too; a store shows nothing of that."""
+        for folder in (self.path, *map(self.path.joinpath, folders)) if self.is_local else ():
+            for name in self.disk.names(folder):
+                if name.startswith(TEMPORARY):
+                    _remove(folder / name)
 
     def _leftovers(self, output: Any) -> Iterator[Path]:
         recorded = {file.stem for file in self.manifest.files()}
@@ -256,7 +265,7 @@ class Target:
 
     def _check_ours(self, path: Path, output: Any) -> None:
         """Refuses to remove a folder into which somebody put a file."""
-        folder = str(path)[len(str(self.path)) + 1 :]
+        folder = str(path)[len(str(self.path).rstrip("/")) + 1 :]
         for name in self.disk.names(path) if self.disk.is_folder(path) else ():
             inner = path / name
             if not output.owns(f"{folder}/{name}"):

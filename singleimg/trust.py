@@ -31,6 +31,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "backend": ("singleimg.backends",),
 }
 _FUNCTIONS = ("task",)  # groups that name a function
+# What ours must be a subclass of: modules also hold classes that write wherever they are told.
+_BASES = {"output": "singleimg.outputs.base.Output"}
 DEEPEST = 64  # levels of a configuration
 # To trust one of these as a whole would open what the lists close: no hint to do so.
 _NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "torchvision"}
@@ -43,6 +45,7 @@ class Allowed:
     modules: tuple[str, ...]
     trusted: tuple[str, ...] = ()  # typed by the user
     functions: bool = False  # of ``modules``, too
+    base: str | None = None  # of the classes of ``modules``
 
     def has(self, path: str) -> bool:
         """Whether a module of that name, or what it is part of, is allowed."""
@@ -51,7 +54,8 @@ class Allowed:
 
 def allowed(group: str, trusted: Sequence[str] = ()) -> Allowed:
     """What the top-level key ``group`` may name, beside the modules that the user trusts."""
-    return Allowed(PLACES.get(group, ()), tuple(trusted), group in _FUNCTIONS)
+    modules, base = PLACES.get(group, ()), _BASES.get(group)
+    return Allowed(modules, tuple(trusted), group in _FUNCTIONS, base)
 
 
 def check_modules(names: Any) -> None:
@@ -163,8 +167,16 @@ def _check_object(found: Any, target: str, key: str, place: Allowed) -> None:
         raise UserError(f"{key}={target} is not {kind}: type the dotted path of one.")
     if not place.has(home):
         raise _refusal(key, target, place, home)
+    if place.base and not _within(target, place.trusted) and not _is_a(found, place.base):
+        raise _refusal(key, target, place, f"no {place.base}")
     if not (isinstance(found, type) or functions):
         raise UserError(f"{key}={target} is a function: type the dotted path of a class.")
+
+
+def _is_a(found: Any, base: str) -> bool:
+    module, _, name = base.rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
+    return isinstance(found, type) and issubclass(found, kind) and found is not kind
 
 
 def _import(name: str, target: str, where: str) -> ModuleType | None:

@@ -89,6 +89,12 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
     output = config.instantiate(settings, "output")
     recipe, altered = stated_recipe(target, settings)
     layout = {**(output.layout() or {}), "save_params": settings.save_params}
+    writers = layout.get("writer"), recipe.layout.get("writer")
+    if writers[0] != writers[1]:
+        raise UserError(
+            f"{target.path} was written by another version of this program (writer {writers[1]}, "
+            f"here {writers[0]}): make it again with if_exists=overwrite, or use that version."
+        )
     if layout != recipe.layout:
         raise UserError(
             f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "

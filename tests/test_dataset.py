@@ -531,8 +531,8 @@ def test_a_source_that_was_replaced_is_not_rendered_from(described_only):
 
 
 def test_a_folder_that_holds_nothing_to_render(tmp_path):
-    assert refused(tmp_path, RenderedDataset).startswith(
-        f"{tmp_path}/config.resolved.yaml cannot be read ([Errno 2] No such file or directory: "
+    assert refused(tmp_path, RenderedDataset) == (
+        f"{tmp_path}/config.resolved.yaml is missing: type another folder, or bring it back."
     )
 
 

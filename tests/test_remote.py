@@ -45,7 +45,7 @@ def failing(monkeypatch):
     """``failing("cat_file", error, times=2)``: the store fails so often, then works again."""
 
     def fail(name: str, error: BaseException, times: int = 1000) -> list[str]:
-        kind = type(file_system("memory://x"))
+        kind = type(file_system(open_url("memory://x")))
         works, calls = getattr(kind, name), []
 
         def call(*arguments, **options):
@@ -297,7 +297,7 @@ def test_what_a_broken_connection_leaves_behind_is_not_printed(caplog):
         await asyncio.sleep(0.01)
         assert task.done()
 
-    fsspec.asyn.sync(file_system("s3://bucket").loop, leaves_one_behind)
+    fsspec.asyn.sync(file_system(open_url("s3://bucket")).loop, leaves_one_behind)
     gc.collect()
     assert caplog.messages == []
 

@@ -49,3 +49,10 @@ def test_a_harmed_file_is_named(tmp_path, text):
     (tmp_path / "config.resolved.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config.resolved.yaml cannot be read \("):
         saved.load(tmp_path)
+
+
+def test_a_reference_in_a_resolved_configuration_is_refused(tmp_path):
+    """It could carry what stands in our environment into a dataset that we pass on."""
+    (tmp_path / "config.resolved.yaml").write_text("imgpath: ${oc.env:HOME}\n")
+    with pytest.raises(UserError, match=r"holds a reference"):
+        saved.load(tmp_path)

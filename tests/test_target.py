@@ -297,3 +297,19 @@ def test_each_error_of_the_system_says_what_to_do(number, text):
 
 def test_a_manifest_without_its_folder_is_empty(tmp_path):
     assert Manifest(tmp_path / "none").scan() == ([], [])
+
+
+def test_what_a_killed_run_left_beside_the_closing_files_goes(tmp_path):
+    target = dataset(tmp_path / "d", 4)
+    (target.path / "train/.tmp-metadata.jsonl-77").write_text("half")
+    target.clear(OUTPUT)
+    assert not (target.path / "train/.tmp-metadata.jsonl-77").exists()
+
+
+def test_data_that_vanished_are_noticed_before_it_is_said_that_all_is_there(tmp_path):
+    target = dataset(tmp_path / "d", 4)
+    (target.path / "dataset.json").unlink()
+    shutil.rmtree(target.path / "train/c/000001")
+    with pytest.raises(UserError, match="misses data of 1 shards"):
+        target.finish(RECIPE, 4, OUTPUT)
+    assert target.summary() is None

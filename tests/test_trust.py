@@ -221,3 +221,14 @@ def test_a_dataset_cannot_ask_for_trust(mine, tmp_path, picture):
     (tmp_path / "config.resolved.yaml").write_text("a: [")
     with pytest.raises(UserError, match=r"config.resolved.yaml cannot be read \("):
         SingleImage.open(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["parquet.ParquetWriter", "webdataset.TarWriter", "base.Output"])
+def test_an_output_is_an_output_and_no_writer_of_files(tmp_path, target):
+    """A writer is told its path: a stranger's configuration would write anywhere."""
+    cfg = loaded(f"imgpath={tmp_path / 'a.png'}")
+    path = tmp_path / "precious.txt"
+    cfg.output = {"_target_": f"singleimg.outputs.{target}", "path": str(path), "place": "a/b"}
+    with pytest.raises(UserError, match=r"is not trusted: it leads to no singleimg\.outputs"):
+        config.instantiate(cfg, "output")
+    assert not path.exists()

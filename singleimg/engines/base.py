@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 
 from singleimg.drawing import Sample
 from singleimg.picture import Picture
+
+alone = RLock()
 
 
 class Plan(Protocol):
@@ -44,9 +47,10 @@ class Engine:
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         """The same for a while, in a process whose threads are somebody else's."""
-        before = torch.get_num_threads()
-        self.set_up_process()
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        with alone:  # the number of threads is one for the whole process
+            before = torch.get_num_threads()
+            self.set_up_process()
+            try:
+                yield
+            finally:
+                torch.set_num_threads(before)

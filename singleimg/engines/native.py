@@ -20,7 +20,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from singleimg.drawing import ContainerStep, GatedStep, Pipeline, Sample, Step
-from singleimg.engines.base import Engine
+from singleimg.engines.base import Engine, alone
 from singleimg.engines.reference import as_pixels
 from singleimg.errors import UserError
 from singleimg.picture import Picture
@@ -60,12 +60,13 @@ class NativeEngine(Engine):
         """The same for a while, in a process whose threads are somebody else's."""
         import cv2
 
-        before = cv2.getNumThreads()
-        try:
-            with super().one_thread():
-                yield
-        finally:
-            cv2.setNumThreads(before)
+        with alone:
+            before = cv2.getNumThreads()
+            try:
+                with super().one_thread():
+                    yield
+            finally:
+                cv2.setNumThreads(before)
 
     def plan(self, pipeline: Pipeline) -> NativePlan:
         """A kernel for each step."""

@@ -110,6 +110,12 @@ class Output:
                 found.add(shard.number)
         return found
 
+    def check_place(self, target: Path) -> None:
+        """Raises UserError when this output cannot write to a folder, whatever lies there."""
+
+    def clear(self, target: Path, recorded: set[str]) -> None:
+        """Removes data of shards that are not ``recorded`` (names), where they have no file."""
+
     def harmed(self, target: Path) -> tuple[str, ...]:
         """Those of the files ``kept`` that nobody can read or go on with: they are made anew."""
         return ()

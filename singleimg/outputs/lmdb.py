@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from singleimg.drawing import Sample
 
 FOLDER = "train.lmdb"
+_SHARD = b"shard-"  # before the number of a shard: the key of its digest
 FIRST_MAP = 16 << 20  # bytes; it doubles whenever it is full
 _READERS = 1024  # processes and threads that read at once
-_NETWORKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.sshfs")
+_NETWORKS = ("nfs", "cifs", "smb", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "sshfs", "afs",
+             "9p", "virtiofs", "gcsfuse", "s3fs", "rclone", "juicefs")  # fmt: skip
 _writing = Lock()  # a map may grow only while no other thread has a transaction
 
 
@@ -56,6 +58,24 @@ class LmdbOutput(Output):
         with _reading(target) as transaction:
             return {shard.number for shard in shards if transaction.get(_shard_key(shard))}
 
+    def check_place(self, target: Path) -> None:
+        """Refuses network file systems."""
+        _check_local(target)
+
+    def clear(self, target: Path, recorded: set[str]) -> None:
+        """Removes shards that have no record: a run was killed between its transaction and that."""
+        if not is_readable(target):
+            return
+        with _reading(target) as transaction:
+            keys = [key.decode() for key, _ in transaction.cursor() if key.startswith(_SHARD)]
+        names = {key.removeprefix(_SHARD.decode()) for key in keys} - recorded
+        for name in sorted(names):
+            start = int(name) * self.shard_size
+            images = [_key(index) for index in range(start, start + self.shard_size)]
+            with _writing, _errors(), opened(target, writes=True).begin(write=True) as transaction:
+                for key in (_SHARD + name.encode(), *images):
+                    transaction.delete(key)
+
     def harmed(self, target: Path) -> tuple[str, ...]:
         """The environment, when LMDB cannot read it."""
         there = (target / self.kept[0]).exists()
@@ -69,18 +89,23 @@ class LmdbOutput(Output):
 
     def reader(self, target: Path) -> LmdbReader:
         """Who reads single images of a dataset in ``target``."""
+        self.require()
         return LmdbReader(target)
 
     def files(self, target: Path) -> LmdbFiles:
         """Who compares a dataset in ``target`` with its records."""
+        self.require()
         return LmdbFiles(target)
+
+
+class Harmed(OSError):
+    """The file of an environment is not what LMDB wrote."""
 
 
 class LmdbWriter:
     """Holds the images of one shard in memory until they are committed."""
 
     def __init__(self, target: Path, shard: Shard, durable: bool) -> None:
-        _check_local(target)
         self._target, self._shard, self._durable = target, shard, durable
         self._images: list[tuple[bytes, bytes]] = []
         self._entries: list[Entry] = []
@@ -230,19 +255,19 @@ def _open_environment(path: str, writes: bool, durable: bool) -> Any:
         pages = os.stat(f"{path}/data.mdb").st_size // environment.stat()["psize"]
         if pages <= last:  # to read what is mapped behind the end of a file ends the process
             environment.close()
-            raise OSError(errno.EIO, f"LMDB: {path}/data.mdb is truncated")
+            raise Harmed(errno.EIO, f"LMDB: {path}/data.mdb is truncated")
         if lock:
             environment.reader_check()  # frees the slots of processes that were killed
     return environment
 
 
 def is_readable(target: Path) -> bool:
-    """Whether there is an environment, and LMDB can read it."""
+    """Whether there is an environment that is not harmed; OSError when it cannot be opened."""
     if not (target / FOLDER / "data.mdb").exists():
         return False
     try:
         opened(target)
-    except OSError:
+    except Harmed:
         return False
     return True
 
@@ -267,7 +292,7 @@ def _key(index: int) -> bytes:
 
 
 def _shard_key(shard: Shard) -> bytes:
-    return f"shard-{shard.name}".encode()
+    return _SHARD + shard.name.encode()
 
 
 def _digest(images: Sequence[tuple[bytes, bytes]]) -> str:
@@ -286,6 +311,9 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
+    except (lmdb.InvalidError, lmdb.CorruptedError) as error:
+        what = f"LMDB: {error}; its file is harmed: remove the folder {FOLDER} to have it made anew"
+        raise Harmed(errno.EIO, what) from error
     except lmdb.DiskError as error:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except lmdb.Error as error:
@@ -294,7 +322,7 @@ def _errors() -> Iterator[None]:
 
 def _check_local(target: Path) -> None:
     kind = file_system(target)
-    if kind.startswith(_NETWORKS):
+    if kind.removeprefix("fuse.").startswith(_NETWORKS):
         raise UserError(
             f"targetpath={target} lies on a network ({kind}), where LMDB would harm its own file: "
             "type a targetpath on a disk of this machine, or output=webdataset."

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, WriteError
 from singleimg.manifest import Entry, Manifest, Shard, Staging
 from singleimg.outputs.base import Output, Part, find_parts
 from singleimg.reading import is_local
@@ -65,7 +65,9 @@ class MdsOutput(Output):
         paths = [manifest.target / file for file in files]
         shards = []
         for file, data in zip(files, manifest.disk.read_all(paths), strict=True):
-            for shard in json.loads(data or b"{}")["shards"]:
+            if data is None:
+                raise WriteError(f"{manifest.target / file} is missing: task=verify mends that.")
+            for shard in json.loads(data)["shards"]:
                 for key in ("raw_data", "zip_data"):
                     if shard[key]:
                         shard[key]["basename"] = f"{file.split('/')[1]}/{shard[key]['basename']}"

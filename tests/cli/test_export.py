@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import signal
+from hashlib import sha256
 from pathlib import Path
 
 import lmdb
@@ -350,3 +351,28 @@ def test_it_goes_on_where_it_was_killed(run, direct, tmp_path):
     do(export.export, *typed[:2], f"to={uninterrupted}", *typed[3:])
     assert tree_hash(to) == tree_hash(uninterrupted) and leftovers(to) == []
     assert json.loads((to / "dataset.json").read_text())["shards"] == 2 * COUNT
+
+
+def test_each_record_says_what_made_its_images_and_draws_need_the_same_versions(
+    run, picture, tmp_path
+):
+    source = tmp_path / "a"
+    typed = (f"imgpath={picture}", "img_size=32", "output.shard_size=10")
+    run(*typed, "num_imgs=10", f"targetpath={source}")
+    recipe = source / "recipe.json"
+    here = json.loads(recipe.read_text())["made_with"]["torchvision"]
+    for file in (recipe, source / "manifest/000000.jsonl"):
+        file.write_text(file.read_text().replace(f'"torchvision": "{here}"', '"torchvision": "0"'))
+    record = source / "manifest/000000.jsonl"
+    body = record.read_bytes().split(b"\n", 1)[1]
+    record.write_bytes(json.dumps({"sha256": sha256(body).hexdigest()}).encode() + b"\n" + body)
+    run(*typed, "num_imgs=20", f"targetpath={source}", "allow_version_change=true")
+    export = ("task=export", f"targetpath={source}", f"to={tmp_path / 'b'}", "output=webdataset")
+    refused = run(*export, code=1)
+    assert f"made with other versions (torchvision: 0 → {here}), which may" in refused.stderr
+    run(*export, "save_params=false", "output.shard_size=10")
+    said = [
+        json.loads(file.read_text().splitlines()[1])["made_with"]["torchvision"]
+        for file in sorted((tmp_path / "b" / "manifest").iterdir())
+    ]
+    assert said == ["0", here]

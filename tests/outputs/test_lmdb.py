@@ -21,7 +21,7 @@ from singleimg import StoredDataset, UserError
 from singleimg.dataset import decode
 from singleimg.manifest import Shard
 from singleimg.outputs import lmdb as ours
-from singleimg.outputs.lmdb import LmdbWriter, file_system, put_all
+from singleimg.outputs.lmdb import LmdbOutput, LmdbWriter, file_system, put_all
 from tests.outputs.conftest import IMAGES, SHARD, task
 from tests.scenarios import lmdb_values, tree_hash, wait_until
 
@@ -328,8 +328,44 @@ def test_where_mounts_cannot_be_read_the_kind_is_not_known():
 def test_a_network_is_refused(monkeypatch, tmp_path, kind):
     monkeypatch.setattr(ours, "file_system", lambda path: kind)
     with pytest.raises(UserError) as refused:
-        LmdbWriter(tmp_path, Shard(0, 0, 10), durable=True)
+        LmdbOutput().check_place(tmp_path)
     assert str(refused.value) == (
         f"targetpath={tmp_path} lies on a network ({kind}), where LMDB would harm its own file: "
         "type a targetpath on a disk of this machine, or output=webdataset."
     )
+
+
+# --- what a killed run leaves --------------------------------------------------------------------
+
+
+def committed(target: Path, shard: Shard) -> None:
+    """The transaction of a shard, without its record."""
+    writer = LmdbWriter(target, shard, durable=False)
+    for index in range(shard.start, shard.stop):
+        writer.write(index, b"image %d" % index)
+    writer.commit()
+
+
+def test_shards_that_were_committed_and_not_recorded_go(tmp_path):
+    for shard in (Shard(0, 0, 10), Shard(1, 10, 15)):
+        committed(tmp_path, shard)
+    LmdbOutput(shard_size=10).clear(tmp_path, {"000000"})
+    keys = [f"train.lmdb/{index:09d}" for index in range(10)]
+    assert sorted(lmdb_values(tmp_path)) == [*keys, "train.lmdb/shard-000000"]
+
+
+def test_an_error_that_may_pass_does_not_count_as_harm(tmp_path, monkeypatch):
+    """What is harmed is made anew: that must not be said of a whole file."""
+    committed(tmp_path, Shard(0, 0, 10))
+    ours._open.pop(str(tmp_path / "train.lmdb")).environment.close()
+
+    def refuses(*_, **__):
+        raise lmdb.Error("too many open files")
+
+    import lmdb
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lmdb, "open", refuses)
+        with pytest.raises(OSError, match="too many open files"):
+            LmdbOutput(shard_size=10).harmed(tmp_path)
+    assert LmdbOutput(shard_size=10).harmed(tmp_path) == ()
