@@ -158,7 +158,7 @@ def test_processes_make_in_a_store_what_one_makes_in_a_folder(made, local, outpu
     place = lines.index(f"Folder:  {target}")
     assert lines[place + 1 : place + 3] == [
         f'Load:    singleimg.StoredDataset("{target}")',
-        "Extend:  the same command with num_imgs=360",
+        "Extend:  the command of the run, with num_imgs=360",
     ]
 
 
