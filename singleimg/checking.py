@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from singleimg.durable import disk_of
 from singleimg.manifest import (
     FOLDER,
     DamagedRecord,
@@ -15,7 +16,7 @@ from singleimg.manifest import (
     parse_entries,
     parse_record,
 )
-from singleimg.reading import Files, disk_of, file_name
+from singleimg.reading import Files, file_name
 
 
 class Problem(NamedTuple):

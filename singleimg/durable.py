@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 TEMPORARY = ".tmp-"  # how every name begins that a stopped run may leave
@@ -127,6 +128,20 @@ class Disk:
         if path.exists():
             path.unlink()
             self.sync_folder(path.parent)
+
+
+def is_local(path: Path) -> bool:
+    """Whether a path is one of this machine's, not a URL."""
+    return isinstance(path, Path)
+
+
+def disk_of(path: Path) -> Any:
+    """Who reads and writes at a path, which may be a URL: a ``Disk``, or what has its methods."""
+    if is_local(path):
+        return Disk()
+    from singleimg.remote import Store
+
+    return Store()
 
 
 def write_all(path: str, data: bytes) -> None:

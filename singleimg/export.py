@@ -6,10 +6,7 @@ its files are the same to the byte, so that it can be extended, verified and men
 
 from __future__ import annotations
 
-from functools import lru_cache
-from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,16 +16,9 @@ from singleimg.generate import closing_lines, complete, is_whole
 from singleimg.job import Job, check_place, describe
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console
-from singleimg.manifest import DamagedRecord, Manifest, Plan, Shard, parse_entries, parse_record
-from singleimg.outputs import described
-from singleimg.reading import disk_of
 from singleimg.recipe import Recipe, versions
 from singleimg.target import CONFIG, RESOLVED, Target
 from singleimg.verify import Dataset, find_target, open_dataset
-
-if TYPE_CHECKING:
-    from singleimg.dataset import SingleImage
-    from singleimg.drawing import Sample
 
 _ENCODER = ("encoding", "quality", "subsampling", "jpeg")  # keys of an output that decide bytes
 _OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_change", "backend")
@@ -137,79 +127,3 @@ def _made_with(stored: Dataset, output: Any) -> dict[str, str]:
     processor = made_with.pop("processor", "")
     here = versions(output.libraries)
     return {**made_with, **{n: here[n] for n in output.libraries}, "processor": processor}
-
-
-class Stored:
-    """Images as they lie in a dataset; see ``shards.Origin``."""
-
-    def __init__(self, cfg: DictConfig, stored: dict[str, Any]) -> None:
-        self._target = Target.at(stored["target"])
-        output = described(stored["layout"], encoding=stored["encoding"])
-        self._reader = output.reader(self._target.path)
-        self._plan = Plan(stored["num_imgs"], output.shard_size)
-        self._images = self._draws(cfg, stored["sources"]) if cfg.save_params else None
-        self.columns = None if self._images is None else self._images.columns()
-
-    def _draws(self, cfg: DictConfig, sources: list[str]) -> SingleImage:
-        """What draws: the parameters that the new format holds are drawn again, which is cheap."""
-        from singleimg.dataset import SingleImage
-
-        try:
-            images = SingleImage.from_config(cfg, sources=sources)
-            images.pictures.size_of(0)
-        except UserError as error:
-            raise UserError(
-                f"what was drawn cannot be drawn again without the source: {error} Or type "
-                "save_params=false."
-            ) from None
-        return images
-
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
-        try:
-            data = self._reader.read(index)
-            whole = sha256(data).hexdigest() == self._digest(index)
-        except (OSError, DamagedRecord):  # of the files that are read, not of those written
-            whole = False
-        if not whole:
-            raise UserError(
-                f"image {index} of targetpath={self._target.path} is not as it was committed: "
-                f"{saved.command('task=verify', saved.typed('targetpath', self._target.path))} "
-                "says more."
-            )
-        return data, None if self._images is None else self._images.draw(index)
-
-    def _digest(self, index: int) -> str | None:
-        shard = self._plan[index // self._plan.shard_size]
-        return _record(self._target.path, shard)[1].get(index)
-
-    def made_with(self, shard: Shard) -> dict[str, str]:
-        """Versions that made the images of a shard, by the records of those that they come from."""
-        size = self._plan.shard_size
-        found: dict[str, list[str]] = {}
-        for number in range(shard.start // size, (shard.stop - 1) // size + 1):
-            for name, version in _record(self._target.path, self._plan[number])[0].items():
-                found.setdefault(name, []).append(version)
-        return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
-
-    def global_draws(self) -> list[str]:
-        """None: nothing is rendered."""
-        return []
-
-    def slow(self) -> dict[str, str]:
-        """None: nothing is rendered."""
-        return {}
-
-    def share(self, folder: Path) -> None:
-        """There is nothing to share."""
-
-
-@lru_cache(maxsize=64)
-def _record(target: Path, shard: Shard) -> tuple[dict[str, str], dict[int, str]]:
-    """Versions, and SHA-256 of each image, by the record of a shard."""
-    manifest = Manifest(target, disk_of(target))
-    file = manifest.file(shard)
-    data = manifest.disk.read(file) or b""
-    made_with = parse_record(file, data).made_with
-    digests = {e.index: e.sha256 for e in parse_entries(file, data) if e.index is not None}
-    return made_with, digests

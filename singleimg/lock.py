@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from singleimg.durable import is_local
 from singleimg.errors import UserError, unwritable
 
 _LOCK, _HOLDER = ".lock", ".lock.json"
@@ -30,7 +31,7 @@ def hold(target: Path) -> Iterator[None]:
 
     Raises UserError when another run holds it, or when the folder cannot be made or written.
     """
-    if not isinstance(target, Path):
+    if not is_local(target):
         yield
         return
     lock = FileLock(target / _LOCK)

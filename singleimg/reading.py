@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from singleimg.durable import disk_of, is_local
 from singleimg.manifest import DamagedRecord, Entry, Manifest, Shard, parse_entries, parse_record
 
 _CHUNK = 1 << 20  # bytes
@@ -129,22 +130,6 @@ def whole_part(data: bytes, path: str, size: int) -> bytes:
     if len(data) != size:
         raise OSError(f"{path} is shorter than its record says")
     return data
-
-
-def disk_of(target: Path) -> Any:
-    """Who reads and writes files in ``target``, which may be a URL."""
-    from singleimg.durable import Disk
-
-    if is_local(target):
-        return Disk()
-    from singleimg.remote import Store
-
-    return Store()
-
-
-def is_local(target: Path) -> bool:
-    """Whether a path is one of this machine's, not a URL."""
-    return isinstance(target, Path)
 
 
 class _Descriptor:

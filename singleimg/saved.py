@@ -14,8 +14,8 @@ from yaml import YAMLError
 
 from singleimg import trust
 from singleimg.config import AUGMENT_KEYS, CONF, ONCE, Config
+from singleimg.durable import disk_of
 from singleimg.errors import UserError, is_url
-from singleimg.reading import disk_of
 
 
 def command(*arguments: str) -> str:

@@ -10,23 +10,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from singleimg import config
 from singleimg.dataset import SingleImage
-from singleimg.drawing import Sample
-from singleimg.durable import Disk, write_all
-from singleimg.encoding import Encoder
+from singleimg.durable import Disk, is_local, write_all
 from singleimg.manifest import Entry, Record, Shard, Staging
+from singleimg.origins import Origin, Rendered, Stored
 from singleimg.progress import Counter, Dropped
-from singleimg.reading import is_local
 from singleimg.scratch import temporary_errors
 from singleimg.target import params_place, write_error
 
 if TYPE_CHECKING:
-    from singleimg.columns import Columns
     from singleimg.remote import Store
 
 
@@ -59,57 +56,6 @@ class Task:
     slot: int
 
 
-class Origin(Protocol):
-    """Where the bytes of images come from: rendered, or stored already."""
-
-    columns: Columns | None
-
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
-
-    def made_with(self, shard: Shard) -> dict[str, str]:
-        """Versions of libraries that made images before; others are those of the run."""
-
-    def global_draws(self) -> list[str]:
-        """Names of transforms seen to draw from generators that threads share."""
-
-    def slow(self) -> dict[str, str]:
-        """Transforms that the engine has no kernel for, and who renders them."""
-
-    def share(self, folder: Path) -> None:
-        """Puts what workers would each have to make into ``folder``."""
-
-
-class Rendered:
-    """Images as the recipe makes them."""
-
-    def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
-        self.images, self._encoder, self._draws = images, encoder, draws
-        self.columns = images.columns() if draws else None
-
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
-        sample = self.images.draw(index)
-        data = self._encoder.encode(self.images.render_sample(sample))
-        return data, sample if self._draws else None
-
-    def made_with(self, shard: Shard) -> dict[str, str]:
-        """None: all are made now."""
-        return {}
-
-    def global_draws(self) -> list[str]:
-        """Names of transforms seen to draw from generators that threads share."""
-        return self.images.pipeline.global_draws()
-
-    def slow(self) -> dict[str, str]:
-        """Transforms that the engine has no kernel for, and who renders them."""
-        return self.images.plan.slow
-
-    def share(self, folder: Path) -> None:
-        """Puts the decoded pictures into ``folder``."""
-        self.images.pictures.share(folder)
-
-
 @lru_cache(maxsize=1)
 def build(spec: str, pictures: Path | None = None) -> tuple[Origin, Any]:
     """Origin and output of a specification, built once in each process."""
@@ -117,8 +63,6 @@ def build(spec: str, pictures: Path | None = None) -> tuple[Origin, Any]:
     cfg = OmegaConf.create(parts["config"])
     output = config.instantiate(cfg, "output")
     if parts.get("stored"):
-        from singleimg.export import Stored
-
         return Stored(cfg, parts["stored"]), output
     images = SingleImage.from_config(cfg, pictures, parts["sources"])
     images.engine.set_up_process()

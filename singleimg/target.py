@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from singleimg.durable import TEMPORARY, Disk
+from singleimg.durable import TEMPORARY, Disk, is_local
 from singleimg.errors import UserError, WriteError, is_url, unwritable
 from singleimg.lock import FILES as LOCK_FILES
 from singleimg.manifest import Entry, Manifest, Shard, is_inside
@@ -52,7 +52,7 @@ class Target:
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine."""
-        return isinstance(self.path, Path)
+        return is_local(self.path)
 
     # --- what is there ---
 

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from singleimg import config, saved
 from singleimg.checking import Check, Problem, check_shard, foreign_file
+from singleimg.durable import is_local
 from singleimg.errors import UserError
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console
 from singleimg.manifest import FOLDER, Plan, parse_entries
-from singleimg.reading import is_local
 from singleimg.recipe import Recipe
 from singleimg.saved import command, go_on, typed
 from singleimg.signals import ignore

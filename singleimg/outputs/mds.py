@@ -17,10 +17,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from singleimg.durable import is_local
 from singleimg.errors import UserError, WriteError
 from singleimg.manifest import Entry, Manifest, Shard, Staging
 from singleimg.outputs.base import Output, Part, find_parts
-from singleimg.reading import is_local
 
 if TYPE_CHECKING:
     from singleimg.drawing import Sample
