@@ -22,6 +22,7 @@ from singleimg.errors import UserError, did_you_mean, is_url
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "output", "backend")
+OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # null where a task has no use for them
 # Keys that act only through a preset that names them.
 AUGMENT_KEYS = (
     "vflip",
@@ -40,6 +41,34 @@ ONCE = ("if_exists", "allow_version_change", "repair", "deep", "to", "trusted_mo
 MOST = 10**9  # images; their names have nine digits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
+
+
+@dataclass
+class Train:
+    """The keys below ``train``."""
+
+    devices: Any = 1
+    accelerator: str = "auto"
+    num_nodes: int = 1
+    precision: str = "32-true"
+    images: Any = None
+    memory: float = 4
+    max_norm: float | None = None
+    log_every: int = 20
+    checkpoint_every: int = 500
+    keep: list[float] = field(default_factory=list)
+    tensorboard: bool = True
+
+
+@dataclass
+class Shortcut:
+    """The keys below ``shortcut``."""
+
+    sources: int = 48
+    images: int = 20000
+    updates: int = 3000
+    tested_sources: int = 16
+    tested: int = 4000
 
 
 @dataclass
@@ -70,6 +99,11 @@ class Config:
     repair: bool = False
     deep: bool = False
     to: str | None = None
+    dataset: str | None = None
+    checkpoint: str | None = None
+    resume: str = "auto"
+    train: Train = field(default_factory=Train)
+    shortcut: Shortcut = field(default_factory=Shortcut)
     trusted_modules: list[str] = field(default_factory=list)
     task: Any = None
     image: Any = None
@@ -77,6 +111,11 @@ class Config:
     engine: Any = None
     output: Any = None
     backend: Any = None
+    method: Any = None
+    network: Any = None
+    data: Any = None
+    probe: Any = None
+    budget: Any = None
 
 
 ConfigStore.instance().store(name="base_config", node=Config)
@@ -118,7 +157,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         )
     if cfg.debug and cfg.output._target_.endswith("NoOutput"):
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
-    for key in ("imgpath", "targetpath", "to"):
+    for key in ("imgpath", "targetpath", "to", "dataset", "checkpoint"):
         if cfg[key] is not None and (key == "imgpath" or not is_url(cfg[key])):
             cfg[key] = str(Path(cfg[key]).expanduser().absolute())
     return cfg
@@ -144,13 +183,14 @@ def parse_count(key: str, value: Any) -> int:
 
 
 def _check_groups(cfg: DictConfig) -> None:
-    for group in GROUPS:
+    for group in (*GROUPS, *OPTIONAL_GROUPS):
         if isinstance(cfg[group], str):
             raise UserError(
                 f"{group}={cfg[group]} names a group, and a saved configuration holds no groups to "
                 "choose from: type the run anew from conf/, or change single keys of it."
             )
-        if not OmegaConf.is_dict(cfg[group]):
+        absent = cfg[group] is None and group in OPTIONAL_GROUPS
+        if not absent and not OmegaConf.is_dict(cfg[group]):
             raise UserError(f"{group} holds no keys: type for example {_example(group)}.")
 
 
@@ -180,6 +220,9 @@ def _check_ranges(cfg: DictConfig) -> None:
         ("deg", 0, 180, "an angle in degrees"),
         ("shear", 0, 80, "an angle in degrees"),
         ("max_pixels", 1, None, "a number of pixels"),
+        ("train.num_nodes", 1, None, "a number of machines"),
+        ("train.log_every", 1, None, "a number of updates"),
+        ("train.checkpoint_every", 1, None, "a number of updates"),
     ):
         _check_range(cfg, key, low, high, what)
     if not 0 < cfg.initcrop <= 1:
@@ -193,7 +236,7 @@ def _check_ranges(cfg: DictConfig) -> None:
 
 
 def _check_range(cfg: DictConfig, key: str, low: int, high: int | None, what: str) -> None:
-    value = cfg[key]
+    value = OmegaConf.select(cfg, key)
     if value is None or (low <= value and (high is None or value <= high)):
         return
     allowed = f"from {low} to {high}" if high is not None else f"of {low} or more"

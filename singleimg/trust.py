@@ -29,10 +29,14 @@ PLACES: dict[str, tuple[str, ...]] = {
     "engine": ("singleimg.engines",),
     "output": ("singleimg.outputs",),
     "backend": ("singleimg.backends",),
+    "method": ("singleimg.pretrain",),
+    "network": ("singleimg.networks",),
+    "data": ("singleimg.labelled",),
+    "probe": ("singleimg.probe",),
 }
 _FUNCTIONS = ("task",)  # groups that name a function
 # What ours must be a subclass of: modules also hold classes that write wherever they are told.
-_BASES = {"output": "singleimg.outputs.base.Output"}
+_BASES = {"output": "singleimg.outputs.base.Output", "method": "singleimg.pretrain.base.Method"}
 DEEPEST = 64  # levels of a configuration
 # To trust one of these as a whole would open what the lists close: no hint to do so.
 _NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "torchvision"}

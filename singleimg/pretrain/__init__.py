@@ -1,0 +1,1 @@
+"""Pretraining without labels: the paper's methods (one file and one YAML each), and their loop."""

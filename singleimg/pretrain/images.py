@@ -1,0 +1,132 @@
+"""The images that training sees, all of one size, as ``uint8`` B×3×S×S, by their indices.
+
+Small sets are rendered (or decoded) once and lie in memory; larger ones come from a DataLoader
+when they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2 import functional
+from tqdm import tqdm
+
+from singleimg.errors import UserError
+
+_CHUNK = 250  # images that a process hands over at once while memory is filled
+
+
+class Images:
+    """``labels``: a class for each image, ``int64`` N; all 0 where there is none."""
+
+    def __init__(self, count: int, size: int, labels: Tensor | None = None) -> None:
+        self.count, self.size = count, size
+        self.labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """For each array of indices the images: ``uint8`` B×3×S×S."""
+        raise NotImplementedError
+
+
+class InMemory(Images):
+    """All of them as one tensor: ``uint8`` N×3×S×S."""
+
+    def __init__(self, pixels: Tensor, labels: Tensor | None = None) -> None:
+        super().__init__(len(pixels), pixels.shape[-1], labels)
+        self.pixels = pixels
+
+    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Looked up."""
+        for indices in places:
+            yield self.pixels[torch.as_tensor(indices)]
+
+
+class Streamed(Images):
+    """Made by the processes of a DataLoader, while the batches before them are trained on."""
+
+    def __init__(self, dataset: Dataset, size: int, workers: int, labels: Tensor | None) -> None:
+        super().__init__(len(dataset), size, labels)
+        self.dataset, self.workers = Pixels(dataset, size), workers
+
+    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """In order, a few ahead."""
+        yield from DataLoader(
+            self.dataset,
+            batch_sampler=[list(map(int, indices)) for indices in places],
+            num_workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class Pixels(Dataset):
+    """A dataset of (Pillow image, class) as tensors of one size: ``uint8`` 3×S×S.
+
+    An image of another size is resized to it along its shorter side, and its middle is taken.
+    """
+
+    def __init__(self, dataset: Dataset, size: int) -> None:
+        self.dataset, self.size = dataset, size
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return functional.pil_to_tensor(fitted(self.dataset[index][0], self.size))
+
+
+def fitted(image: Image.Image, size: int) -> Image.Image:
+    """``image`` as RGB of size×size."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    if image.size != (size, size):
+        image = functional.resize(image, [size])
+        image = functional.center_crop(image, [size, size])
+    return image
+
+
+def open_images(
+    dataset: Dataset,
+    size: int,
+    *,
+    workers: int,
+    memory: float,
+    labels: Sequence[int] | None = None,
+) -> Images:
+    """The images of a dataset of (Pillow image, class), kept when they fit in ``memory`` GB."""
+    classes = None if labels is None else torch.tensor(labels, dtype=torch.int64)
+    if len(dataset) * 3 * size**2 > memory * 1e9:
+        return Streamed(dataset, size, workers, classes)
+    return InMemory(_filled(dataset, size, workers), classes)
+
+
+def _filled(dataset: Dataset, size: int, workers: int) -> Tensor:
+    pixels = torch.empty(len(dataset), 3, size, size, dtype=torch.uint8)
+    small = len(dataset) < 8 * _CHUNK  # processes take longer to start
+    loader = DataLoader(
+        Pixels(dataset, size), batch_size=_CHUNK, num_workers=0 if small else workers
+    )
+    done = 0
+    with tqdm(total=len(dataset), unit="img", desc="images", disable=None, leave=False) as bar:
+        for batch in loader:
+            pixels[done : done + len(batch)] = batch
+            done += len(batch)
+            bar.update(len(batch))
+    return pixels
+
+
+def permutation(order: np.ndarray, batch_size: int) -> np.ndarray:
+    """``order`` cut into whole batches: n×batch_size; what remains is left out this time."""
+    whole = len(order) // batch_size
+    if not whole:
+        raise UserError(
+            f"method.batch_size={batch_size} is larger than the set of {len(order):,} images: type "
+            f"method.batch_size={len(order)} or less, or a larger num_imgs."
+        )
+    return order[: whole * batch_size].reshape(whole, batch_size)

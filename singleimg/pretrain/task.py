@@ -1,0 +1,271 @@
+"""``task=pretrain``: a trunk trained on the images of one photograph, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg import __version__, config, saved
+from singleimg.errors import UserError, is_url
+from singleimg.estimate import duration
+from singleimg.lock import hold
+from singleimg.logs import log, logging_to_console, logging_to_file
+from singleimg.networks.base import Network, Trunk
+from singleimg.pretrain import checkpoints
+from singleimg.pretrain.base import Method
+from singleimg.pretrain.devices import open_fabric
+from singleimg.pretrain.images import Images
+from singleimg.pretrain.inputs import Inputs, describe
+from singleimg.pretrain.training import Rhythm, Training
+from singleimg.pretrain.work import Diverged, Work
+from singleimg.recipe import Recipe, canonical, numbers_as_floats
+from singleimg.target import LOG
+
+RECORD = "pretrain.json"
+RESUME = ("auto", "never")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train, on what, and where."""
+
+    method: Method
+    network: Network
+    inputs: Inputs
+    record: dict[str, Any]  # what decides the weights, and the versions
+    folder: Path
+    settings: DictConfig
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the weights."""
+        return sha256(canonical(numbers_as_floats(self.record["decides"])).encode()).hexdigest()
+
+
+def pretrain(cfg: DictConfig) -> None:
+    """Trains what ``cfg`` describes, or what is missing of it."""
+    with logging_to_console():
+        train(prepare(cfg))
+
+
+def prepare(cfg: DictConfig) -> Run:
+    """The run of a checked configuration; writes nothing, reads no image but the source."""
+    for group, example in (("method", "rotnet"), ("network", "cifar_conv4")):
+        if cfg[group] is None:
+            raise UserError(f"{group} is missing: type for example {group}={example}.")
+    method, network = config.instantiate(cfg, "method"), config.instantiate(cfg, "network")
+    inputs = describe(cfg)
+    method.check_transforms(inputs.transforms)
+    check_size(method, network, inputs)
+    if method.needs_labels and inputs.labels is None:
+        raise UserError(
+            f"method={method.name} learns from labels, and these images have none: type for "
+            "example data=cifar10 data.path=…."
+        )
+    record = {
+        "decides": {
+            "method": OmegaConf.to_container(cfg.method, resolve=True),
+            "network": OmegaConf.to_container(cfg.network, resolve=True),
+            "inputs": inputs.identity,
+            "classes": inputs.classes,
+            "seed": cfg.seed,
+            "precision": cfg.train.precision,
+            "max_norm": cfg.train.max_norm,
+        },
+        "made_with": {"singleimg": __version__, "torch": torch.__version__},
+    }
+    if is_url(cfg.targetpath):
+        raise UserError(
+            f"targetpath={cfg.targetpath} is behind a URL, and checkpoints are files of this "
+            "machine: type a folder."
+        )
+    run = Run(method, network, inputs, record, Path(), cfg)
+    return Run(method, network, inputs, record, _folder(cfg, run), cfg)
+
+
+def check_size(method: Method, network: Network, inputs: Inputs) -> None:
+    """Refuses images that the method cannot cut to the network's size."""
+    size = network.size
+    if inputs.size < size:
+        raise UserError(
+            f"img_size={inputs.size} is smaller than the {size} px that network={network.name} "
+            f"takes: type img_size={size} or more."
+        )
+    if method.crop == "padded" and inputs.size != size:
+        raise UserError(
+            f"img_size={inputs.size} is not the {size} px of network={network.name}, which "
+            f"method.crop=padded wants: type img_size={size}, or method.crop=resized."
+        )
+
+
+def _folder(cfg: DictConfig, run: Run) -> Path:
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if cfg.targetpath and not sweeping:
+        return Path(cfg.targetpath)
+    name = "-".join(
+        ["pretrain", run.method.name, run.inputs.name, f"seed{cfg.seed}", run.fingerprint[:8]]
+    )
+    return Path(cfg.targetpath or "outputs").absolute() / name
+
+
+def train(run: Run, images: Images | None = None) -> dict[str, float]:
+    """Runs to the end, from the last checkpoint there is; gives the means of the last epoch.
+
+    images: those of the run, when the caller has them at hand.
+    """
+    settings = run.settings.train
+    fabric = open_fabric(settings)
+    with hold(run.folder) if fabric.is_global_zero else nullcontext():
+        state = _found(run)
+        fabric.barrier()
+        if fabric.is_global_zero:
+            _begin(run, state)
+        fabric.barrier()
+        with logging_to_file(run.folder / LOG) if fabric.is_global_zero else nullcontext():
+            training = _set_up(run, fabric, state, images)
+            if training.work.step < training.total:
+                _announce(run, training)
+                try:
+                    training.run()
+                except Diverged as error:
+                    raise Diverged(f"{error} The last good state is in {run.folder}.") from None
+            if fabric.is_global_zero:
+                _close(run, training)
+    return training.metrics
+
+
+def _found(run: Run) -> dict[str, Any] | None:
+    """The checkpoint to go on from; UserError when it is of another run."""
+    file = run.folder / checkpoints.FOLDER / checkpoints.LAST
+    resume = run.settings.resume
+    if resume not in RESUME:
+        raise UserError(f"resume={resume} is not one of {', '.join(RESUME)}: type resume=auto.")
+    if resume == "never" or not file.exists():
+        return None
+    state = checkpoints.load(file)
+    if state["fingerprint"] != run.fingerprint:
+        before = load_record(run.folder)
+        old, new = (Recipe(one["decides"], {}, {}) for one in (before, run.record))
+        changed = [line.removeprefix("pixels.") for line in old.differences(new)]
+        raise UserError(
+            f"targetpath={run.folder} holds another training ({'; '.join(changed[:5])}): type "
+            "another targetpath, resume=never to replace it, or the old values."
+        )
+    return state
+
+
+def _begin(run: Run, state: dict[str, Any] | None) -> None:
+    """Writes what the run is; what an older run left there goes when it begins anew."""
+    try:
+        if state is None:
+            _clear(run.folder)
+        texts = {RECORD: json.dumps(run.record, indent=2) + "\n",
+                 "config.yaml": saved.config_text(run.settings)}  # fmt: skip
+        for name, text in texts.items():
+            (run.folder / name).write_text(text)
+    except OSError as error:
+        raise UserError(
+            f"targetpath={run.folder} cannot be written ({error.strerror}): type another."
+        ) from None
+
+
+def _clear(folder: Path) -> None:
+    from shutil import rmtree
+
+    from singleimg.pretrain.journal import BOARD, EPOCHS, PICTURES, UPDATES
+
+    for name in (checkpoints.FOLDER, PICTURES, BOARD):
+        rmtree(folder / name, ignore_errors=True)
+    for name in (UPDATES, EPOCHS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _set_up(
+    run: Run, fabric: Any, state: dict[str, Any] | None, images: Images | None
+) -> Training:
+    cfg, settings = run.settings, run.settings.train
+    torch.manual_seed(cfg.seed)
+    run.method.build(run.network, run.inputs.count, run.inputs.classes)
+    run.method.to(fabric.device)
+    workers = cfg.threads or len(os.sched_getaffinity(0))
+    training = Training(
+        run.method,
+        images or run.inputs.open(workers, settings.memory),
+        Work(fabric, cfg.seed, settings.max_norm),
+        run.folder,
+        size=run.network.size,
+        rhythm=Rhythm(
+            settings.log_every, settings.checkpoint_every, settings.keep, settings.tensorboard
+        ),
+        fingerprint=run.fingerprint,
+    )
+    torch.manual_seed(cfg.seed + fabric.global_rank)
+    if state is not None:
+        training.restore(state)
+    return training
+
+
+def _announce(run: Run, training: Training) -> None:
+    log.info(
+        "%s on %s images of %d px (%s): %s updates of %d images, into %s.",
+        run.method.name,
+        f"{run.inputs.count:,}",
+        run.inputs.size,
+        run.inputs.name,
+        f"{training.total - training.work.step:,}",
+        run.method.images_an_update,
+        run.folder,
+    )
+
+
+def _close(run: Run, training: Training) -> None:
+    said = ", ".join(f"{key} {value:.4g}" for key, value in training.metrics.items())
+    log.info("Trained in %s (last epoch: %s).", duration(training.seconds), said or "none")
+    log.info("Folder:  %s", run.folder)
+    log.info(
+        "Probe:   %s",
+        saved.command("task=probe", saved.typed("checkpoint", run.folder), "data=…", "data.path=…"),
+    )
+
+
+# --- what others read ----------------------------------------------------------------------------
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """The record of a training; UserError when there is none."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        return {"decides": dict(record["decides"]), "made_with": dict(record["made_with"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{folder} holds no training: type the folder of a task=pretrain as checkpoint=…."
+        ) from None
+
+
+def load_trunk(
+    checkpoint: str | Path, trusted_modules: tuple[str, ...] = ()
+) -> tuple[Trunk, Network, dict[str, Any]]:
+    """The trunk of a training, in eval mode, its network's settings, and the record.
+
+    checkpoint: the folder of a ``task=pretrain`` (its last state), or one of its ``.pt`` files.
+    """
+    file = Path(checkpoint)
+    if file.suffix != ".pt":
+        file = file / checkpoints.FOLDER / checkpoints.LAST
+    record = load_record(file.parents[1])
+    decides = record["decides"]
+    cfg = OmegaConf.create({**decides, "trusted_modules": list(trusted_modules)})
+    method, network = config.instantiate(cfg, "method"), config.instantiate(cfg, "network")
+    method.build(network, decides["inputs"]["images"], decides["classes"])
+    method.load_state_dict(checkpoints.load(file)["method"])
+    return method.trunk.eval(), network, record

@@ -1,0 +1,109 @@
+"""What probes say: a score of each layer, of each run, and over seeds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+from singleimg.errors import UserError
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """layer: 1 … . accuracy: on the test images, 0 … 1. lr: the learning rate that was chosen, by
+    its accuracy on held-out training images, ``validation``. ten_crop: mean of ten crops, or None.
+    """
+
+    layer: int
+    accuracy: float
+    lr: float
+    validation: float | None = None
+    ten_crop: float | None = None
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """row: what runs that differ in their seed alone have in common."""
+
+    row: str
+    seed: int
+    data: str
+    layers: tuple[LayerScore, ...]
+
+
+def write_json(file: Path, scores: Sequence[RunScore]) -> None:
+    """All runs, written whole or not at all."""
+    _write(file, json.dumps([asdict(score) for score in scores], indent=2) + "\n")
+
+
+def read_json(file: Path) -> list[RunScore]:
+    """What :func:`write_json` wrote."""
+    try:
+        runs = json.loads(file.read_text())
+        return [
+            RunScore(one["row"], one["seed"], one["data"],
+                     tuple(LayerScore(**layer) for layer in one["layers"]))
+            for one in runs
+        ]  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} cannot be read as scores ({error}): remove it.") from None
+
+
+def write_csv(file: Path, scores: Sequence[RunScore]) -> None:
+    """A line a run and layer."""
+    temporary = file.with_name(f".tmp-{file.name}")
+    with temporary.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        keys = list(LayerScore.__dataclass_fields__)
+        writer.writerow(["row", "seed", "data", *keys])
+        for score in scores:
+            for layer in score.layers:
+                writer.writerow([score.row, score.seed, score.data, *asdict(layer).values()])
+    temporary.replace(file)
+
+
+def over_seeds(scores: Sequence[RunScore]) -> dict[str, list[tuple[float, float | None]]]:
+    """For each row and layer the mean over seeds, and the standard deviation (None of one seed)."""
+    rows: dict[str, list[RunScore]] = {}
+    for score in scores:
+        rows.setdefault(score.row, []).append(score)
+    return {
+        row: [
+            spread([score.layers[place].accuracy for score in runs])
+            for place in range(len(runs[0].layers))
+        ]
+        for row, runs in rows.items()
+    }
+
+
+def spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean, and standard deviation of a sample."""
+    return mean(values), stdev(values) if len(values) > 1 else None
+
+
+def table(scores: Sequence[RunScore]) -> str:
+    """Markdown: a line a row, accuracy in percent, mean ± standard deviation over seeds."""
+    means = over_seeds(scores)
+    layers = max(len(cells) for cells in means.values())
+    lines = ["| | " + " | ".join(f"conv{k + 1}" for k in range(layers)) + " | seeds |",
+             "|---|" + "---:|" * (layers + 1)]  # fmt: skip
+    for row, cells in means.items():
+        seeds = sum(score.row == row for score in scores)
+        lines.append("| " + " | ".join([row, *map(percent, cells), str(seeds)]) + " |")
+    return "\n".join(lines)
+
+
+def percent(cell: tuple[float, float | None]) -> str:
+    """``54.7 ± 0.3``."""
+    value, deviation = cell
+    return f"{100 * value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(f".tmp-{file.name}")
+    temporary.write_text(text)
+    temporary.replace(file)

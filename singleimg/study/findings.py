@@ -1,0 +1,212 @@
+"""The paper's findings, as statements about the rows: each holds, does not hold, or is not resolved.
+
+A difference of two rows has a standard error, from the spread over their seeds. One under two
+standard errors is not resolved; nor is one of rows with a single seed, whose error nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, variance
+
+from singleimg.study.plan import (
+    EARLY,
+    FULL,
+    METHODS,
+    ONE,
+    RANDOM,
+    RANDOM_CRITIC,
+    THIRDS,
+    ablation_name,
+    table_name,
+)
+from singleimg.study.rows import Made
+
+HOLDS, FAILS, OPEN, UNDECIDED = "holds", "does not hold", "not resolved", "undecided"
+SIGMAS = 2.0
+LEAD = 3.0  # points by which the best method is to beat random at conv2
+SAME = 1.0  # points: a gap that is surely smaller is none; a row that gains more is not done yet
+NOTHING = 2.0  # points by which no augmentation may beat random
+
+
+@dataclass(frozen=True)
+class Value:
+    """An accuracy or a difference in points, and its standard error (None: of one seed)."""
+
+    points: float
+    error: float | None
+
+    def __sub__(self, other: Value) -> Value:
+        known = self.error is not None and other.error is not None
+        error = sqrt(self.error**2 + other.error**2) if known else None
+        return Value(self.points - other.points, error)
+
+    def above(self, bound: float = 0.0) -> bool:
+        """Surely larger."""
+        return self.error is not None and self.points - bound > SIGMAS * self.error
+
+    def below(self, bound: float = 0.0) -> bool:
+        """Surely smaller."""
+        return self.error is not None and bound - self.points > SIGMAS * self.error
+
+    def __str__(self) -> str:
+        return f"{self.points:+.1f}" + (" (1 seed)" if self.error is None else f" ± {self.error:.1f}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """letter: of the question. said: the statement. numbers: on which the verdict rests."""
+
+    letter: str
+    said: str
+    verdict: str
+    numbers: str
+
+    def __str__(self) -> str:
+        return f"({self.letter}) {self.said}: {self.verdict} [{self.numbers}]"
+
+
+class Rows:
+    """Made rows by their names, each with all its seeds."""
+
+    def __init__(self, made: Sequence[Made]) -> None:
+        self.runs: dict[str, list[Made]] = {}
+        for one in made:
+            self.runs.setdefault(one.row.name, []).append(one)
+
+    def has(self, *names: str) -> bool:
+        """Whether all of these were made."""
+        return all(name in self.runs for name in names)
+
+    def layers(self, name: str) -> int:
+        """How many convolutions were probed."""
+        return len(self.runs[name][0].score.layers)
+
+    def at(self, name: str, layer: int, part: float | None = None) -> Value:
+        """The accuracy of a row at a layer (0 …), at the end or at ``part`` of the training."""
+        scores = [one.score if part is None else one.early[part] for one in self.runs[name]]
+        return value([100 * score.layers[layer].accuracy for score in scores])
+
+
+def value(points: Sequence[float]) -> Value:
+    """Mean, and the standard error of the mean."""
+    error = sqrt(variance(points) / len(points)) if len(points) > 1 else None
+    return Value(mean(points), error)
+
+
+def findings(rows: Rows, ablation: Rows) -> list[Finding]:
+    """All that the rows can say; a method that was not run is not spoken of."""
+    methods = [m for m in METHODS if rows.has(table_name(m, ONE))]
+    both = [m for m in methods if rows.has(table_name(m, FULL))]
+    said = [beats_random(rows, method) for method in methods]
+    said += [leads(rows, methods)] if methods else []
+    said += [gap(rows, method, layer) for method in both for layer in EARLY]
+    said += [deeper_is_wider(rows, method) for method in both]
+    if ablation.has("none", "all", "scale") and rows.has(RANDOM):
+        last = ablation.layers("all") - 1
+        for layer in (1, last):
+            said += [
+                nothing_learned(rows, ablation, layer),
+                best(ablation, "scale", ("jitter", "rotation"), layer,
+                     "scale is the best single factor"),
+                best(ablation, "all", [n for n in ablation.runs if n != "all"], layer,
+                     "all three factors together are best"),
+            ]  # fmt: skip
+    return said
+
+
+def random_of(method: str) -> str:
+    """The untrained row of the same trunk."""
+    return RANDOM_CRITIC if method == "bigan" else RANDOM
+
+
+def beats_random(rows: Rows, method: str) -> Finding:
+    """(a), for one method: at every layer."""
+    name = table_name(method, ONE)
+    leads = [
+        rows.at(name, k) - rows.at(random_of(method), k) for k in range(rows.layers(name))
+    ]
+    verdict = OPEN
+    if all(lead.above() for lead in leads):
+        verdict = HOLDS
+    elif any(lead.below() for lead in leads):
+        verdict = FAILS
+    return Finding("a", f"{name} beats random at every layer", verdict, _list(leads))
+
+
+def leads(rows: Rows, methods: Sequence[str]) -> Finding:
+    """(a), for the best method: by at least 3 points at conv2."""
+    lead = {m: rows.at(table_name(m, ONE), 1) - rows.at(random_of(m), 1) for m in methods}
+    # A method of one seed is best only where there is no other.
+    known = {m: one for m, one in lead.items() if one.error is not None} or lead
+    top = max(known, key=lambda m: known[m].points)
+    enough = known[top].points >= LEAD
+    verdict = HOLDS if enough and known[top].above() else FAILS
+    if known[top].error is None or (enough and not known[top].above()):
+        verdict = OPEN
+    said = f"the best method ({METHODS[top]}) beats random by {LEAD:g} points at conv2"
+    return Finding("a", said, verdict, str(known[top]))
+
+
+def gap(rows: Rows, method: str, layer: int) -> Finding:
+    """(b): one image is as good as the full set at this layer."""
+    one, full = table_name(method, ONE), table_name(method, FULL)
+    early = rows.at(full, layer, THIRDS[0]) - rows.at(one, layer, THIRDS[0])
+    end = rows.at(full, layer) - rows.at(one, layer)
+    gain = rows.at(full, layer) - rows.at(full, layer, THIRDS[1])
+    verdict = OPEN
+    if gain.points > SAME:
+        verdict = UNDECIDED
+    elif end.below(SAME):
+        verdict = HOLDS
+    elif end.above():
+        verdict = FAILS
+    numbers = f"gap {early} at a third, {end} at the end; full gains {gain} in the last third"
+    return Finding("b", f"{METHODS[method]}: no gap to the full set at conv{layer + 1}", verdict,
+                   numbers)  # fmt: skip
+
+
+def deeper_is_wider(rows: Rows, method: str) -> Finding:
+    """(c): the gap is larger at the last layer than at conv2."""
+    one, full = table_name(method, ONE), table_name(method, FULL)
+    last = rows.layers(one) - 1
+    second, deepest = (rows.at(full, k) - rows.at(one, k) for k in (1, last))
+    more = deepest - second
+    verdict = HOLDS if more.above() else FAILS if more.below() else OPEN
+    said = f"{METHODS[method]}: the gap is larger at conv{last + 1} than at conv2"
+    return Finding("c", said, verdict, f"{deepest} and {second}")
+
+
+def nothing_learned(rows: Rows, ablation: Rows, layer: int) -> Finding:
+    """(d): without augmentation nothing is learned."""
+    lead = ablation.at(ablation_name(()), layer) - rows.at(RANDOM, layer)
+    verdict = HOLDS if lead.below(NOTHING) else FAILS if lead.above(NOTHING) else OPEN
+    said = f"no augmentation is not over {NOTHING:g} points better than random at conv{layer + 1}"
+    return Finding("d", said, verdict, str(lead))
+
+
+def best(
+    ablation: Rows, name: str, others: Sequence[str], layer: int, said: str
+) -> Finding:
+    """(d): a row of the ablation above these others."""
+    leads = {other: ablation.at(name, layer) - ablation.at(other, layer) for other in others}
+    verdict = OPEN
+    if all(lead.above() for lead in leads.values()):
+        verdict = HOLDS
+    elif any(lead.below() for lead in leads.values()):
+        verdict = FAILS
+    least = min(leads, key=lambda other: leads[other].points)
+    return Finding(
+        "d", f"{said} at conv{layer + 1}", verdict, f"{leads[least]} to the next, {least}"
+    )
+
+
+def _list(values: Sequence[Value]) -> str:
+    return ", ".join(f"conv{k + 1} {one}" for k, one in enumerate(values))
+
+
+def verdicts(said: Sequence[Finding]) -> Mapping[str, int]:
+    """How many of each."""
+    return {v: sum(one.verdict == v for one in said) for v in (HOLDS, FAILS, OPEN, UNDECIDED)}

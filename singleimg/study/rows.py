@@ -1,0 +1,123 @@
+"""Makes one row: trains, probes, writes the scores down; goes on after a stop, and never twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg import config
+from singleimg.pretrain import checkpoints
+from singleimg.pretrain.images import Images
+from singleimg.pretrain.task import Run, load_trunk, prepare, train
+from singleimg.probe.scores import RunScore, read_json, write_json
+from singleimg.recipe import canonical
+from singleimg.study.plan import EARLY, THIRDS, Row
+
+MINUTES = "minutes.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row, where it is made, and the study's own configuration as JSON."""
+
+    row: Row
+    folder: Path
+    study: str
+    threads: int  # of torch, for this row
+
+
+@dataclass(frozen=True)
+class Made:
+    """Scores at the end, and by fraction of the training where they were taken earlier."""
+
+    row: Row
+    score: RunScore
+    early: dict[float, RunScore]
+    minutes: float
+    losses: dict[str, float]
+
+
+def make_row(task: Task) -> Made:
+    """Trains and probes what is not there yet."""
+    torch.set_num_threads(task.threads)
+    cfg = OmegaConf.create(json.loads(task.study))
+    run = prepare(row_config(task.row, task.folder, cfg))
+    begin = time.perf_counter()
+    metrics = train(run, _images(run))
+    score = _probe(run, task.row, cfg, checkpoints.LAST, None)
+    early = {
+        part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY)
+        for part in (THIRDS if task.row.early else ())
+    }
+    minutes = _minutes(run.folder / MINUTES, run.fingerprint, time.perf_counter() - begin)
+    return Made(task.row, score, early, minutes, metrics)
+
+
+def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
+    """The configuration of a row's training: as typed, with the study's image, network and data."""
+    keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
+    cfg = config.compose(
+        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false", *_groups(row, study),
+        *row.overrides, f"targetpath={folder}",
+    )  # fmt: skip
+    OmegaConf.set_struct(cfg, False)
+    cfg.image, cfg.imgpath, cfg.network = study.image, study.imgpath, study.network
+    cfg.data = study.data if row.full else None
+    cfg.trusted_modules = study.trusted_modules
+    for key in ("accelerator", "precision", "memory"):
+        cfg.train[key] = study.train[key]
+    return cfg
+
+
+def _groups(row: Row, study: DictConfig) -> list[str]:
+    return [f"augment={study.augment.name}", f"img_size={study.network.size}"]
+
+
+def _images(run: Run) -> Images:
+    """The row's images; rows with the same ones, made by one process, share them."""
+    key = canonical(run.inputs.identity)
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = run.inputs.open(0, run.settings.train.memory)
+    return _KEPT[key]
+
+
+_KEPT: dict[str, Images] = {}  # the last set of this process
+
+
+def _probe(run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None) -> RunScore:
+    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
+    data = config.instantiate(cfg, "data")
+    told = [run.fingerprint, protocol, data.name, layers]
+    mark = sha256(canonical(told).encode()).hexdigest()[:8]
+    file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
+    if file.exists():
+        return read_json(file)[0]
+    trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
+    scores = config.instantiate(cfg, "probe").run(
+        trunk, network, data, device=_device(cfg), seed=row.seed, layers=layers
+    )
+    score = RunScore(row.name, row.seed, data.name, tuple(scores))
+    write_json(file, [score])
+    return score
+
+
+def _device(cfg: DictConfig) -> torch.device:
+    from singleimg.pretrain.devices import open_fabric
+
+    return open_fabric(cfg.train).device
+
+
+def _minutes(file: Path, fingerprint: str, seconds: float) -> float:
+    """Of this row in all processes that worked on it; a look at what is there adds nothing much."""
+    before = json.loads(file.read_text()) if file.exists() else {}
+    spent = before.get("minutes", 0.0) if before.get("fingerprint") == fingerprint else 0.0
+    minutes = spent + seconds / 60 if seconds > 5 or not spent else spent
+    file.write_text(json.dumps({"fingerprint": fingerprint, "minutes": minutes}) + "\n")
+    return minutes

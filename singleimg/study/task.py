@@ -1,0 +1,96 @@
+"""``task=study``: the control, the rows, the ablation, the findings, in one command."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from singleimg import config, saved
+from singleimg.backends import WorkerLost, available_cores
+from singleimg.errors import UserError
+from singleimg.lock import hold
+from singleimg.logs import log, logging_to_console, logging_to_file
+from singleimg.probe.scores import percent
+from singleimg.shortcut import control
+from singleimg.signals import deaf
+from singleimg.study import report
+from singleimg.study.findings import Rows, findings
+from singleimg.study.plan import ABLATION, ONE, Row, ablation_name, ablation_rows, table_name
+from singleimg.study.plan import table_rows as rows_of_table
+from singleimg.study.rows import Made, Task, make_row
+from singleimg.target import LOG
+
+
+def study(cfg: DictConfig) -> None:
+    """Makes what is missing of the rows, and says what they show."""
+    with logging_to_console():
+        for group, example in (("data", "cifar10"), ("network", "cifar_conv4")):
+            if cfg[group] is None:
+                raise UserError(f"{group} is missing: type for example {group}={example}.")
+        data = config.instantiate(cfg, "data")
+        for split in (data.train, data.test):  # a wrong path is said now, not after an hour
+            split()
+        folder = Path(cfg.targetpath or Path("outputs").absolute() / f"study-{cfg.budget.name}")
+        with hold(folder), logging_to_file(folder / LOG):
+            (folder / "config.yaml").write_text(saved.config_text(cfg))
+            run(cfg, folder)
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Everything in its order; what is there already is read."""
+    result = control(cfg, folder / "shortcut")
+    log.info("%s", result)
+    budget = OmegaConf.to_container(cfg.budget, resolve=True)
+    rows, ablation = rows_of_table(budget), ablation_rows(budget)
+    made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
+    table = [made[row] for row in rows]
+    whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
+             if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
+    factors = [*(made[row] for row in ablation), *whole]
+    said = findings(Rows(table), Rows(factors))
+    text = report.write(folder, table, factors, said, str(result))
+    log.info("\n%s", text)
+    log.info("Figure:  %s", folder / report.FIGURE)
+
+
+def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:
+    """All rows, side by side in worker processes; each is said when it is done."""
+    backend = config.instantiate(cfg, "backend")
+    workers = min(backend.workers(cfg.threads), len(rows))
+    threads = max(1, available_cores() // workers)
+    spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
+    tasks = [Task(row, folder / "rows" / _slug(row), spec, threads) for row in rows]
+    made = []
+    with tqdm(total=len(rows), unit="row", disable=None) as bar:
+        try:
+            for one in backend.run(make_row, tasks, workers):
+                made.append(one)
+                bar.update()
+                scores = [percent((layer.accuracy, None)) for layer in one.score.layers]
+                log.info("%s: %s (%.1f minutes)", one.row.label, " ".join(scores), one.minutes)
+        except WorkerLost:
+            raise UserError(
+                "a worker process was killed, most likely because memory ran out: type fewer "
+                "workers (threads=1). The same command goes on where it stopped."
+            ) from None
+        except BaseException:
+            with deaf():
+                backend.stop()
+                log.warning("Stopped. The same command goes on where it stopped.")
+            raise
+    return made
+
+
+def _named(made: Made, name: str) -> Made:
+    row, score = replace(made.row, name=name), replace(made.score, row=name)
+    return replace(made, row=row, score=score)
+
+
+def _slug(row: Row) -> str:
+    return re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")
