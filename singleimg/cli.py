@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg import composition, config
-from singleimg.config import CONF, GROUPS
+from singleimg.config import CONF, GROUPS, OPTIONAL_GROUPS
 from singleimg.errors import UserError, did_you_mean
 from singleimg.signals import stoppable
 
@@ -100,10 +100,8 @@ def _values_after(arguments: list[str]) -> list[str]:
 
 def keys() -> list[str]:
     """Every key that can be typed, those of groups with their group: ``output.quality``."""
-    names = [
-        key for key in OmegaConf.load(CONF / "config.yaml") if key not in ("defaults", "hydra")
-    ]
-    names += GROUPS
+    names = [name.split("=")[0] for name, _ in _comments(CONF / "config.yaml")]
+    names += [*GROUPS, *OPTIONAL_GROUPS]
     for file in CONF.glob("*/*.yaml"):
         if file.parent.name not in ("augment", "experiment"):
             names += [f"{file.parent.name}.{key}" for key in OmegaConf.load(file)]
@@ -206,6 +204,8 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py debug=true                                     64 images and a grid to look at
   python run.py -m deg=0,30 scale=[500,1],[100,1]              one dataset for each combination
   python run.py experiment=paper_imagenet_a                    a configuration of the paper
+  python run.py task=pretrain method=rotnet network=cifar_conv4 img_size=32 augment=paper
+  python run.py task=probe checkpoint=outputs/… data=cifar10 data.path=…
 """
 _FOOT = "--cfg job shows the composed settings, --hydra-help what else Hydra offers."
 
@@ -214,7 +214,7 @@ def help_page() -> str:
     """What this does, commands, groups and keys, from the comments in conf/."""
     groups = [
         (folder.name, " | ".join(sorted(file.stem for file in folder.glob("*.yaml"))))
-        for folder in map(CONF.joinpath, (*GROUPS, "experiment"))
+        for folder in map(CONF.joinpath, (*GROUPS, *OPTIONAL_GROUPS, "experiment"))
     ]
     parts = [
         _HEAD,
@@ -233,11 +233,14 @@ def help_page() -> str:
 
 
 def _comments(file: Path) -> Iterator[tuple[str, str]]:
-    """``key=default`` and its comment for each top-level scalar key of a YAML file."""
+    """``key=default`` and its comment for each key of a YAML file: ``train.devices``, too."""
+    section = ""
     for line in file.read_text().splitlines():
-        found = re.match(r"(\w+): +(.*?) +# (.*)$", line)
-        if found and found[2] and not found[1].startswith("_"):
-            yield f"{found[1]}={found[2]}", found[3]
+        if head := re.match(r"(\w+):\s*(?:#.*)?$", line):
+            section = head[1]
+        found = re.match(r"( *)(\w+): +(.*?) +# (.*)$", line)
+        if found and found[3] and not found[2].startswith("_"):
+            yield f"{section + '.' if found[1] else ''}{found[2]}={found[3]}", found[4]
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

@@ -38,6 +38,8 @@ CORNERS = ("fill", "reflect", "image")
 IF_EXISTS = ("resume", "overwrite", "error")
 # Keys for one command, which a saved configuration does not keep: who replays it types them again.
 ONCE = ("if_exists", "allow_version_change", "repair", "deep", "to", "trusted_modules")
+# Keys of training and probing, which a dataset's own configuration does not keep.
+TRAINING = ("dataset", "checkpoint", "resume", "train", "shortcut", "study", *OPTIONAL_GROUPS)
 MOST = 10**9  # images; their names have nine digits
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
@@ -72,6 +74,13 @@ class Shortcut:
 
 
 @dataclass
+class Study:
+    """The keys below ``study``."""
+
+    parts: list[str] = field(default_factory=lambda: ["table", "ablation"])
+
+
+@dataclass
 class Config:
     """The top-level keys; conf/config.yaml says what each means, and the defaults."""
 
@@ -100,10 +109,11 @@ class Config:
     deep: bool = False
     to: str | None = None
     dataset: str | None = None
-    checkpoint: str | None = None
+    checkpoint: Any = None
     resume: str = "auto"
     train: Train = field(default_factory=Train)
     shortcut: Shortcut = field(default_factory=Shortcut)
+    study: Study = field(default_factory=Study)
     trusted_modules: list[str] = field(default_factory=list)
     task: Any = None
     image: Any = None
@@ -157,7 +167,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         )
     if cfg.debug and cfg.output._target_.endswith("NoOutput"):
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
-    for key in ("imgpath", "targetpath", "to", "dataset", "checkpoint"):
+    for key in ("imgpath", "targetpath", "to", "dataset"):
         if cfg[key] is not None and (key == "imgpath" or not is_url(cfg[key])):
             cfg[key] = str(Path(cfg[key]).expanduser().absolute())
     return cfg

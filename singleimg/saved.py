@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from singleimg import trust
-from singleimg.config import AUGMENT_KEYS, CONF, ONCE, Config
+from singleimg.config import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.durable import disk_of
 from singleimg.errors import UserError, is_url
 
@@ -78,6 +78,15 @@ def _label(key: str, value: Any) -> str:
     if isinstance(value, int | float):
         return f"{key}{value:g}"
     return key + re.sub(r"[^\w.-]+", "_", str(value))  # it stands in the name of a folder
+
+
+def run_text(cfg: DictConfig) -> str:
+    """The text of the ``config.yaml`` of a training or a study: every value that it ran with."""
+    own = cfg.copy()
+    OmegaConf.set_struct(own, False)
+    for key in ("task", *ONCE):
+        own.pop(key)
+    return "# What this was run with.\n" + OmegaConf.to_yaml(own, resolve=True)
 
 
 def config_text(cfg: DictConfig) -> str:
@@ -150,4 +159,6 @@ def _for_file(cfg: DictConfig) -> DictConfig:
     OmegaConf.set_struct(own, False)
     for key in ONCE:
         own[key] = OmegaConf.structured(Config)[key]
+    for key in TRAINING:
+        own.pop(key, None)
     return own

@@ -35,7 +35,9 @@ from singleimg.synthetic import noise
 
 MOST_ROTATION, MOST_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
 _LARGEST = 64  # pixels: larger images would say the same, in hours
+_WIDEST = 800  # pixels of a picture of noise, for the same reason
 _SIZE = 32
+_RULES = 2  # of the noise and the training: another number, and kept results are made anew
 _SEED = 10_000  # of the first picture
 
 
@@ -63,7 +65,10 @@ class Noises:
 
 @lru_cache(maxsize=128)
 def _noise(width: int, height: int, seed: int) -> Image.Image:
-    return noise((width, height), 1.0, seed)
+    """Cut out of a square twice as large: noise is as periodic as its picture is long, and one that
+    is wide and low would vary along its width at lengths that its height does not have."""
+    side = 2 * max(width, height)
+    return noise((side, side), 1.0, seed).crop((0, 0, width, height))
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,9 @@ def control(cfg: DictConfig, folder: Path | None = None) -> Control:
     settings = cfg.shortcut
     cfg = cfg.copy()
     cfg.img_size = _SIZE if cfg.img_size > _LARGEST else cfg.img_size
-    width, height = config.instantiate(cfg, "image").load(0).size
+    width, height = _shape(config.instantiate(cfg, "image").load(0).size)
     told = [config.resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
-            dict(settings), cfg.seed]  # fmt: skip
+            dict(settings), cfg.seed, _RULES]  # fmt: skip
     mark = sha256(canonical(told).encode()).hexdigest()[:8]
     file = folder / f"{cfg.augment.name}-{mark}.json" if folder else None
     if file and file.exists():
@@ -116,6 +121,12 @@ def control(cfg: DictConfig, folder: Path | None = None) -> Control:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(result)) + "\n")
     return result
+
+
+def _shape(size: tuple[int, int]) -> tuple[int, int]:
+    """The shape of the source, in which a preset acts: at most so large."""
+    factor = min(1.0, _WIDEST / max(size))
+    return max(8, round(size[0] * factor)), max(8, round(size[1] * factor))
 
 
 def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from singleimg.errors import UserError
+from singleimg.pretrain.memory import keep_freed_memory
 
 PRECISIONS = ("32-true", "bf16-mixed")
 
@@ -30,6 +31,7 @@ def open_fabric(settings: Any) -> Any:
             f"train.precision={settings.precision} is not one of {', '.join(PRECISIONS)}: type "
             "train.precision=32-true."
         )
+    keep_freed_memory()
     torch.set_float32_matmul_precision("high")
     try:
         fabric = Fabric(

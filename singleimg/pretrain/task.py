@@ -170,7 +170,7 @@ def _begin(run: Run, state: dict[str, Any] | None) -> None:
         if state is None:
             _clear(run.folder)
         texts = {RECORD: json.dumps(run.record, indent=2) + "\n",
-                 "config.yaml": saved.config_text(run.settings)}  # fmt: skip
+                 "config.yaml": saved.run_text(run.settings)}  # fmt: skip
         for name, text in texts.items():
             (run.folder / name).write_text(text)
     except OSError as error:
@@ -252,6 +252,13 @@ def load_record(folder: Path) -> dict[str, Any]:
         ) from None
 
 
+def checkpoint_file(path: Path) -> Path:
+    """The file itself, or the last state of the training in a folder."""
+    if path.suffix == ".pt":
+        return path
+    return path / checkpoints.FOLDER / checkpoints.LAST
+
+
 def load_trunk(
     checkpoint: str | Path, trusted_modules: tuple[str, ...] = ()
 ) -> tuple[Trunk, Network, dict[str, Any]]:
@@ -259,9 +266,7 @@ def load_trunk(
 
     checkpoint: the folder of a ``task=pretrain`` (its last state), or one of its ``.pt`` files.
     """
-    file = Path(checkpoint)
-    if file.suffix != ".pt":
-        file = file / checkpoints.FOLDER / checkpoints.LAST
+    file = checkpoint_file(Path(checkpoint))
     record = load_record(file.parents[1])
     decides = record["decides"]
     cfg = OmegaConf.create({**decides, "trusted_modules": list(trusted_modules)})

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,8 +56,9 @@ class Cached:
         device: torch.device,
         seed: int = 0,
         layers: list[int] | None = None,
+        kept: Path | None = None,
     ) -> list[LayerScore]:
-        """The score of each layer (or of some, 0 …)."""
+        """The score of each layer (or of some, 0 …). ``kept`` is not needed: it takes minutes."""
         train, classes = split_images(data, "train", network.size, self.images)
         test, _ = split_images(data, "test", network.size, self.images)
         reader = Reader(trunk, network, layers).to(device)

@@ -66,14 +66,19 @@ def write_csv(file: Path, scores: Sequence[RunScore]) -> None:
     temporary.replace(file)
 
 
-def over_seeds(scores: Sequence[RunScore]) -> dict[str, list[tuple[float, float | None]]]:
-    """For each row and layer the mean over seeds, and the standard deviation (None of one seed)."""
+def over_seeds(
+    scores: Sequence[RunScore], key: str = "accuracy"
+) -> dict[str, list[tuple[float, float | None]]]:
+    """For each row and layer the mean over seeds, and the standard deviation (None of one seed).
+
+    key: ``accuracy``, or another field of a LayerScore that all of them have.
+    """
     rows: dict[str, list[RunScore]] = {}
     for score in scores:
         rows.setdefault(score.row, []).append(score)
     return {
         row: [
-            spread([score.layers[place].accuracy for score in runs])
+            spread([getattr(score.layers[place], key) for score in runs])
             for place in range(len(runs[0].layers))
         ]
         for row, runs in rows.items()
@@ -85,9 +90,9 @@ def spread(values: Sequence[float]) -> tuple[float, float | None]:
     return mean(values), stdev(values) if len(values) > 1 else None
 
 
-def table(scores: Sequence[RunScore]) -> str:
+def table(scores: Sequence[RunScore], key: str = "accuracy") -> str:
     """Markdown: a line a row, accuracy in percent, mean ± standard deviation over seeds."""
-    means = over_seeds(scores)
+    means = over_seeds(scores, key)
     layers = max(len(cells) for cells in means.values())
     lines = ["| | " + " | ".join(f"conv{k + 1}" for k in range(layers)) + " | seeds |",
              "|---|" + "---:|" * (layers + 1)]  # fmt: skip

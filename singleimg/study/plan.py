@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from singleimg.errors import UserError
+
 RANDOM, RANDOM_CRITIC, SUPERVISED = "random", "random (critic)", "supervised"
 ONE, FULL = "one image", "full set"
 METHODS = {"rotnet": "RotNet", "deepcluster": "DeepCluster", "bigan": "MonoGAN"}
@@ -55,6 +57,23 @@ def table_name(method: str, images: str) -> str:
 def ablation_name(factors: Sequence[str]) -> str:
     """``rotation+scale``; ``none``, ``all``."""
     return {0: "none", len(_OFF): "all"}.get(len(factors), "+".join(factors))
+
+
+PARTS = ("table", "ablation")
+
+
+def rows_of(parts: Sequence[str], budget: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:
+    """The rows of the table, and those of the ablation that are not rows of the table too."""
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or not parts:
+        raise UserError(
+            f"study.parts=[{','.join(parts)}] is not of {', '.join(PARTS)}: type for example "
+            "study.parts=[ablation]."
+        )
+    rows = table_rows(budget)
+    if "table" not in parts:
+        rows = [row for row in rows if row.name in (RANDOM, table_name("deepcluster", ONE))]
+    return rows, ablation_rows(budget) if "ablation" in parts else []
 
 
 def table_rows(budget: Mapping[str, Any]) -> list[Row]:

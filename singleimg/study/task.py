@@ -21,8 +21,7 @@ from singleimg.shortcut import control
 from singleimg.signals import deaf
 from singleimg.study import report
 from singleimg.study.findings import Rows, findings
-from singleimg.study.plan import ABLATION, ONE, Row, ablation_name, ablation_rows, table_name
-from singleimg.study.plan import table_rows as rows_of_table
+from singleimg.study.plan import ABLATION, ONE, Row, ablation_name, rows_of, table_name
 from singleimg.study.rows import Made, Task, make_row
 from singleimg.target import LOG
 
@@ -38,7 +37,7 @@ def study(cfg: DictConfig) -> None:
             split()
         folder = Path(cfg.targetpath or Path("outputs").absolute() / f"study-{cfg.budget.name}")
         with hold(folder), logging_to_file(folder / LOG):
-            (folder / "config.yaml").write_text(saved.config_text(cfg))
+            (folder / "config.yaml").write_text(saved.run_text(cfg))
             run(cfg, folder)
 
 
@@ -47,12 +46,12 @@ def run(cfg: DictConfig, folder: Path) -> None:
     result = control(cfg, folder / "shortcut")
     log.info("%s", result)
     budget = OmegaConf.to_container(cfg.budget, resolve=True)
-    rows, ablation = rows_of_table(budget), ablation_rows(budget)
+    rows, ablation = rows_of(cfg.study.parts, budget)
     made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
     table = [made[row] for row in rows]
     whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
              if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
-    factors = [*(made[row] for row in ablation), *whole]
+    factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
     text = report.write(folder, table, factors, said, str(result))
     log.info("\n%s", text)

@@ -1,0 +1,206 @@
+"""``task=pretrain`` as a user types it: what it leaves, how it stops and goes on, what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from singleimg.pretrain.journal import read
+from tests.conftest import ROOT
+
+SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
+ROTNET = (*SMALL, "method=rotnet", "method.batch_size=16", "method.lr=0.03")
+
+
+@pytest.fixture(scope="module")
+def image(picture: Path) -> str:
+    """The source, as it is typed."""
+    return f"imgpath={picture}"
+
+
+def state(folder: Path, name: str = "last.pt") -> dict:
+    """A checkpoint."""
+    return torch.load(folder / "checkpoints" / name, weights_only=True)
+
+
+def same(first: object, second: object) -> bool:
+    """Whether two trees of tensors and values are equal."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
+
+
+@pytest.fixture(scope="module")
+def whole(run, image, tmp_path_factory) -> Path:
+    """A training that nobody disturbed, of three epochs of six updates."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    run(*ROTNET, image, "method.epochs=3", "train.log_every=1", "train.keep=[0.5]",
+        f"targetpath={folder}")  # fmt: skip
+    return folder
+
+
+def test_it_leaves_checkpoints_curves_pictures_and_what_it_was_run_with(whole):
+    names = {str(file.relative_to(whole)) for file in whole.rglob("*") if file.is_file()}
+    assert {"checkpoints/last.pt", "checkpoints/best.pt", "checkpoints/at-50.pt", "config.yaml",
+            "pretrain.json", "run.log", "updates.csv", "epochs.csv",
+            "pictures/filters-0003.png"} <= names  # fmt: skip
+    assert any(name.startswith("tensorboard/events") for name in names)
+    assert [row["step"] for row in read(whole / "updates.csv")] == list(range(1, 19))
+    assert [row["epoch"] for row in read(whole / "epochs.csv")] == [1, 2, 3]
+    assert state(whole)["step"] == 18 and state(whole, "at-50.pt")["step"] == 9
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_loss(whole):
+    losses = [row["loss"] for row in read(whole / "epochs.csv")]
+    assert state(whole, "best.pt")["epochs"] == 1 + losses.index(min(losses))
+
+
+def test_the_same_command_on_a_finished_training_changes_nothing(run, image, whole):
+    before = (whole / "checkpoints" / "last.pt").read_bytes()
+    run(*ROTNET, image, "method.epochs=3", f"targetpath={whole}")
+    assert (whole / "checkpoints" / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("method", ["rotnet", "deepcluster", "bigan"])
+def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path, method):
+    settings = {
+        "rotnet": ["method.batch_size=16"],
+        "deepcluster": ["method.batch_size=16", "method.k=4"],
+        "bigan": ["method.batch_size=8", "method.loss=wgan_gp", "method.generated_size=32",
+                  "method.critic_steps=2", "method.width=8", "method.hidden=16"],
+    }[method]  # fmt: skip
+    command = [*SMALL, image, f"method={method}", *settings, "method.updates=20",
+               "train.log_every=1", "train.checkpoint_every=1", "train.tensorboard=false"]  # fmt: skip
+    run(*command, f"targetpath={tmp_path / 'whole'}")
+    killed = tmp_path / "killed"
+    kill_at(command, killed, update=8)
+    assert 0 < state(killed)["step"] < 20
+    run(*command, f"targetpath={killed}")
+    first, second = state(tmp_path / "whole"), state(killed)
+    for part in ("method", "optimizers", "step", "epochs", "best", "metrics", "random"):
+        assert same(first[part], second[part]), part
+    curves = [read(folder / "updates.csv") for folder in (tmp_path / "whole", killed)]
+    for curve in curves:
+        for row in curve:
+            row.pop("images_per_second")
+    assert curves[0] == curves[1]
+
+
+def kill_at(command: list[str], folder: Path, update: int) -> None:
+    """Starts a training and kills it once so many updates are written down."""
+    process = subprocess.Popen(
+        [sys.executable, "run.py", *command, f"targetpath={folder}"],
+        cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    curve = folder / "updates.csv"
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if curve.exists() and curve.read_text().count("\n") > update:
+            break
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole, tmp_path):
+    run(*SMALL[2:], image, "output.encoding=png", f"targetpath={tmp_path / 'images'}")
+    run("task=pretrain", "network=cifar_conv4", "method=rotnet", "method.batch_size=16",
+        "method.lr=0.03", "method.epochs=3", f"dataset={tmp_path / 'images'}",
+        f"targetpath={tmp_path / 'run'}")  # fmt: skip
+    assert same(state(whole)["method"], state(tmp_path / "run")["method"])
+
+
+def test_two_processes_share_each_batch(run, image, tmp_path):
+    for devices in (1, 2):
+        run(*ROTNET, image, "method.updates=4", "train.log_every=1", f"train.devices={devices}",
+            "train.accelerator=cpu", f"targetpath={tmp_path / str(devices)}")  # fmt: skip
+    one, two = (read(tmp_path / str(devices) / "updates.csv") for devices in (1, 2))
+    assert len(one) == len(two) == 4
+    # Each BatchNorm sees half of the images, and each half is augmented by itself.
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
+
+
+REFUSED = {
+    "method is missing: type for example method=rotnet.": SMALL,
+    "network is missing: type for example network=cifar_conv4.": (
+        "task=pretrain", "method=rotnet", "img_size=32"),
+    "method=nonet": ("task=pretrain", "method=nonet"),
+    "from 45° on they may lie nearer to the next quarter than to their own. Type deg=35 or another "
+    "number below 45, or augment=paper.": (*ROTNET, "deg=45"),
+    "a flipped image is a rotated one in a mirror. Type vflip=false, or augment=paper.": (
+        *ROTNET, "augment=script", "vflip=true"),
+    "method.k=97 is not a number of clusters from 2 to 96, the number of images": (
+        *SMALL, "method=deepcluster", "method.k=97"),
+    "method.batch_size=97 is larger than the set of 96 images": (
+        *SMALL, "method=rotnet", "method.batch_size=97"),
+    "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
+    "method: singleimg.pretrain.rotnet.RotNet has no argument": (*ROTNET, "+method.epoch=3"),
+    "img_size=16 is smaller than the 32 px that network=cifar_conv4 takes: type img_size=32 or "
+    "more.": (*ROTNET, "img_size=16"),
+    "img_size=64 is not the 32 px of network=cifar_conv4, which method.crop=padded wants: type "
+    "img_size=32, or method.crop=resized.": (*ROTNET, "img_size=64"),
+    "method=supervised learns from labels, and these images have none": (
+        *SMALL, "method=supervised"),
+    "resume=maybe is not one of auto, never: type resume=auto.": (*ROTNET, "resume=maybe"),
+    "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
+    "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),
+    "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
+    "dataset=": (*ROTNET, "dataset=/nowhere"),
+    "data.path=/nowhere holds no folder train": (*ROTNET, "data=imagefolder",
+                                                 "data.path=/nowhere"),
+    "targetpath=s3://bucket/run is behind a URL, and checkpoints are files of this machine: type a "
+    "folder.": (*ROTNET, "targetpath=s3://bucket/run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_a_mistake_is_one_sentence(run, image, tmp_path, sentence):
+    arguments = REFUSED[sentence]
+    if not any(one.startswith("targetpath") for one in arguments):
+        arguments = (*arguments, f"targetpath={tmp_path / 'run'}")
+    result = run(*arguments, image, code=1)
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_another_training_in_the_same_folder_is_refused(run, image, whole):
+    result = run(*ROTNET, image, "method.epochs=3", "method.lr=0.1", f"targetpath={whole}", code=1)
+    assert result.stderr == (
+        f"targetpath={whole} holds another training (method.lr: 0.03 → 0.1): type another "
+        "targetpath, resume=never to replace it, or the old values.\n"
+    )
+
+
+def test_a_training_that_diverges_ends_with_a_sentence(run, image, tmp_path):
+    result = run(*ROTNET, image, "method.lr=1e30", "method.epochs=3", "method.weight_decay=1",
+                 f"targetpath={tmp_path / 'run'}", code=1)  # fmt: skip
+    assert "has a gradient that is not finite" in result.stderr
+    assert "type a smaller method.lr, or train.max_norm=1, and resume=never" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_harmed_checkpoint_is_named(run, image, tmp_path):
+    folder = tmp_path / "run"
+    run(*ROTNET, image, "method.updates=2", f"targetpath={folder}")
+    file = folder / "checkpoints" / "last.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    result = run(*ROTNET, image, "method.updates=2", f"targetpath={folder}", code=1)
+    assert f"{file} cannot be read as a checkpoint" in result.stderr
+    assert "remove it, or type resume=never to begin anew." in result.stderr
+    run(*ROTNET, image, "method.updates=2", "resume=never", f"targetpath={folder}")
+    assert state(folder)["step"] == 2
+
+
+def test_a_key_of_training_is_refused_where_it_has_no_effect(run):
+    result = run("num_imgs=8", "method=rotnet", code=1)
+    assert result.stderr.startswith("method=rotnet has no effect, since task=generate does not")
