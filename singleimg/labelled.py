@@ -1,9 +1,10 @@
-"""Labelled sets of real images: what probes are trained and tested on, and what one image rivals."""
+"""Labelled sets of real images: what probes are trained and tested on, and one image rivals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -97,11 +98,15 @@ class Folders:
         for name in names:
             folder = Path(self.path).expanduser() / name
             if folder.is_dir():
-                return _open(lambda root: datasets.ImageFolder(folder), self)
+                return _open(partial(_folder, folder), self)
         raise UserError(
             f"data.path={self.path} holds no folder {names[0]}: with data=imagefolder it holds "
             "train/<class>/… and test/<class>/…."
         )
+
+
+def _folder(folder: Path, root: str) -> Dataset:
+    return datasets.ImageFolder(folder)
 
 
 def _open(kind: Callable[..., Dataset], data: Labelled, **settings: object) -> Dataset:

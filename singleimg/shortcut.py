@@ -149,7 +149,12 @@ def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
 def _trained(cfg: DictConfig, images: InMemory) -> RotNet:
     torch.manual_seed(cfg.seed)
     method = RotNet(
-        name="rotnet", updates=cfg.shortcut.updates, batch_size=32, crop="padded", hflip=0.5, lr=0.05
+        name="rotnet",
+        updates=cfg.shortcut.updates,
+        batch_size=32,
+        crop="padded",
+        hflip=0.5,
+        lr=0.05,
     )
     network = CifarConv4(size=cfg.img_size)
     method.build(network, len(images), 0)

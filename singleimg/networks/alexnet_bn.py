@@ -42,7 +42,9 @@ class AlexNetBN:
     def __post_init__(self) -> None:
         for key in ("widths", "pools"):
             if len(getattr(self, key)) != CONVOLUTIONS:
-                raise UserError(f"network.{key} is not a list of {CONVOLUTIONS}, one a convolution.")
+                raise UserError(
+                    f"network.{key} is not a list of {CONVOLUTIONS}, one a convolution."
+                )
         if self.size < 64:
             raise UserError(
                 f"network.size={self.size} is too small for network=alexnet_bn, which halves its "

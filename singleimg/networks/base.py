@@ -128,9 +128,7 @@ def stages(
 ) -> list[nn.Sequential]:
     """A stage for each layer; ``inputs``: channels of what the first one sees."""
     channels = [inputs, *widths]
-    return [
-        stage(channels[k], channels[k + 1], layer, slope) for k, layer in enumerate(layers)
-    ]
+    return [stage(channels[k], channels[k + 1], layer, slope) for k, layer in enumerate(layers)]
 
 
 def activation(slope: float) -> nn.Module:

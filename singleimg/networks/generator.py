@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,7 @@ class Generator(nn.Module):
         self.first = widths[0]
         self.start = nn.Linear(latent, self.first * _SMALLEST**2, bias=False)
         parts: list[nn.Module] = [nn.BatchNorm2d(self.first), nn.ReLU(inplace=True)]
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             parts += [
                 nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -43,7 +45,7 @@ def judging_trunk(size: int, width: int) -> nn.Sequential:
     """Image B×3×size×size in, flat features out, by halving to a 4×4 map: DCGAN's discriminator."""
     widths = [width * 2**level for level in range(_doublings(size))]
     parts: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(SLOPE, inplace=True)]
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in pairwise(widths):
         parts += [
             nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False),
             nn.BatchNorm2d(outputs),

@@ -18,7 +18,6 @@ from singleimg.pretrain.images import Images
 from singleimg.pretrain.randomness import numbers
 from singleimg.pretrain.work import Work
 
-
 SHOWN = 32  # images that :meth:`Method.pictures` gets
 
 
@@ -69,6 +68,16 @@ class Method(nn.Module):
 
         ``images``: how many there are. ``classes``: of their labels, when there are any.
         """
+
+    def check_count(self, images: int) -> None:
+        """Raises UserError when so many images are too few."""
+        if self.images_an_update > images:
+            steps = self.images_an_update // self.batch_size
+            raise UserError(
+                f"method.batch_size={self.batch_size} is too large for {images:,} images"
+                f"{f', of which an update takes {steps} times as many' if steps > 1 else ''}: type "
+                f"method.batch_size={max(1, images // steps)} or less, or a larger num_imgs."
+            )
 
     def check_transforms(self, transforms: Sequence[Mapping[str, Any]]) -> None:
         """Raises UserError when images made by these transforms teach this method nothing."""

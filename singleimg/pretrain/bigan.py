@@ -206,5 +206,3 @@ def gradient_penalty(judge: nn.Module, images: Tensor, latents: Tensor) -> Tenso
     # Images lie in 0 … 1: a gradient with respect to ±1 is half as large.
     square = (of_images / 2).flatten(1).square().sum(1) + of_latents.square().sum(1)
     return ((square + 1e-12).sqrt() - 1).square().mean()
-
-

@@ -37,11 +37,14 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"{file} does not exist: type checkpoint=<folder of a pretraining>.") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
         raise UserError(
-            f"{file} cannot be read as a checkpoint ({str(error).splitlines()[0][:90]}): remove it, "
-            "or type resume=never to begin anew."
+            f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
+        reason = " ".join(str(error).split())[:90]
+        raise UserError(
+            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "
+            "begin anew."
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")

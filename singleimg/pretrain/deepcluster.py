@@ -55,23 +55,30 @@ class DeepCluster(Method):
         self.assigned = np.zeros(0, np.int64)  # the cluster of each image
         self.facts: dict[str, float] = {}
 
-    def build(self, network: Network, images: int, classes: int) -> None:
-        """Trunk, top, and a linear layer to the clusters."""
-        k = min(MOST_CLUSTERS, max(images // IMAGES_A_CLUSTER, 2)) if self.k is None else self.k
-        if not 2 <= k <= images:
+    def check_count(self, images: int) -> None:
+        """Refuses more clusters than there are images, too."""
+        super().check_count(images)
+        if not 2 <= self.clusters(images) <= images:
             raise UserError(
-                f"method.k={k} is not a number of clusters from 2 to {images:,}, the number of "
-                f"images: type for example method.k={max(2, images // IMAGES_A_CLUSTER)}, or a "
+                f"method.k={self.k} is not a number of clusters from 2 to {images:,}, the number "
+                f"of images: type for example method.k={max(2, images // IMAGES_A_CLUSTER)}, or a "
                 "larger num_imgs."
             )
-        self.k, self.size = k, network.size
+
+    def clusters(self, images: int) -> int:
+        """How many to make of so many images."""
+        if self.k is not None:
+            return self.k
+        return min(MOST_CLUSTERS, max(images // IMAGES_A_CLUSTER, 2))
+
+    def build(self, network: Network, images: int, classes: int) -> None:
+        """Trunk, top, and a linear layer to the clusters."""
+        self.k, self.size = self.clusters(images), network.size
         self.trunk = network.trunk()
         self.top = network.top(self.trunk.features(network.size))
-        self.head = nn.Linear(self.top.size, k)
+        self.head = nn.Linear(self.top.size, self.k)
         body = [*self.trunk.parameters(), *self.top.parameters()]
-        self.optimizers["body"] = SGD(
-            body, self.lr, self.momentum, weight_decay=self.weight_decay
-        )
+        self.optimizers["body"] = SGD(body, self.lr, self.momentum, weight_decay=self.weight_decay)
         self.optimizers["head"] = SGD(
             self.head.parameters(), self.lr, weight_decay=self.weight_decay
         )

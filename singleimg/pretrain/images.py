@@ -16,8 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
-from singleimg.errors import UserError
-
 _CHUNK = 250  # images that a process hands over at once while memory is filled
 
 
@@ -108,9 +106,9 @@ def open_images(
 
 def _filled(dataset: Dataset, size: int, workers: int) -> Tensor:
     pixels = torch.empty(len(dataset), 3, size, size, dtype=torch.uint8)
-    small = len(dataset) < 8 * _CHUNK  # processes take longer to start
+    alone = workers == 1 or len(dataset) < 8 * _CHUNK  # processes take longer to start
     loader = DataLoader(
-        Pixels(dataset, size), batch_size=_CHUNK, num_workers=0 if small else workers
+        Pixels(dataset, size), batch_size=_CHUNK, num_workers=0 if alone else workers
     )
     done = 0
     with tqdm(total=len(dataset), unit="img", desc="images", disable=None, leave=False) as bar:
@@ -121,12 +119,7 @@ def _filled(dataset: Dataset, size: int, workers: int) -> Tensor:
     return pixels
 
 
-def permutation(order: np.ndarray, batch_size: int) -> np.ndarray:
-    """``order`` cut into whole batches: n×batch_size; what remains is left out this time."""
+def cut(order: np.ndarray, batch_size: int) -> np.ndarray:
+    """``order`` in whole batches: n×batch_size; what remains is left out this time."""
     whole = len(order) // batch_size
-    if not whole:
-        raise UserError(
-            f"method.batch_size={batch_size} is larger than the set of {len(order):,} images: type "
-            f"method.batch_size={len(order)} or less, or a larger num_imgs."
-        )
     return order[: whole * batch_size].reshape(whole, batch_size)

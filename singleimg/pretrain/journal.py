@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -107,5 +106,3 @@ def stretched(filters: Tensor) -> Tensor:
     low, high = flat.amin((1, 2, 3), keepdim=True), flat.amax((1, 2, 3), keepdim=True)
     images = (flat - low) / (high - low).clamp(min=1e-12)
     return images.repeat_interleave(3, 2).repeat_interleave(3, 3)
-
-

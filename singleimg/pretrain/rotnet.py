@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from singleimg.errors import UserError
 from singleimg.networks.base import Network
-from singleimg.pretrain.base import accuracy
 from singleimg.pretrain.supervised import Supervised
 from singleimg.pretrain.work import Work
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg import __version__, config, saved
+from singleimg.backends import available_cores
 from singleimg.errors import UserError, is_url
 from singleimg.estimate import duration
 from singleimg.lock import hold
@@ -24,7 +24,6 @@ from singleimg.networks.base import Network, Trunk
 from singleimg.pretrain import checkpoints
 from singleimg.pretrain.base import Method
 from singleimg.pretrain.devices import open_fabric
-from singleimg.pretrain.images import Images
 from singleimg.pretrain.inputs import Inputs, describe
 from singleimg.pretrain.training import Rhythm, Training
 from singleimg.pretrain.work import Diverged, Work
@@ -66,6 +65,7 @@ def prepare(cfg: DictConfig) -> Run:
     method, network = config.instantiate(cfg, "method"), config.instantiate(cfg, "network")
     inputs = describe(cfg)
     method.check_transforms(inputs.transforms)
+    method.check_count(inputs.count)
     check_size(method, network, inputs)
     if method.needs_labels and inputs.labels is None:
         raise UserError(
@@ -118,11 +118,8 @@ def _folder(cfg: DictConfig, run: Run) -> Path:
     return Path(cfg.targetpath or "outputs").absolute() / name
 
 
-def train(run: Run, images: Images | None = None) -> dict[str, float]:
-    """Runs to the end, from the last checkpoint there is; gives the means of the last epoch.
-
-    images: those of the run, when the caller has them at hand.
-    """
+def train(run: Run) -> dict[str, float]:
+    """Runs to the end, from the last checkpoint there is; gives the means of the last epoch."""
     settings = run.settings.train
     fabric = open_fabric(settings)
     with hold(run.folder) if fabric.is_global_zero else nullcontext():
@@ -132,7 +129,7 @@ def train(run: Run, images: Images | None = None) -> dict[str, float]:
             _begin(run, state)
         fabric.barrier()
         with logging_to_file(run.folder / LOG) if fabric.is_global_zero else nullcontext():
-            training = _set_up(run, fabric, state, images)
+            training = _set_up(run, fabric, state)
             if training.work.step < training.total:
                 _announce(run, training)
                 try:
@@ -190,17 +187,15 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _set_up(
-    run: Run, fabric: Any, state: dict[str, Any] | None, images: Images | None
-) -> Training:
+def _set_up(run: Run, fabric: Any, state: dict[str, Any] | None) -> Training:
     cfg, settings = run.settings, run.settings.train
     torch.manual_seed(cfg.seed)
     run.method.build(run.network, run.inputs.count, run.inputs.classes)
     run.method.to(fabric.device)
-    workers = cfg.threads or len(os.sched_getaffinity(0))
+    workers = available_cores() if cfg.threads is None else cfg.threads
     training = Training(
         run.method,
-        images or run.inputs.open(workers, settings.memory),
+        run.inputs.open(workers, settings.memory),
         Work(fabric, cfg.seed, settings.max_norm),
         run.folder,
         size=run.network.size,

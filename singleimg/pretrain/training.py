@@ -16,7 +16,7 @@ from tqdm import tqdm
 from singleimg.logs import log
 from singleimg.pretrain import checkpoints
 from singleimg.pretrain.base import SHOWN, Method, whole
-from singleimg.pretrain.images import Images, permutation
+from singleimg.pretrain.images import Images, cut
 from singleimg.pretrain.journal import Journal, stretched
 from singleimg.pretrain.work import Work
 
@@ -68,8 +68,7 @@ class Training:
     ) -> None:
         self.method, self.images, self.work, self.folder = method, images, work, folder
         self.size, self.rhythm, self.fingerprint = size, rhythm, fingerprint
-        batches = len(permutation(np.arange(len(images)), method.images_an_update))
-        epochs = method.epochs * batches
+        epochs = method.epochs * (len(images) // method.images_an_update)
         self.total = epochs if method.updates is None else method.updates
         self.epoch: Epoch | None = None
         self.epochs, self.best = 0, float("inf")  # whole epochs done, the best of them
@@ -105,14 +104,16 @@ class Training:
     def _epoch(self, begin: float, keeps: dict[int, float]) -> None:
         if self.epoch is None:
             order = self.method.order(self.epochs, self.images, self.work)
-            order = permutation(order, self.method.images_an_update)
+            order = cut(order, self.method.images_an_update)
             self.epoch = Epoch(self.epochs, order)
             self.clock = time.perf_counter(), self.work.step
         epoch = self.epoch
         self.clock = time.perf_counter(), self.work.step
         left = self.total - self.work.step
         todo = epoch.order[epoch.done : epoch.done + left]
-        share = [batch[self.work.fabric.global_rank :: self.work.fabric.world_size] for batch in todo]
+        share = [
+            batch[self.work.fabric.global_rank :: self.work.fabric.world_size] for batch in todo
+        ]
         for indices, pixels in zip(share, self.images.batches(share), strict=True):
             self._update(pixels, torch.from_numpy(indices))
             self.seconds = time.perf_counter() - begin
@@ -211,7 +212,9 @@ class Training:
         self.best, self.seconds = state["best"], state["seconds"]
         self.metrics, epoch = state["metrics"], state["epoch"]
         if epoch is not None:
-            self.epoch = Epoch(epoch["number"], epoch["order"].numpy(), epoch["done"], epoch["sums"])
+            self.epoch = Epoch(
+                epoch["number"], epoch["order"].numpy(), epoch["done"], epoch["sums"]
+            )
         torch.set_rng_state(state["random"])
         if torch.cuda.is_available() and state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])

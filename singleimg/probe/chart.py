@@ -22,7 +22,9 @@ def figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def draw_layers(axes: Any, scores: Sequence[RunScore], styles: dict[str, dict] | None = None) -> None:
+def draw_layers(
+    axes: Any, scores: Sequence[RunScore], styles: dict[str, dict] | None = None
+) -> None:
     """Lines over conv1, conv2, … onto ``axes``; ``styles``: keywords of matplotlib by row."""
     for place, (row, means) in enumerate(over_seeds(scores).items()):
         style = {"color": f"C{place % 10}", **(styles or {}).get(row, {})}

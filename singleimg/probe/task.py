@@ -53,8 +53,8 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     named = cfg.checkpoint
     if named is None:
         raise UserError(
-            "checkpoint is missing: type checkpoint=<folder of a task=pretrain>, or a list of them, "
-            "checkpoint=[a,b]."
+            "checkpoint is missing: type checkpoint=<folder of a task=pretrain>, or a list of "
+            "them, checkpoint=[a,b]."
         )
     names = [named] if isinstance(named, str) else list(named)
     files = [checkpoint_file(Path(str(name)).expanduser().absolute()) for name in names]
@@ -95,10 +95,13 @@ def row_name(decides: dict[str, Any]) -> str:
     inputs = decides["inputs"]
     images = str(inputs.get("data") or next(iter(inputs)))
     same = {**decides, "seed": None, "inputs": _seedless(inputs)}
-    return f"{decides['method']['name']}, {images} ({sha256(canonical(same).encode()).hexdigest()[:4]})"
+    mark = sha256(canonical(same).encode()).hexdigest()[:4]
+    return f"{decides['method']['name']}, {images} ({mark})"
 
 
 def _seedless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _seedless(v) for k, v in value.items() if k not in ("seed", "chosen_by", "stored")}
+        return {
+            k: _seedless(v) for k, v in value.items() if k not in ("seed", "chosen_by", "stored")
+        }
     return value

@@ -1,4 +1,4 @@
-"""The paper's findings, as statements about the rows: each holds, does not hold, or is not resolved.
+"""The paper's findings, as statements about the rows: they hold, or not, or are not resolved.
 
 A difference of two rows has a standard error, from the spread over their seeds. One under two
 standard errors is not resolved; nor is one of rows with a single seed, whose error nobody knows.
@@ -52,7 +52,9 @@ class Value:
         return self.error is not None and bound - self.points > SIGMAS * self.error
 
     def __str__(self) -> str:
-        return f"{self.points:+.1f}" + (" (1 seed)" if self.error is None else f" ± {self.error:.1f}")
+        return f"{self.points:+.1f}" + (
+            " (1 seed)" if self.error is None else f" ± {self.error:.1f}"
+        )
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,7 @@ def random_of(method: str) -> str:
 def beats_random(rows: Rows, method: str) -> Finding:
     """(a), for one method: at every layer."""
     name = table_name(method, ONE)
-    leads = [
-        rows.at(name, k) - rows.at(random_of(method), k) for k in range(rows.layers(name))
-    ]
+    leads = [rows.at(name, k) - rows.at(random_of(method), k) for k in range(rows.layers(name))]
     verdict = OPEN
     if all(lead.above() for lead in leads):
         verdict = HOLDS
@@ -187,9 +187,7 @@ def nothing_learned(rows: Rows, ablation: Rows, layer: int) -> Finding:
     return Finding("d", said, verdict, str(lead))
 
 
-def best(
-    ablation: Rows, name: str, others: Sequence[str], layer: int, said: str
-) -> Finding:
+def best(ablation: Rows, name: str, others: Sequence[str], layer: int, said: str) -> Finding:
     """(d): a row of the ablation above these others."""
     leads = {other: ablation.at(name, layer) - ablation.at(other, layer) for other in others}
     verdict = OPEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg import config
 from singleimg.pretrain import checkpoints
-from singleimg.pretrain.images import Images
+from singleimg.pretrain.memory import give_back_memory
 from singleimg.pretrain.task import Run, load_trunk, prepare, train
 from singleimg.probe.scores import RunScore, read_json, write_json
 from singleimg.recipe import canonical
@@ -49,13 +50,15 @@ def make_row(task: Task) -> Made:
     cfg = OmegaConf.create(json.loads(task.study))
     run = prepare(row_config(task.row, task.folder, cfg))
     begin = time.perf_counter()
-    metrics = train(run, _images(run))
+    metrics = train(run)
     score = _probe(run, task.row, cfg, checkpoints.LAST, None)
     early = {
         part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY)
         for part in (THIRDS if task.row.early else ())
     }
     minutes = _minutes(run.folder / MINUTES, run.fingerprint, time.perf_counter() - begin)
+    gc.collect()
+    give_back_memory()  # joblib ends a worker that seems to leak
     return Made(task.row, score, early, minutes, metrics)
 
 
@@ -64,7 +67,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
     cfg = config.compose(
         "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false", *_groups(row, study),
-        *row.overrides, f"targetpath={folder}",
+        *row.overrides, f"targetpath={folder}", "threads=1",
     )  # fmt: skip
     OmegaConf.set_struct(cfg, False)
     cfg.image, cfg.imgpath, cfg.network = study.image, study.imgpath, study.network
@@ -77,18 +80,6 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
 
 def _groups(row: Row, study: DictConfig) -> list[str]:
     return [f"augment={study.augment.name}", f"img_size={study.network.size}"]
-
-
-def _images(run: Run) -> Images:
-    """The row's images; rows with the same ones, made by one process, share them."""
-    key = canonical(run.inputs.identity)
-    if key not in _KEPT:
-        _KEPT.clear()
-        _KEPT[key] = run.inputs.open(0, run.settings.train.memory)
-    return _KEPT[key]
-
-
-_KEPT: dict[str, Images] = {}  # the last set of this process
 
 
 def _probe(run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None) -> RunScore:

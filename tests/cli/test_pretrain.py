@@ -1,4 +1,4 @@
-"""``task=pretrain`` as a user types it: what it leaves, how it stops and goes on, what it refuses."""
+"""``task=pretrain`` as a user types it: what it leaves, how it goes on, what it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
+import singleimg
+from singleimg.errors import UserError
 from singleimg.pretrain.journal import read
+from singleimg.pretrain.task import prepare, train
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -79,7 +82,8 @@ def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path
                   "method.critic_steps=2", "method.width=8", "method.hidden=16"],
     }[method]  # fmt: skip
     command = [*SMALL, image, f"method={method}", *settings, "method.updates=20",
-               "train.log_every=1", "train.checkpoint_every=1", "train.tensorboard=false"]  # fmt: skip
+               "train.log_every=1", "train.checkpoint_every=1",
+               "train.tensorboard=false"]  # fmt: skip
     run(*command, f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, update=8)
@@ -133,15 +137,14 @@ REFUSED = {
     "method is missing: type for example method=rotnet.": SMALL,
     "network is missing: type for example network=cifar_conv4.": (
         "task=pretrain", "method=rotnet", "img_size=32"),
-    "method=nonet": ("task=pretrain", "method=nonet"),
     "from 45° on they may lie nearer to the next quarter than to their own. Type deg=35 or another "
     "number below 45, or augment=paper.": (*ROTNET, "deg=45"),
     "a flipped image is a rotated one in a mirror. Type vflip=false, or augment=paper.": (
         *ROTNET, "augment=script", "vflip=true"),
-    "method.k=97 is not a number of clusters from 2 to 96, the number of images": (
-        *SMALL, "method=deepcluster", "method.k=97"),
-    "method.batch_size=97 is larger than the set of 96 images": (
-        *SMALL, "method=rotnet", "method.batch_size=97"),
+    "method.k=97 is not a number of clusters from 2 to 96, the number of images: type for example "
+    "method.k=2, or a larger num_imgs.": (*SMALL, "method=deepcluster", "method.k=97"),
+    "method.batch_size=97 is too large for 96 images: type method.batch_size=96 or less, or a "
+    "larger num_imgs.": (*SMALL, "method=rotnet", "method.batch_size=97"),
     "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
     "method: singleimg.pretrain.rotnet.RotNet has no argument": (*ROTNET, "+method.epoch=3"),
     "img_size=16 is smaller than the 32 px that network=cifar_conv4 takes: type img_size=32 or "
@@ -154,23 +157,33 @@ REFUSED = {
     "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
     "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),
     "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
-    "dataset=": (*ROTNET, "dataset=/nowhere"),
+    "/nowhere holds no dataset: give the targetpath of a run.": (*ROTNET, "dataset=/nowhere"),
     "data.path=/nowhere holds no folder train": (*ROTNET, "data=imagefolder",
                                                  "data.path=/nowhere"),
     "targetpath=s3://bucket/run is behind a URL, and checkpoints are files of this machine: type a "
-    "folder.": (*ROTNET, "targetpath=s3://bucket/run"),
+    "folder.": ("targetpath=s3://bucket/run", *ROTNET),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("sentence", REFUSED)
-def test_a_mistake_is_one_sentence(run, image, tmp_path, sentence):
-    arguments = REFUSED[sentence]
-    if not any(one.startswith("targetpath") for one in arguments):
-        arguments = (*arguments, f"targetpath={tmp_path / 'run'}")
-    result = run(*arguments, image, code=1)
-    assert sentence in result.stderr
-    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
-    assert not (tmp_path / "run" / "checkpoints").exists()
+def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
+    """Found while the run is prepared, which writes nothing; ``run.py`` prints it."""
+    arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence])
+    with pytest.raises(UserError) as mistake:
+        run_ = prepare(singleimg.compose(*dict.fromkeys([*arguments, image])))
+        train(run_)
+    assert sentence in str(mistake.value) and "\n" not in str(mistake.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_is_printed_as_one_line_and_the_status_says_so(run, image, tmp_path):
+    result = run(*ROTNET, image, "deg=60", f"targetpath={tmp_path / 'run'}", code=1)
+    assert result.stderr == (
+        "method=rotnet cannot learn from images that are rotated by up to 60°: from 45° on they "
+        "may lie nearer to the next quarter than to their own. Type deg=35 or another number below "
+        "45, or augment=paper.\n"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_training_in_the_same_folder_is_refused(run, image, whole):

@@ -1,0 +1,122 @@
+"""``task=probe``, ``task=study`` and ``task=shortcut`` as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=64",
+         "method=rotnet", "method.batch_size=16", "method.updates=2")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Path:
+    """Ten classes, each a colour of its own under noise: 40 images a class to train, 5 to test."""
+    folder = tmp_path_factory.mktemp("labelled")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 5)):
+        for label in range(10):
+            place = folder / split / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(count):
+                colour = np.array([label * 25, 250 - label * 25, label % 3 * 100])
+                pixels = colour + random.normal(0, 20, (32, 32, 3))
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(run, picture, tmp_path_factory) -> list[Path]:
+    """Two trainings that differ in their seed."""
+    folders = [tmp_path_factory.mktemp("trained") / str(seed) for seed in (0, 1)]
+    for seed, folder in enumerate(folders):
+        run(*SMALL, f"imgpath={picture}", f"seed={seed}", f"targetpath={folder}")
+    return folders
+
+
+def data(folder: Path) -> tuple[str, ...]:
+    """The labelled set, as it is typed."""
+    return "data=imagefolder", f"data.path={folder}"
+
+
+def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, trained, labelled):
+    said = run("task=probe", f"checkpoint={trained[0]}", *data(labelled), "probe.epochs=3").stdout
+    assert "| conv1 | conv2 | conv3 | conv4 | seeds |" in said
+    (picture,) = (trained[0] / "probes").glob("*.png")
+    assert Image.open(picture).size == (900, 600)
+    (scores,) = json.loads(picture.with_suffix(".json").read_text())
+    assert [layer["layer"] for layer in scores["layers"]] == [1, 2, 3, 4]
+    assert all(layer["accuracy"] > 0.5 for layer in scores["layers"][:2])  # colours are easy
+    with picture.with_suffix(".csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 4
+
+
+def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labelled, tmp_path):
+    both = f"checkpoint=[{trained[0]},{trained[1]}]"
+    command = ("task=probe", both, *data(labelled), "probe.epochs=3", f"targetpath={tmp_path}")
+    said = run(*command).stdout
+    (row,) = [line for line in said.splitlines() if line.startswith("| rotnet")]
+    assert row.count("±") == 4 and row.endswith("| 2 |")
+    assert "probes after" not in run(*command).stdout  # what was probed is not probed again
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "checkpoint is missing: type checkpoint=<folder of a task=pretrain>"),
+        (("checkpoint=/nowhere",), "/nowhere holds no training: type the folder of a task"),
+        (("checkpoint={trained}",), "data is missing: type for example data=cifar10 data.path"),
+        (("checkpoint={trained}", "data=cifar10"), "data.path is missing: type data.path=….\n"),
+        (("checkpoint={trained}", "data=imagefolder", "data.path=/nowhere"),
+         "data.path=/nowhere holds no folder train: with data=imagefolder it holds"),
+        (("checkpoint={trained}", "data=cifar10", "data.path=/nowhere"),
+         "data.path=/nowhere cannot be read as data=cifar10"),
+        (("checkpoint={trained}", "num_imgs=5"),
+         "num_imgs=5 has no effect, since task=probe does not read it"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(run, trained, arguments, sentence):
+    typed = [one.format(trained=trained[0]) for one in arguments]
+    result = run("task=probe", *typed, code=1)
+    assert sentence in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled, tmp_path):
+    """A few updates of each row: its figures mean nothing, its parts are all there."""
+    command = (
+        "task=study", "budget=smoke", "network=cifar_conv4", "augment=paper", f"imgpath={picture}",
+        *data(labelled), "probe.epochs=1", "shortcut.updates=3", "shortcut.images=40",
+        "shortcut.tested=20", "shortcut.sources=2", "shortcut.tested_sources=1",
+        "budget.supervised.images=300", "budget.rotnet.images=300",
+        "budget.deepcluster.images=300", "budget.bigan.images=300", f"targetpath={tmp_path}",
+    )  # fmt: skip
+    said = run(*command).stdout
+    assert "Null control, augment=paper: on noise RotNet tells" in said
+    for row in ("random", "random (critic)", "supervised", "RotNet, one image",
+                "RotNet, full set", "DeepCluster, one image", "DeepCluster, full set",
+                "MonoGAN, one image", "MonoGAN, full set", "none", "jitter", "rotation", "scale",
+                "rotation+jitter", "rotation+scale", "jitter+scale", "all"):  # fmt: skip
+        assert f"| {row} |" in said
+    for letter, many in (("a", 4), ("b", 6), ("c", 3), ("d", 6)):
+        assert said.count(f"- ({letter}) ") == many
+    assert {"table.md", "scores.csv", "study.json", "figure.png", "run.log"} <= {
+        file.name for file in tmp_path.iterdir()
+    }
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("rows/*/checkpoints/*")}
+    assert len(before) > 30
+    again = run(*command).stdout
+    assert again.split("Null control")[1] == said.split("Null control")[1]
+    assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
+
+
+def test_the_control_prints_its_two_figures(run, picture):
+    said = run("task=shortcut", "augment=weak", f"imgpath={picture}", "shortcut.updates=2",
+               "shortcut.images=40", "shortcut.tested=20", "shortcut.sources=1",
+               "shortcut.tested_sources=1").stdout  # fmt: skip
+    assert "Null control, augment=weak: on noise RotNet tells" in said
+    assert "(chance 25, at most 28)" in said and "(chance 50, at most 54)" in said
