@@ -4,6 +4,7 @@
 >>> singleimg.SingleImage.open("outputs/…").render(7)  # the pixels of image 7
 >>> singleimg.StoredDataset("outputs/…")[7]  # (the stored image 7, 0), whatever the format
 >>> singleimg.RenderedDataset(singleimg.compose("imgpath=photo.jpg"))[7]  # nothing is stored
+>>> singleimg.load_trunk("outputs/pretrain-…")  # what a training learned
 
 Importing the package imports no torch; what needs it is imported when it is first named.
 """
@@ -21,8 +22,17 @@ _WHERE = {
     "StoredDataset": "singleimg.dataset",
     "RenderedDataset": "singleimg.dataset",
     "compose": "singleimg.config",
+    "load_trunk": "singleimg.pretrain.task",
 }
-__all__ = ["RenderedDataset", "SingleImage", "StoredDataset", "UserError", "__version__", "compose"]
+__all__ = [
+    "RenderedDataset",
+    "SingleImage",
+    "StoredDataset",
+    "UserError",
+    "__version__",
+    "compose",
+    "load_trunk",
+]
 
 
 def __getattr__(name: str) -> Any:

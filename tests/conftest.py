@@ -46,14 +46,18 @@ def run(tmp_path_factory) -> Run:
     home = tmp_path_factory.mktemp("cache")
 
     def command(
-        *arguments: str, code: int | None = 0, cwd: Path = ROOT, **environment: str
+        *arguments: str,
+        code: int | None = 0,
+        cwd: Path = ROOT,
+        timeout: float = 300,
+        **environment: str,
     ) -> subprocess.CompletedProcess:
         result = subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *map(str, arguments)],
             cwd=cwd,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
             env={**os.environ, "SINGLEIMG_CACHE": str(home), **environment},
         )
         if code is not None:

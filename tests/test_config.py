@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from singleimg import config
 from singleimg.errors import UserError
+from singleimg.study import plan as study
 from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
 from tests.conftest import ROOT
 
@@ -101,9 +102,19 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
         more = ["image.url=https://example.org/a.png", f"image.sha256={'0' * 64}"]
     if group == "output" and choice == "folder":
         more = ["output.class_name=dummy"]
+    if group in config.OPTIONAL_GROUPS:
+        more = [f"task={ {'budget': 'study', 'probe': 'probe'}.get(group, 'pretrain') }"]
+    if group == "data":
+        more.append("data.path=/nowhere")
+    if choice == "alexnet_bn":
+        more.append("method=rotnet")
+    if group == "method":
+        more.append("network=cifar_conv4")
     cfg = loaded(f"{group}={choice}", *more)
     if group == "augment":
         assert config.instantiate_transforms(cfg)
+    elif group == "budget":
+        assert all(study.rows_of(study.PARTS, OmegaConf.to_container(cfg.budget)))
     elif group == "task":
         assert callable(config.task(cfg))
     else:
@@ -116,7 +127,7 @@ def test_every_number_that_a_user_may_change_has_a_comment(file):
     keys = [line for line in lines if line[:1].isalpha() and ": " in line]
     bare = [key for key in keys if "#" not in key and "${" not in key]
     assert all(key.startswith(("_target_", "name", "url", "sha256")) for key in bare) or (
-        file.parent.name == "experiment" and lines[1].startswith("#")
+        file.parent.name in ("experiment", "budget") and "# " in "".join(lines[:2])
     )
 
 

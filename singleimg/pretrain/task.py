@@ -64,14 +64,14 @@ def prepare(cfg: DictConfig) -> Run:
             raise UserError(f"{group} is missing: type for example {group}={example}.")
     method, network = config.instantiate(cfg, "method"), config.instantiate(cfg, "network")
     inputs = describe(cfg)
-    method.check_transforms(inputs.transforms)
-    method.check_count(inputs.count)
-    check_size(method, network, inputs)
     if method.needs_labels and inputs.labels is None:
         raise UserError(
             f"method={method.name} learns from labels, and these images have none: type for "
             "example data=cifar10 data.path=…."
         )
+    method.check_transforms(inputs.transforms)
+    method.check_count(inputs.count)
+    check_size(method, network, inputs)
     record = {
         "decides": {
             "method": OmegaConf.to_container(cfg.method, resolve=True),

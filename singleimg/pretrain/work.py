@@ -55,7 +55,7 @@ class Work:
         if not math.isfinite(norm):
             raise Diverged(
                 f"update {self.step + 1:,} has a gradient that is not finite (its loss is "
-                f"{float(loss):g}): type a smaller method.lr, or train.max_norm=1, and "
+                f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
                 "resume=never to begin anew."
             )
         if self.most is not None and norm > self.most:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import time
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +33,7 @@ class Task:
     folder: Path
     study: str
     threads: int  # of torch, for this row
+    quiet: bool = False  # in a worker: bars of several would write over one another
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Made:
 
 def make_row(task: Task) -> Made:
     """Trains and probes what is not there yet."""
+    with redirect_stderr(io.StringIO()) if task.quiet else nullcontext():
+        return _made(task)
+
+
+def _made(task: Task) -> Made:
     torch.set_num_threads(task.threads)
     cfg = OmegaConf.create(json.loads(task.study))
     run = prepare(row_config(task.row, task.folder, cfg))

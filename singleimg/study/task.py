@@ -64,7 +64,7 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:
     workers = min(backend.workers(cfg.threads), len(rows))
     threads = max(1, available_cores() // workers)
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
-    tasks = [Task(row, folder / "rows" / _slug(row), spec, threads) for row in rows]
+    tasks = [Task(row, folder / "rows" / _slug(row), spec, threads, workers > 1) for row in rows]
     made = []
     with tqdm(total=len(rows), unit="row", disable=None) as bar:
         try:

@@ -8,11 +8,18 @@ import http.server
 import threading
 
 import pytest
+from PIL import Image
 
+import singleimg
 from singleimg.config import CONF
+from singleimg.pretrain.journal import read
+from singleimg.pretrain.task import prepare
 from tests.conftest import images_of
 
-EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+NAMES = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+EXPERIMENTS = [name for name in NAMES if not name.startswith(("pretrain", "study"))]
+TRAININGS = [name for name in NAMES if name.startswith("pretrain")]
+METHODS = ("rotnet", "deepcluster", "bigan")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,45 @@ def stand_in(picture):
 def test_it_runs(run, stand_in, tmp_path, name):
     run(f"experiment={name}", "num_imgs=8", f"targetpath={tmp_path / 'set'}", *stand_in)
     assert len(images_of(tmp_path / "set")) == 8
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """An image folder of two classes."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for part in ("train", "test"):
+        for label in ("cat", "dog"):
+            (folder / part / label).mkdir(parents=True)
+            for number in range(150):
+                Image.new("RGB", (32, 32), number).save(folder / part / label / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_training_of_the_paper_is_ready_to_begin(name, method, picture, labelled):
+    """Everything but the updates; the paper's images and ImageNet are not here."""
+    real = ("data=imagefolder", f"data.path={labelled}") if "full" in name else ()
+    images = real or ("image=file", f"imgpath={picture}")
+    cfg = singleimg.compose(f"experiment={name}", f"method={method}", *images)
+    run = prepare(cfg)
+    assert run.inputs.count == (300 if real else 50_000 if "cifar" in name else 1_281_167)
+    assert run.network.size == (32 if "cifar" in name else 224)
+    run.method.build(run.network, run.inputs.count, run.inputs.classes)
+    widths = [size for size, _ in run.method.trunk.shapes(run.network.size)]
+    wide = [64, 192, 384, 256, 256] if method == "rotnet" else [96, 256, 384, 384, 256]
+    assert widths == ([32, 64, 128, 128] if "cifar" in name else wide)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
+def test_twenty_updates_at_224_pixels(run, picture, tmp_path, method):
+    run("experiment=pretrain_mono_b", f"method={method}", "image=file", f"imgpath={picture}",
+        "method.batch_size=32", "num_imgs=512", "method.updates=20", "train.log_every=10",
+        f"targetpath={tmp_path}", timeout=1800)  # fmt: skip
+    rows = read(tmp_path / "updates.csv")
+    assert [row["step"] for row in rows] == [10, 20]
+    print(f"{method}: {rows[-1]['images_per_second']:.1f} images/s")
 
 
 def test_the_ablation_makes_its_eight_sets(run, stand_in, tmp_path):

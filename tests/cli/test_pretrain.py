@@ -142,7 +142,8 @@ REFUSED = {
     "a flipped image is a rotated one in a mirror. Type vflip=false, or augment=paper.": (
         *ROTNET, "augment=script", "vflip=true"),
     "method.k=97 is not a number of clusters from 2 to 96, the number of images: type for example "
-    "method.k=2, or a larger num_imgs.": (*SMALL, "method=deepcluster", "method.k=97"),
+    "method.k=2, or a larger num_imgs.": (
+        *SMALL, "method=deepcluster", "method.k=97", "method.batch_size=16"),
     "method.batch_size=97 is too large for 96 images: type method.batch_size=96 or less, or a "
     "larger num_imgs.": (*SMALL, "method=rotnet", "method.batch_size=97"),
     "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
