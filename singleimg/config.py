@@ -239,6 +239,7 @@ def _check_ranges(cfg: DictConfig) -> None:
         ("train.num_nodes", 1, None, "a number of machines"),
         ("train.log_every", 1, None, "a number of updates"),
         ("train.checkpoint_every", 1, None, "a number of updates"),
+        *((f"shortcut.{key}", 1, None, "a whole number") for key in Shortcut.__dataclass_fields__),
     ):
         _check_range(cfg, key, low, high, what)
     if not 0 < cfg.initcrop <= 1:
@@ -246,6 +247,12 @@ def _check_ranges(cfg: DictConfig) -> None:
             f"initcrop={cfg.initcrop:g} is not a fraction over 0 and up to 1: "
             "type for example initcrop=0.5, or cropfirst=false for no such crop."
         )
+    for part in cfg.train.keep:
+        if not 0 < part <= 1:
+            raise UserError(
+                f"train.keep={list(cfg.train.keep)} holds {part:g}, which is not a fraction over 0 "
+                "and up to 1: type for example train.keep=[0.5]."
+            )
     _check_choice(cfg, "corners", CORNERS, "image")
     _check_choice(cfg, "if_exists", IF_EXISTS, "resume")
     _check_scale(cfg.scale)

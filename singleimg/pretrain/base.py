@@ -50,10 +50,10 @@ class Method(nn.Module):
         self.name, self.epochs, self.updates = name, epochs, updates
         self.batch_size, self.crop, self.hflip = batch_size, crop, hflip
         self.optimizers: dict[str, Optimizer] = {}
-        _whole("epochs", epochs, 0)
-        _whole("batch_size", batch_size, 1)
+        check_whole("epochs", epochs, 0)
+        check_whole("batch_size", batch_size, 2)
         if updates is not None:
-            _whole("updates", updates, 0)
+            check_whole("updates", updates, 0)
         if crop not in CROPS:
             raise UserError(
                 f"method.crop={crop} is not one of {', '.join(CROPS)}{did_you_mean(crop, CROPS)}: "
@@ -136,7 +136,17 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     return (scores.argmax(1) == labels).float().mean()
 
 
-def _whole(key: str, value: Any, low: int) -> None:
+def positive(**settings: Any) -> None:
+    """Raises UserError for a setting of a method that is not a number over 0."""
+    for key, value in settings.items():
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise UserError(
+                f"method.{key}={value} is not a number over 0: type for example method.{key}=0.01."
+            )
+
+
+def check_whole(key: str, value: Any, low: int) -> None:
+    """Raises UserError for a setting of a method that is not a whole number of ``low`` or more."""
     if type(value) is not int or value < low:
         raise UserError(
             f"method.{key}={value} is not a whole number of {low} or more: type for example "

@@ -12,7 +12,7 @@ from torch.optim import Adam
 from singleimg.errors import UserError, did_you_mean
 from singleimg.networks.base import Network
 from singleimg.networks.generator import SLOPE, Generator, JointJudge, features_of, judging_trunk
-from singleimg.pretrain.base import SHOWN, Method, set_lr
+from singleimg.pretrain.base import SHOWN, Method, check_whole, positive, set_lr
 from singleimg.pretrain.work import Work
 
 LOSSES = ("gan", "wgan_gp")
@@ -60,6 +60,9 @@ class BiGAN(Method):
                 f"method.loss={loss} is not one of {', '.join(LOSSES)}"
                 f"{did_you_mean(loss, LOSSES)}: type for example method.loss=wgan_gp."
             )
+        positive(lr=lr)
+        for key, value in (("critic_steps", critic_steps), ("latent", latent), ("width", width)):
+            check_whole(key, value, 1)
         self.loss, self.latent, self.generated_size = loss, latent, generated_size
         self.width, self.hidden, self.critic_steps = width, hidden, critic_steps
         self.penalty, self.lr, self.betas = penalty, lr, tuple(betas)

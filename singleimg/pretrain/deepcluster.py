@@ -11,7 +11,7 @@ from torch.optim import SGD
 
 from singleimg.errors import UserError
 from singleimg.networks.base import Network
-from singleimg.pretrain.base import Method, accuracy, set_lr, whole
+from singleimg.pretrain.base import Method, accuracy, check_whole, positive, set_lr, whole
 from singleimg.pretrain.clustering import (
     kmeans,
     mutual_information,
@@ -50,6 +50,10 @@ class DeepCluster(Method):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        positive(lr=lr)
+        check_whole("components", components, 1)
+        if k is not None:
+            check_whole("k", k, 2)
         self.k, self.components = k, components
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.assigned = np.zeros(0, np.int64)  # the cluster of each image

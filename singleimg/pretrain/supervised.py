@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from singleimg.networks.base import Network
-from singleimg.pretrain.base import Method, accuracy, set_lr, stepped
+from singleimg.pretrain.base import Method, accuracy, positive, set_lr, stepped
 from singleimg.pretrain.work import Work
 
 
@@ -34,6 +34,7 @@ class Supervised(Method):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        positive(lr=lr)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.milestones, self.gamma = milestones, gamma
 

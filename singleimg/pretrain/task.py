@@ -48,7 +48,12 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what decides the weights."""
-        return sha256(canonical(numbers_as_floats(self.record["decides"])).encode()).hexdigest()
+        return fingerprint(self.record)
+
+
+def fingerprint(record: dict[str, Any]) -> str:
+    """SHA-256 of what in a record decides the weights."""
+    return sha256(canonical(numbers_as_floats(record["decides"])).encode()).hexdigest()
 
 
 def pretrain(cfg: DictConfig) -> None:
@@ -89,8 +94,7 @@ def prepare(cfg: DictConfig) -> Run:
             f"targetpath={cfg.targetpath} is behind a URL, and checkpoints are files of this "
             "machine: type a folder."
         )
-    run = Run(method, network, inputs, record, Path(), cfg)
-    return Run(method, network, inputs, record, _folder(cfg, run), cfg)
+    return Run(method, network, inputs, record, _folder(cfg, method, inputs, record), cfg)
 
 
 def check_size(method: Method, network: Network, inputs: Inputs) -> None:
@@ -108,13 +112,12 @@ def check_size(method: Method, network: Network, inputs: Inputs) -> None:
         )
 
 
-def _folder(cfg: DictConfig, run: Run) -> Path:
+def _folder(cfg: DictConfig, method: Method, inputs: Inputs, record: dict[str, Any]) -> Path:
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if cfg.targetpath and not sweeping:
         return Path(cfg.targetpath)
-    name = "-".join(
-        ["pretrain", run.method.name, run.inputs.name, f"seed{cfg.seed}", run.fingerprint[:8]]
-    )
+    mark = fingerprint(record)[:8]
+    name = "-".join(["pretrain", method.name, inputs.name, f"seed{cfg.seed}", mark])
     return Path(cfg.targetpath or "outputs").absolute() / name
 
 
@@ -130,15 +133,22 @@ def train(run: Run) -> dict[str, float]:
         fabric.barrier()
         with logging_to_file(run.folder / LOG) if fabric.is_global_zero else nullcontext():
             training = _set_up(run, fabric, state)
-            if training.work.step < training.total:
+            if training.work.step < training.total or state is None:
                 _announce(run, training)
-                try:
-                    training.run()
-                except Diverged as error:
-                    raise Diverged(f"{error} The last good state is in {run.folder}.") from None
+                _work(run, training)
             if fabric.is_global_zero:
                 _close(run, training)
     return training.metrics
+
+
+def _work(run: Run, training: Training) -> None:
+    try:
+        training.run()
+    except Diverged as error:
+        raise Diverged(f"{error} The last good state is in {run.folder}.") from None
+    except KeyboardInterrupt:
+        log.warning("Stopped. The same command goes on from the last checkpoint.")
+        raise
 
 
 def _found(run: Run) -> dict[str, Any] | None:

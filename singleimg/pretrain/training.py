@@ -93,6 +93,8 @@ class Training:
             try:
                 while self.work.step < self.total:
                     self._epoch(begin, keeps)
+                if not self.total:
+                    self._save(checkpoints.LAST)
             finally:
                 self.journal.close()
         self.seconds = time.perf_counter() - begin

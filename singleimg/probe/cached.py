@@ -47,6 +47,24 @@ class Cached:
     images: int | None = None
     name: str = "cached"
 
+    def __post_init__(self) -> None:
+        whole = type(self.epochs) is int and type(self.batch_size) is int
+        if not whole or self.epochs < 1 or self.batch_size < 2:
+            raise UserError(
+                f"probe.epochs={self.epochs} and probe.batch_size={self.batch_size} are not whole "
+                "numbers of 1 and 2 or more: type for example probe.epochs=20."
+            )
+        if not self.lrs or min(self.lrs) <= 0:
+            raise UserError(
+                f"probe.lrs={list(self.lrs)} is not a list of learning rates over 0: type for "
+                "example probe.lrs=[0.003,0.01]."
+            )
+        if not 0 < self.held_out < 1:
+            raise UserError(
+                f"probe.held_out={self.held_out:g} is not a share between 0 and 1: type for "
+                "example probe.held_out=0.1."
+            )
+
     def run(
         self,
         trunk: Trunk,

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
 from singleimg.backends import available_cores
+from singleimg.errors import UserError
 from singleimg.labelled import Labelled, classes
 from singleimg.networks.base import Network, Trunk
 from singleimg.pretrain import checkpoints
@@ -72,6 +73,13 @@ class Streamed:
     workers: int | None = None
     images: int | None = None
     name: str = "streamed"
+
+    def __post_init__(self) -> None:
+        if len(self.lrs) != len(self.milestones) + 1:
+            raise UserError(
+                f"probe.lrs={list(self.lrs)} are not one more than probe.milestones="
+                f"{list(self.milestones)}, at each of which the next one begins: type as many."
+            )
 
     def run(
         self,

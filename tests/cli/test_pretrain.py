@@ -62,6 +62,22 @@ def test_it_leaves_checkpoints_curves_pictures_and_what_it_was_run_with(whole):
     assert state(whole)["step"] == 18 and state(whole, "at-50.pt")["step"] == 9
 
 
+def test_ctrl_c_stops_it_in_good_order(image, tmp_path):
+    command = [*ROTNET, image, "method.updates=5000", "train.log_every=1",
+               "train.checkpoint_every=1", "train.tensorboard=false"]  # fmt: skip
+    process = kill_at(command, tmp_path / "run", 5, signal.SIGINT)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "Stopped. The same command goes on from the last checkpoint." in said
+    assert state(tmp_path / "run")["step"] >= 4
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_no_updates_leave_the_first_weights(run, image, tmp_path):
+    run(*ROTNET, image, "method.epochs=0", f"targetpath={tmp_path / 'run'}")
+    assert state(tmp_path / "run")["step"] == 0
+
+
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(whole):
     losses = [row["loss"] for row in read(whole / "epochs.csv")]
     assert state(whole, "best.pt")["epochs"] == 1 + losses.index(min(losses))
@@ -86,7 +102,7 @@ def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path
                "train.tensorboard=false"]  # fmt: skip
     run(*command, f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
-    kill_at(command, killed, update=8)
+    kill_at(command, killed, 8, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 20
     run(*command, f"targetpath={killed}")
     first, second = state(tmp_path / "whole"), state(killed)
@@ -99,11 +115,13 @@ def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path
     assert curves[0] == curves[1]
 
 
-def kill_at(command: list[str], folder: Path, update: int) -> None:
-    """Starts a training and kills it once so many updates are written down."""
+def kill_at(
+    command: list[str], folder: Path, update: int, number: signal.Signals
+) -> subprocess.Popen:
+    """Starts a training and sends it a signal once so many updates are written down."""
     process = subprocess.Popen(
         [sys.executable, "run.py", *command, f"targetpath={folder}"],
-        cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True,
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     curve = folder / "updates.csv"
     end = time.monotonic() + 120
@@ -111,8 +129,8 @@ def kill_at(command: list[str], folder: Path, update: int) -> None:
         if curve.exists() and curve.read_text().count("\n") > update:
             break
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, number)
+    return process
 
 
 def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole, tmp_path):
@@ -154,6 +172,8 @@ REFUSED = {
     "img_size=32, or method.crop=resized.": (*ROTNET, "img_size=64"),
     "method=supervised learns from labels, and these images have none": (
         *SMALL, "method=supervised"),
+    "train.keep=[2.0] holds 2, which is not a fraction over 0 and up to 1": (
+        *ROTNET, "train.keep=[2]"),
     "resume=maybe is not one of auto, never: type resume=auto.": (*ROTNET, "resume=maybe"),
     "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
     "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),

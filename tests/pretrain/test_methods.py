@@ -294,8 +294,9 @@ def test_methods_of_one_seed_begin_with_the_same_trunk(pictures):
 @pytest.mark.parametrize(("settings", "sentence"), [
     ({"epochs": -1}, "method.epochs=-1 is not a whole number of 0 or more: type for example "
      "method.epochs=1."),
-    ({"batch_size": 2.5}, "method.batch_size=2.5 is not a whole number of 1 or more: type for "
-     "example method.batch_size=1."),
+    ({"batch_size": 2.5}, "method.batch_size=2.5 is not a whole number of 2 or more: type for "
+     "example method.batch_size=2."),
+    ({"lr": 0}, "method.lr=0 is not a number over 0: type for example method.lr=0.01."),
     ({"hflip": 2}, "method.hflip=2 is not a probability: type 0 … 1."),
     ({"crop": "resize"}, "method.crop=resize is not one of centre, placed, padded, resized (did "
      "you mean resized?): type for example method.crop=padded."),

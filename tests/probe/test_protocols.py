@@ -101,6 +101,21 @@ def test_features_that_do_not_fit_are_refused(data):
     )
 
 
+@pytest.mark.parametrize(("settings", "sentence"), [
+    ({"epochs": 0}, "probe.epochs=0 and probe.batch_size=256 are not whole numbers of 1 and 2"),
+    ({"lrs": []}, r"probe.lrs=\[\] is not a list of learning rates over 0"),
+    ({"held_out": 1.0}, "probe.held_out=1 is not a share between 0 and 1"),
+])  # fmt: skip
+def test_settings_out_of_range_are_refused(settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Cached(**settings)
+
+
+def test_rates_and_milestones_go_together():
+    with pytest.raises(UserError, match=r"are not one more than probe.milestones="):
+        Streamed(lrs=(0.1, 0.01))
+
+
 def test_only_so_many_images_are_read(data):
     score = Cached(epochs=1, batch_size=8, images=12).run(trunk(), NETWORK, data, device=CPU)[0]
     assert (score.accuracy * 12) == pytest.approx(round(score.accuracy * 12), abs=1e-5)
