@@ -11,6 +11,7 @@ from singleimg.errors import UserError
 
 SLOPE = 0.2  # of LeakyReLU
 _SMALLEST = 4  # pixels, side of the first map
+_LARGEST = 256  # of an image
 
 
 class Generator(nn.Module):
@@ -80,7 +81,7 @@ def features_of(trunk: nn.Module, size: int) -> int:
 
 def _doublings(size: int) -> int:
     doublings = (size // _SMALLEST).bit_length() - 1
-    if size < 2 * _SMALLEST or size != _SMALLEST * 2**doublings:
+    if not 2 * _SMALLEST <= size <= _LARGEST or size != _SMALLEST * 2**doublings:
         raise UserError(
             f"method.generated_size={size} is not 8, 16, 32, 64, 128 or 256: type for example "
             "method.generated_size=64."

@@ -16,6 +16,7 @@ from singleimg.pretrain.base import SHOWN, Method, check_whole, positive, set_lr
 from singleimg.pretrain.work import Work
 
 LOSSES = ("gan", "wgan_gp")
+_GENERATED = 64  # pixels, as the recipe has it
 LAST = 0.01  # of the learning rate is left at the end, where it decays
 
 
@@ -24,7 +25,8 @@ class BiGAN(Method):
 
     loss: ``gan``, the encoder's trunk is what is learned; or ``wgan_gp`` (the paper's MonoGAN),
     the trunk of the judge is, four convolutions without BatchNorm. latent: values of a latent,
-    uniform in ±1. generated_size: side of a generated image, pixels; the judge sees real ones
+    uniform in ±1. generated_size: side of a generated image, pixels; None: 64, or the network's
+    where that is smaller; the judge sees real ones
     reduced to it, the encoder sees them whole. width: channels of the generator's last map.
     critic_steps: updates of the judge for one of generator and encoder, each with ``batch_size``
     new images. penalty: weight of the gradient penalty. decay_from: from this fraction of the
@@ -43,7 +45,7 @@ class BiGAN(Method):
         *,
         loss: str = "gan",
         latent: int = 200,
-        generated_size: int = 64,
+        generated_size: int | None = None,
         width: int = 64,
         hidden: int = 1024,
         critic_steps: int = 1,
@@ -81,6 +83,7 @@ class BiGAN(Method):
     def build(self, network: Network, images: int, classes: int) -> None:
         """The trunk is the encoder's, or with ``wgan_gp`` the critic's."""
         self.size = network.size
+        self.generated_size = self.generated_size or min(_GENERATED, network.size)
         if self.penalised and self.generated_size != network.size:
             raise UserError(
                 f"method.loss=wgan_gp judges images of network.size={network.size} pixels, and "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ def save(file: Path, state: dict[str, Any]) -> None:
         temporary.replace(file)
         _sync(file.parent)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
-        temporary.unlink(missing_ok=True)
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def load(file: Path) -> dict[str, Any]:
         raise UserError(
             f"{file} does not exist: type checkpoint=<folder of a pretraining>."
         ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
+    except Exception as error:  # of bytes that are no checkpoint, torch says anything
         reason = " ".join(str(error).split())[:90]
         raise UserError(
             f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "

@@ -10,7 +10,7 @@ from singleimg.errors import UserError
 
 FLOOR = 1e-6  # of an eigenvalue, as a share of the largest: below it there is only rounding
 ITERATIONS = 20  # of k-means
-_NUDGE = 1e-4  # by which a split centroid's halves differ
+_NUDGE = 1e-4  # by which the halves of a split cluster's centroid differ
 
 
 def whitened(features: np.ndarray, components: int) -> np.ndarray:
@@ -25,7 +25,8 @@ def whitened(features: np.ndarray, components: int) -> np.ndarray:
     centred = features.astype(np.float32) - features.mean(0, dtype=np.float64).astype(np.float32)
     covariance = (centred.T @ centred).astype(np.float64) / len(centred)
     values, vectors = np.linalg.eigh(covariance)
-    values, vectors = values[::-1][:components], vectors[:, ::-1][:, :components]
+    kept = min(components, len(centred))
+    values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
     floor = max(values[0] * FLOOR, np.finfo(np.float32).tiny)
     scaled = centred @ (vectors / np.sqrt(np.maximum(values, floor))).astype(np.float32)
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
@@ -35,8 +36,7 @@ def whitened(features: np.ndarray, components: int) -> np.ndarray:
 def kmeans(points: np.ndarray, k: int, seed: int) -> np.ndarray:
     """The cluster of each point, ``int64`` N of 0 … k - 1, by faiss.
 
-    An empty cluster takes half of the largest one's place: a copy of its centroid, both nudged
-    apart. Where points coincide, clusters stay empty.
+    An empty cluster takes half of a large one. Where points coincide, clusters stay empty.
     """
     faiss = _faiss()
     clustering = faiss.Kmeans(
@@ -49,8 +49,9 @@ def kmeans(points: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 
 def reseeded(points: np.ndarray, centroids: np.ndarray, rounds: int = 10) -> np.ndarray:
-    """The nearest centroid of each point, after the largest cluster was split for each empty one.
+    """The nearest centroid of each point, after the largest clusters were split for empty ones.
 
+    In a round each cluster is split once at most, at its mean, into halves nudged apart along it.
     ``centroids`` are changed in place. Ends when no cluster is empty, or a round filled none.
     """
     assigned = _nearest(points, centroids)
@@ -58,12 +59,12 @@ def reseeded(points: np.ndarray, centroids: np.ndarray, rounds: int = 10) -> np.
         sizes = np.bincount(assigned, minlength=len(centroids))
         if sizes.all():
             break
-        for empty in np.flatnonzero(sizes == 0):
-            largest = int(sizes.argmax())
-            centroids[empty] = centroids[largest] * (1 + _NUDGE)
-            centroids[largest] *= 1 - _NUDGE
-            sizes[empty] = sizes[largest] // 2
-            sizes[largest] -= sizes[empty]
+        for full in np.flatnonzero(sizes):
+            centroids[full] = points[assigned == full].mean(0)
+        largest = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+        for empty, split in zip(np.flatnonzero(sizes == 0), largest, strict=False):
+            centroids[empty] = centroids[split] * (1 + _NUDGE)
+            centroids[split] *= 1 - _NUDGE
         again = _nearest(points, centroids)
         if len(np.unique(again)) <= len(np.unique(assigned)):
             break
@@ -98,15 +99,16 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> float:
     I / √(H₁ H₂), as DeepCluster reports it (its figure 2). 1 where both have one cluster only.
     """
     table = np.zeros((first.max() + 1, second.max() + 1))
-    np.add.at(table, (first, second), 1 / len(first))
-    rows, columns = table.sum(1), table.sum(0)
+    np.add.at(table, (first, second), 1)  # counts are exact, and a share of all of them is 1
+    rows, columns = table.sum(1) / len(first), table.sum(0) / len(first)
+    table /= len(first)
     entropies = [-(p[p > 0] * np.log(p[p > 0])).sum() for p in (rows, columns)]
     if min(entropies) <= 0:
         return 1.0 if max(entropies) <= 0 else 0.0
     expected = np.outer(rows, columns)
     there = table > 0
     information = (table[there] * np.log(table[there] / expected[there])).sum()
-    return float(information / np.sqrt(entropies[0] * entropies[1]))
+    return float(np.clip(information / np.sqrt(entropies[0] * entropies[1]), 0, 1))
 
 
 def _faiss() -> Any:

@@ -13,11 +13,14 @@ from singleimg import config
 from singleimg.dataset import RenderedDataset, StoredDataset
 from singleimg.errors import UserError
 from singleimg.labelled import classes, targets
+from singleimg.logs import log
 from singleimg.pretrain.images import Images, open_images
 from singleimg.pretrain.randomness import numbers
 from singleimg.recipe import make_recipe
 from singleimg.source import hashes
 from singleimg.target import Target
+
+_SMALL = 64  # pixels
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ def _rendered(cfg: DictConfig) -> Inputs:
 def _stored(cfg: DictConfig) -> Inputs:
     stored, recipe = StoredDataset(cfg.dataset), Target.at(cfg.dataset).recipe()
     count = _count(cfg, len(stored), "dataset")
+    if recipe.pixels["img_size"] <= _SMALL and recipe.pixels["encoder"]["encoding"] == "jpeg":
+        log.warning(
+            "dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large part: "
+            "images stored with output.encoding=png, or rendered as needed, are better.",
+            cfg.dataset, int(recipe.pixels["img_size"]),
+        )  # fmt: skip
     return Inputs(
         name="stored",
         identity={"stored": recipe.fingerprint, "images": count},

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 UPDATES, EPOCHS, PICTURES, BOARD = "updates.csv", "epochs.csv", "pictures", "tensorboard"
+_FILTER = 48  # pixels, about the side of a filter that is shown
 
 
 class Journal:
@@ -100,9 +101,10 @@ def tiled(images: Tensor, across: int = 8, gap: int = 1) -> np.ndarray:
 
 
 def stretched(filters: Tensor) -> Tensor:
-    """Filters N×C×H×W as images of 0 … 1, each to its own range, three times as large."""
+    """Filters N×C×H×W as images of 0 … 1, each to its own range, enlarged to about 48 pixels."""
     flat = filters.detach().float()
     flat = flat if flat.shape[1] == 3 else flat.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     low, high = flat.amin((1, 2, 3), keepdim=True), flat.amax((1, 2, 3), keepdim=True)
     images = (flat - low) / (high - low).clamp(min=1e-12)
-    return images.repeat_interleave(3, 2).repeat_interleave(3, 3)
+    times = max(1, _FILTER // images.shape[-1])
+    return images.repeat_interleave(times, 2).repeat_interleave(times, 3)

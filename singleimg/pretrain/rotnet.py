@@ -14,6 +14,7 @@ from singleimg.pretrain.supervised import Supervised
 from singleimg.pretrain.work import Work
 
 QUARTERS = 4
+_TRIVIAL = 135.0  # degrees, by which torchvision's TrivialAugmentWide turns at most
 _TOO_FAR = 45  # degrees: from here on an image may be nearer to the next quarter than to its own
 
 
@@ -80,7 +81,9 @@ def _walk(entries: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _largest_turn(entry: Mapping[str, Any]) -> float:
-    degrees = entry.get("degrees")
+    if str(entry["_target_"]).endswith("TrivialAugmentWide"):
+        return _TRIVIAL
+    degrees = entry.get("degrees", next(iter(entry.get("_args_", ())), 0))
     if isinstance(degrees, list | tuple):
         return max((abs(float(value)) for value in degrees), default=0.0)
-    return abs(float(degrees or 0))
+    return abs(float(degrees)) if isinstance(degrees, int | float) else 0.0

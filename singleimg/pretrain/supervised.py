@@ -44,7 +44,11 @@ class Supervised(Method):
         self.top = network.top(self.trunk.features(network.size))
         self.head = nn.Linear(self.top.size, classes)
         self.optimizers["all"] = SGD(
-            self.parameters(), self.lr, self.momentum, weight_decay=self.weight_decay, nesterov=True
+            self.parameters(),
+            self.lr,
+            self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.momentum > 0,
         )
 
     def schedule(self, fraction: float) -> None:

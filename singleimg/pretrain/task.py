@@ -121,8 +121,16 @@ def _folder(cfg: DictConfig, method: Method, inputs: Inputs, record: dict[str, A
     return Path(cfg.targetpath or "outputs").absolute() / name
 
 
-def train(run: Run) -> dict[str, float]:
-    """Runs to the end, from the last checkpoint there is; gives the means of the last epoch."""
+@dataclass(frozen=True)
+class Trained:
+    """metrics: the means of the last epoch. seconds: of all processes that worked on it."""
+
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train(run: Run) -> Trained:
+    """Runs to the end, from the last checkpoint there is."""
     settings = run.settings.train
     fabric = open_fabric(settings)
     with hold(run.folder) if fabric.is_global_zero else nullcontext():
@@ -138,7 +146,7 @@ def train(run: Run) -> dict[str, float]:
                 _work(run, training)
             if fabric.is_global_zero:
                 _close(run, training)
-    return training.metrics
+    return Trained(training.metrics, training.seconds)
 
 
 def _work(run: Run, training: Training) -> None:

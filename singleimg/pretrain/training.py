@@ -84,7 +84,8 @@ class Training:
         """To the end; a checkpoint is left at each epoch's, and every so many updates."""
         begin = time.perf_counter() - self.seconds
         self.method.train()
-        self.journal = Journal(self.folder, self.work.step, self._chief and self.rhythm.tensorboard)
+        if self._chief:
+            self.journal = Journal(self.folder, self.work.step, self.rhythm.tensorboard)
         keeps = {round(part * self.total): part for part in self.rhythm.keep}
         with tqdm(
             total=self.total, initial=self.work.step, unit="update",
@@ -96,7 +97,8 @@ class Training:
                 if not self.total:
                     self._save(checkpoints.LAST)
             finally:
-                self.journal.close()
+                if self._chief:
+                    self.journal.close()
         self.seconds = time.perf_counter() - begin
 
     @property
@@ -108,7 +110,6 @@ class Training:
             order = self.method.order(self.epochs, self.images, self.work)
             order = cut(order, self.method.images_an_update)
             self.epoch = Epoch(self.epochs, order)
-            self.clock = time.perf_counter(), self.work.step
         epoch = self.epoch
         self.clock = time.perf_counter(), self.work.step
         left = self.total - self.work.step

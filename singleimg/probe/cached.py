@@ -54,6 +54,11 @@ class Cached:
                 f"probe.epochs={self.epochs} and probe.batch_size={self.batch_size} are not whole "
                 "numbers of 1 and 2 or more: type for example probe.epochs=20."
             )
+        if self.images is not None and self.images < 1:
+            raise UserError(
+                f"probe.images={self.images} is not a number of images: type for example "
+                "probe.images=1000, or leave it out."
+            )
         if not self.lrs or min(self.lrs) <= 0:
             raise UserError(
                 f"probe.lrs={list(self.lrs)} is not a list of learning rates over 0: type for "
@@ -109,6 +114,11 @@ class Cached:
     ) -> list[tuple[float, float]]:
         """Of each layer the best learning rate, and its accuracy on what was held out."""
         fitted, held = split(labels, self.held_out)
+        if not len(fitted):
+            raise UserError(
+                f"probe.images={len(labels)} leaves no image to fit, once one of each class is "
+                "held out: type a larger number."
+            )
         rates = [list(self.lrs)] * len(features)
         probes = self._fit(features, labels, classes, fitted, rates, device, seed)
         rows = torch.from_numpy(held)

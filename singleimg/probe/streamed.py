@@ -75,6 +75,13 @@ class Streamed:
     name: str = "streamed"
 
     def __post_init__(self) -> None:
+        for key in ("epochs", "batch_size", "images"):
+            value = getattr(self, key)
+            if value is not None and (type(value) is not int or value < 1):
+                raise UserError(
+                    f"probe.{key}={value} is not a whole number of 1 or more: type for example "
+                    f"probe.{key}={getattr(type(self), key) or 1000}."
+                )
         if len(self.lrs) != len(self.milestones) + 1:
             raise UserError(
                 f"probe.lrs={list(self.lrs)} are not one more than probe.milestones="

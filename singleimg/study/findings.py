@@ -142,9 +142,8 @@ def leads(rows: Rows, methods: Sequence[str]) -> Finding:
     # A method of one seed is best only where there is no other.
     known = {m: one for m, one in lead.items() if one.error is not None} or lead
     top = max(known, key=lambda m: known[m].points)
-    enough = known[top].points >= LEAD
-    verdict = HOLDS if enough and known[top].above() else FAILS
-    if known[top].error is None or (enough and not known[top].above()):
+    verdict = HOLDS if known[top].points >= LEAD else FAILS
+    if not (known[top].above() or known[top].below()):
         verdict = OPEN
     said = f"the best method ({METHODS[top]}) beats random by {LEAD:g} points at conv2"
     return Finding("a", said, verdict, str(known[top]))

@@ -22,7 +22,7 @@ from singleimg.probe.scores import RunScore, read_json, write_json
 from singleimg.recipe import canonical
 from singleimg.study.plan import EARLY, THIRDS, Row
 
-MINUTES = "minutes.json"
+SECONDS = "seconds.json"
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ def _made(task: Task) -> Made:
     torch.set_num_threads(task.threads)
     cfg = OmegaConf.create(json.loads(task.study))
     run = prepare(row_config(task.row, task.folder, cfg))
-    begin = time.perf_counter()
-    metrics = train(run)
-    score = _probe(run, task.row, cfg, checkpoints.LAST, None)
+    trained = train(run)
+    clock = Clock(run.folder / SECONDS, run.fingerprint)
+    clock.took("training", trained.seconds)
+    score = _probe(run, task.row, cfg, checkpoints.LAST, None, clock)
     early = {
-        part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY)
+        part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY, clock)
         for part in (THIRDS if task.row.early else ())
     }
-    minutes = _minutes(run.folder / MINUTES, run.fingerprint, time.perf_counter() - begin)
     gc.collect()
     give_back_memory()  # joblib ends a worker that seems to leak
-    return Made(task.row, score, early, minutes, metrics)
+    return Made(task.row, score, early, clock.minutes, trained.metrics)
 
 
 def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
@@ -90,7 +90,9 @@ def _groups(row: Row, study: DictConfig) -> list[str]:
     return [f"augment={study.augment.name}", f"img_size={study.network.size}"]
 
 
-def _probe(run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None) -> RunScore:
+def _probe(
+    run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None, clock: Clock
+) -> RunScore:
     protocol = OmegaConf.to_container(cfg.probe, resolve=True)
     data = config.instantiate(cfg, "data")
     told = [run.fingerprint, protocol, data.name, layers]
@@ -98,12 +100,14 @@ def _probe(run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | N
     file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
     if file.exists():
         return read_json(file)[0]
+    begin = time.perf_counter()
     trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
     scores = config.instantiate(cfg, "probe").run(
         trunk, network, data, device=_device(cfg), seed=row.seed, layers=layers
     )
     score = RunScore(row.name, row.seed, data.name, tuple(scores))
     write_json(file, [score])
+    clock.took(file.stem, time.perf_counter() - begin)
     return score
 
 
@@ -113,10 +117,21 @@ def _device(cfg: DictConfig) -> torch.device:
     return open_fabric(cfg.train).device
 
 
-def _minutes(file: Path, fingerprint: str, seconds: float) -> float:
-    """Of this row in all processes that worked on it; a look at what is there adds nothing much."""
-    before = json.loads(file.read_text()) if file.exists() else {}
-    spent = before.get("minutes", 0.0) if before.get("fingerprint") == fingerprint else 0.0
-    minutes = spent + seconds / 60 if seconds > 5 or not spent else spent
-    file.write_text(json.dumps({"fingerprint": fingerprint, "minutes": minutes}) + "\n")
-    return minutes
+class Clock:
+    """Seconds that the parts of a row took, kept in a file: a row that was stopped goes on."""
+
+    def __init__(self, file: Path, fingerprint: str) -> None:
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        self.file, self.fingerprint = file, fingerprint
+        self.parts = kept.get("seconds", {}) if kept.get("fingerprint") == fingerprint else {}
+
+    @property
+    def minutes(self) -> float:
+        """Of all parts."""
+        return sum(self.parts.values()) / 60
+
+    def took(self, part: str, seconds: float) -> None:
+        """Writes down how long a part took."""
+        self.parts[part] = seconds
+        text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
+        self.file.write_text(text + "\n")

@@ -62,12 +62,12 @@ def test_it_leaves_checkpoints_curves_pictures_and_what_it_was_run_with(whole):
     assert state(whole)["step"] == 18 and state(whole, "at-50.pt")["step"] == 9
 
 
-def test_ctrl_c_stops_it_in_good_order(image, tmp_path):
+def test_a_signal_stops_it_in_good_order(image, tmp_path):
     command = [*ROTNET, image, "method.updates=5000", "train.log_every=1",
                "train.checkpoint_every=1", "train.tensorboard=false"]  # fmt: skip
-    process = kill_at(command, tmp_path / "run", 5, signal.SIGINT)
+    process = kill_at(command, tmp_path / "run", 5, signal.SIGTERM)
     said = process.communicate(timeout=60)[0]
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert "Stopped. The same command goes on from the last checkpoint." in said
     assert state(tmp_path / "run")["step"] >= 4
     assert not (tmp_path / "run" / ".lock").exists()
