@@ -26,11 +26,11 @@ class BiGAN(Method):
     loss: ``gan``, the encoder's trunk is what is learned; or ``wgan_gp`` (the paper's MonoGAN),
     the trunk of the judge is, four convolutions without BatchNorm. latent: values of a latent,
     uniform in ±1. generated_size: side of a generated image, pixels; None: 64, or the network's
-    where that is smaller; the judge sees real ones
-    reduced to it, the encoder sees them whole. width: channels of the generator's last map.
-    critic_steps: updates of the judge for one of generator and encoder, each with ``batch_size``
-    new images. penalty: weight of the gradient penalty. decay_from: from this fraction of the
-    training on the learning rate falls exponentially to 1 %.
+    where that is smaller; the judge sees real ones reduced to it, the encoder sees them whole.
+    width: channels of the generator's last map. critic_steps: updates of the judge for one of
+    generator and encoder, each with ``batch_size`` new images. penalty: weight of the gradient
+    penalty. decay_from: from this fraction of the training on the learning rate falls exponentially
+    to 1 %.
 
     Source: Donahue, Krähenbühl, Darrell: Adversarial feature learning (ICLR 2017), and its code,
     jeffdonahue/bigan; Gulrajani et al.: Improved training of Wasserstein GANs (NeurIPS 2017).

@@ -344,3 +344,18 @@ def test_a_critic_must_see_images_of_the_networks_size(pictures: InMemory) -> No
         "method.generated_size=64 is another: type method.generated_size=32."
     )
     made(pictures, loss="gan", generated_size=16)
+
+
+def test_bigan_overfits_the_reconstructions_of_sixteen_images(
+    pictures: InMemory, work: Work
+) -> None:
+    method = made(pictures, lr=2e-3, weight_decay=0.0, width=16, hidden=64)
+    errors = []
+    for _ in range(6):  # it swings, as such games do
+        updates(method, pictures, work, 50)
+        errors.append(method.end_epoch()["reconstruction"])
+    assert min(errors[3:]) < 0.75 * errors[0]
+
+
+def test_generated_images_are_no_larger_than_the_network_sees(pictures: InMemory) -> None:
+    assert made(pictures, generated_size=None).generated_size == 32

@@ -143,3 +143,12 @@ def test_what_it_learned_are_the_rotations(pictures: InMemory, work: Work) -> No
     updates(method, pictures, work, 40)
     turned, quarters = rotations(levels(pictures))
     assert (method(turned).argmax(1) == quarters).float().mean() > 0.95
+
+
+def test_turns_that_have_no_key_are_refused_too() -> None:
+    for entry, said in (
+        ({"_target_": TRANSFORMS + "TrivialAugmentWide"}, "135"),
+        ({"_target_": TRANSFORMS + "RandomRotation", "_args_": [90]}, "90"),
+    ):
+        with pytest.raises(UserError, match=f"rotated by up to {said}°"):
+            check(entry)

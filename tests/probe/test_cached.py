@@ -159,10 +159,12 @@ def test_held_out_images_do_not_train_what_is_judged_by_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows: list[list[int]] = []
+    views: list[int] = []
     fit = Cached._fit
 
     def noted(self: Cached, features: list[Tensor], labels: Tensor, *rest: object) -> list:
         rows.append(sorted(rest[1].tolist()))
+        views.append(len(features[0]))
         return fit(self, features, labels, *rest)
 
     monkeypatch.setattr(Cached, "_fit", noted)
@@ -170,6 +172,7 @@ def test_held_out_images_do_not_train_what_is_judged_by_them(
     scores(QUICK, data)
     fitted, held = split(torch.tensor(data.trained.targets), 0.1)
     assert rows == [fitted.tolist(), list(range(120))]  # then once more, on all of them
+    assert views == [2, 2]  # each image, and its mirror image
     assert len(held) == 12
 
 
