@@ -92,7 +92,13 @@ class Folders:
 
     def test(self) -> Dataset:
         """Those below ``test`` (or ``val``)."""
-        return self._folder(_TEST)
+        test, train = self._folder(_TEST), Path(self.path).expanduser() / "train"
+        if train.is_dir() and classes(test) != classes(self.train()):
+            raise UserError(
+                f"data.path={self.path} holds other classes to test on than to train on: let both "
+                "folders hold a folder for each class of the same names."
+            )
+        return test
 
     def _folder(self, names: Sequence[str]) -> Dataset:
         for name in names:
@@ -112,7 +118,7 @@ def _folder(folder: Path, root: str) -> Dataset:
 def _open(kind: Callable[..., Dataset], data: Labelled, **settings: object) -> Dataset:
     try:
         return kind(str(Path(data.path).expanduser()), **settings)
-    except (RuntimeError, FileNotFoundError, OSError) as error:
+    except (RuntimeError, OSError, ModuleNotFoundError) as error:
         download = ", or data.download=true" if getattr(data, "download", None) is False else ""
         raise UserError(
             f"data.path={data.path} cannot be read as data={data.name} "

@@ -22,6 +22,8 @@ from tqdm import tqdm
 
 from singleimg import config
 from singleimg.dataset import SingleImage
+from singleimg.durable import Disk
+from singleimg.errors import UserError
 from singleimg.logs import log, logging_to_console
 from singleimg.networks.cifar_conv4 import CifarConv4
 from singleimg.pretrain.devices import open_fabric
@@ -112,14 +114,17 @@ def control(cfg: DictConfig, folder: Path | None = None) -> Control:
     mark = sha256(canonical(told).encode()).hexdigest()[:8]
     file = folder / f"{cfg.augment.name}-{mark}.json" if folder else None
     if file and file.exists():
-        return Control(**json.loads(file.read_text()))
+        try:
+            return Control(**json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file} cannot be read as a control ({error}): remove it.") from None
     tested = settings.tested_sources
     train = _rendered(cfg, Noises(width, height, settings.sources, _SEED), settings.images)
     test = _rendered(cfg, Noises(width, height, tested, _SEED + settings.sources), settings.tested)
     result = _told(cfg, _trained(cfg, train), test)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(asdict(result)) + "\n")
+        Disk().write_whole(file, json.dumps(asdict(result)) + "\n")
     return result
 
 

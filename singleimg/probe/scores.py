@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from singleimg.durable import Disk
 from singleimg.errors import UserError
 
 
@@ -37,13 +39,15 @@ class RunScore:
 
 def write_json(file: Path, scores: Sequence[RunScore]) -> None:
     """All runs, written whole or not at all."""
-    _write(file, json.dumps([asdict(score) for score in scores], indent=2) + "\n")
+    Disk().write_whole(file, json.dumps([asdict(score) for score in scores], indent=2) + "\n")
 
 
 def read_json(file: Path) -> list[RunScore]:
     """What :func:`write_json` wrote."""
     try:
         runs = json.loads(file.read_text())
+        if not runs:
+            raise ValueError("it holds none")
         return [
             RunScore(one["row"], one["seed"], one["data"],
                      tuple(LayerScore(**layer) for layer in one["layers"]))
@@ -55,15 +59,13 @@ def read_json(file: Path) -> list[RunScore]:
 
 def write_csv(file: Path, scores: Sequence[RunScore]) -> None:
     """A line a run and layer."""
-    temporary = file.with_name(f".tmp-{file.name}")
-    with temporary.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        keys = list(LayerScore.__dataclass_fields__)
-        writer.writerow(["row", "seed", "data", *keys])
-        for score in scores:
-            for layer in score.layers:
-                writer.writerow([score.row, score.seed, score.data, *asdict(layer).values()])
-    temporary.replace(file)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", "seed", "data", *LayerScore.__dataclass_fields__])
+    for score in scores:
+        for layer in score.layers:
+            writer.writerow([score.row, score.seed, score.data, *asdict(layer).values()])
+    Disk().write_whole(file, text.getvalue())
 
 
 def over_seeds(
@@ -98,7 +100,8 @@ def table(scores: Sequence[RunScore], key: str = "accuracy") -> str:
              "|---|" + "---:|" * (layers + 1)]  # fmt: skip
     for row, cells in means.items():
         seeds = sum(score.row == row for score in scores)
-        lines.append("| " + " | ".join([row, *map(percent, cells), str(seeds)]) + " |")
+        lines.append("| " + " | ".join([row, *map(percent, cells)]) + " |"
+                     + " |" * (layers - len(cells)) + f" {seeds} |")  # fmt: skip
     return "\n".join(lines)
 
 
@@ -106,9 +109,3 @@ def percent(cell: tuple[float, float | None]) -> str:
     """``54.7 ± 0.3``."""
     value, deviation = cell
     return f"{100 * value:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f".tmp-{file.name}")
-    temporary.write_text(text)
-    temporary.replace(file)

@@ -14,7 +14,6 @@ METHODS = {"rotnet": "RotNet", "deepcluster": "DeepCluster", "bigan": "MonoGAN"}
 THIRDS = (1 / 3, 2 / 3)
 EARLY = [0, 1]  # layers whose gaps are followed through the training, 0 …
 # The eight rows of the paper's table 1, as changes to the preset.
-ROTATION, SCALE, JITTER = ["deg=35"], ["scale=[1000,1]"], ["augment.jitter=1"]
 _OFF = {"rotation": "deg=0", "scale": "scale=null", "jitter": "augment.jitter=0"}
 ABLATION = (
     (),
@@ -33,8 +32,7 @@ class Row:
     """One training and its probes.
 
     overrides: what is typed after ``task=pretrain``. full: trains on the labelled set's own images,
-    not on the photograph's. early: probes at thirds of the training too. ablation: whether (also)
-    in the table of augmentations.
+    not on the photograph's. early: probes at thirds of the training too.
     """
 
     name: str

@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg import config
+from singleimg.durable import Disk
 from singleimg.pretrain import checkpoints
 from singleimg.pretrain.memory import give_back_memory
 from singleimg.pretrain.task import Run, load_trunk, prepare, train
@@ -121,7 +122,10 @@ class Clock:
     """Seconds that the parts of a row took, kept in a file: a row that was stopped goes on."""
 
     def __init__(self, file: Path, fingerprint: str) -> None:
-        kept = json.loads(file.read_text()) if file.exists() else {}
+        try:
+            kept = json.loads(file.read_text())
+        except (OSError, ValueError):  # none yet, or harmed: it only counts
+            kept = {}
         self.file, self.fingerprint = file, fingerprint
         self.parts = kept.get("seconds", {}) if kept.get("fingerprint") == fingerprint else {}
 
@@ -134,4 +138,4 @@ class Clock:
         """Writes down how long a part took."""
         self.parts[part] = seconds
         text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
-        self.file.write_text(text + "\n")
+        Disk().write_whole(self.file, text + "\n")

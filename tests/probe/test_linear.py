@@ -74,3 +74,70 @@ def test_correct_counts_each_learning_rate_by_itself():
     assert correct(one, torch.randn(5, WIDTH), labels, chunk=2).tolist() == pytest.approx(
         [0.6, 0.2]
     )
+
+
+def test_each_of_several_learning_rates_is_trained_as_torch_does() -> None:
+    """From the same weights, beside one another; with features far from 0, and one always 0."""
+    lrs = [0.003, 0.03, 0.3]
+    ours = probe(lrs)
+    theirs = []
+    for lr in lrs:
+        norm, linear = nn.BatchNorm1d(WIDTH, affine=False), nn.Linear(WIDTH, CLASSES)
+        with torch.no_grad():
+            linear.weight.copy_(ours.weight[:CLASSES])
+            linear.bias.zero_()
+        theirs.append((norm, linear, torch.optim.SGD(linear.parameters(), lr, momentum=0.9)))
+    for features, labels in batches(12):
+        features = features + 20
+        features[:, 3] = 0.0  # as of a channel that no image activates
+        for norm, linear, optimizer in theirs:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(linear(norm(features)), labels).backward()
+            optimizer.step()
+        ours.step(features, labels, 1.0)
+    features = batches(13)[-1][0] + 20
+    said = ours.scores(features)
+    for place, (norm, linear, _) in enumerate(theirs):
+        rows = slice(place * CLASSES, (place + 1) * CLASSES)
+        assert torch.allclose(ours.weight[rows], linear.weight, atol=1e-4)
+        assert torch.allclose(ours.bias[rows], linear.bias, atol=1e-4)
+        assert torch.allclose(ours.mean, norm.running_mean, atol=1e-4)
+        assert torch.allclose(ours.variance, norm.running_var, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(said[:, place], linear(norm.eval()(features)), atol=1e-4)
+
+
+def test_a_batch_is_left_as_it_was() -> None:
+    ((features, labels),) = batches(1)
+    before = features.clone()
+    one = probe([0.1])
+    one.step(features, labels, 1.0)
+    correct(one, features, labels)
+    assert torch.equal(features, before)
+
+
+def test_weights_begin_at_the_given_deviation_the_same_for_each_learning_rate() -> None:
+    made = Probe(
+        4000, 5, [0.1, 0.2], momentum=0.9, deviation=0.02,
+        generator=torch.Generator().manual_seed(0), device=torch.device("cpu"),
+    )  # fmt: skip
+    assert made.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert torch.equal(made.weight[:5], made.weight[5:]) and not made.bias.any()
+    assert not torch.equal(probe([0.1], 0).weight, probe([0.1], 1).weight)
+
+
+def test_a_fraction_of_zero_changes_statistics_alone() -> None:
+    one = probe([0.1])
+    weight, mean = one.weight.clone(), one.mean.clone()
+    one.step(*batches(1)[0], 0.0)
+    assert torch.equal(one.weight, weight) and not one.bias.any()
+    assert not torch.equal(one.mean, mean)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 32, 1000])
+def test_what_is_correct_does_not_depend_on_the_parts_in_which_it_is_counted(chunk: int) -> None:
+    one = probe([0.01, 0.3])
+    for features, labels in batches(5):
+        one.step(features, labels, 1.0)
+    features, labels = batches(1)[0]
+    whole = (one.scores(features).argmax(2) == labels[:, None]).float().mean(0)
+    assert torch.allclose(correct(one, features, labels, chunk), whole)

@@ -13,7 +13,11 @@ from singleimg.errors import UserError
 from singleimg.study import plan
 from singleimg.study.plan import ABLATION, FULL, METHODS, ONE, Row, ablation_name, rows_of
 
-CPU: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(CONF / "budget" / "cpu.yaml"))
+BUDGETS: dict[str, dict[str, Any]] = {}
+for name in ("cpu", "gpu", "smoke"):
+    loaded = OmegaConf.to_container(OmegaConf.load(CONF / "budget" / f"{name}.yaml"))
+    BUDGETS[name] = loaded.get("budget", loaded)
+CPU = BUDGETS["cpu"]
 TABLE, FACTORS = rows_of(["table", "ablation"], CPU)
 
 
@@ -48,11 +52,19 @@ def test_a_row_is_typed_with_its_budget_its_images_and_its_seed() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
 @pytest.mark.parametrize("method", METHODS)
-def test_one_image_and_the_full_set_differ_in_their_images_alone(method: str) -> None:
+def test_one_image_and_the_full_set_differ_in_their_images_alone(
+    method: str, budget: dict[str, Any]
+) -> None:
     """So they have equal updates of equal batches, of as many images."""
-    one, full = (called(plan.table_name(method, images)) for images in (ONE, FULL))
-    count = CPU[method]["images"]
+    rows, _ = rows_of(["table"], budget)
+    one, full = (
+        [row for row in rows if row.name == plan.table_name(method, images)]
+        for images in (ONE, FULL)
+    )
+    count = budget[method]["images"]
+    assert len(one) == budget[method]["seeds"]
     for first, second in zip(one, full, strict=True):
         assert first.seed == second.seed
         differ = set(first.overrides) ^ set(second.overrides)
@@ -161,3 +173,11 @@ def test_other_parts_and_none_at_all_are_refused(parts: list[str], shown: str) -
     assert str(mistake.value) == (
         f"study.parts={shown} is not of table, ablation: type for example study.parts=[ablation]."
     )
+
+
+def test_the_cpu_budget_is_the_one_that_is_written_about() -> None:
+    rotnet, deep, gan = (CPU[name] for name in ("rotnet", "deepcluster", "bigan"))
+    assert {"method.updates=3600", "method.batch_size=32"} <= set(rotnet["overrides"])
+    assert {"method.k=200", "method.epochs=6"} <= set(deep["overrides"])
+    assert (deep["images"], rotnet["seeds"], deep["seeds"], gan["seeds"]) == (25000, 3, 3, 1)
+    assert {"method.loss=wgan_gp", "method.updates=2000"} <= set(gan["overrides"])
