@@ -22,13 +22,7 @@ from singleimg.errors import UserError, did_you_mean, is_url
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "output", "backend")
-OPTIONAL_GROUPS = (
-    "method",
-    "network",
-    "data",
-    "probe",
-    "budget",
-)  # null where a task has no use for them
+OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys that act only through a preset that names them.
 AUGMENT_KEYS = (
     "vflip",

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from singleimg.durable import Disk
 from singleimg.errors import UserError, unwritable
 
 LAST, BEST = "last.pt", "best.pt"
@@ -24,7 +25,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
-        _sync(file.parent)
+        Disk().sync_folder(file.parent)
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None
@@ -54,13 +55,3 @@ def load(file: Path) -> dict[str, Any]:
 def kept(fraction: float) -> str:
     """The name of the checkpoint that stays from this fraction of the training."""
     return f"at-{round(100 * fraction):02d}.pt"
-
-
-def _sync(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

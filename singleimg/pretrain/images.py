@@ -6,6 +6,7 @@ when they are needed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from tqdm import tqdm
 _CHUNK = 250  # images that a process hands over at once while memory is filled
 
 
-class Images:
+class Images(ABC):
     """``labels``: a class for each image, ``int64`` N; all 0 where there is none."""
 
     def __init__(self, count: int, size: int, labels: Tensor | None = None) -> None:
@@ -29,9 +30,9 @@ class Images:
     def __len__(self) -> int:
         return self.count
 
+    @abstractmethod
     def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """For each array of indices the images: ``uint8`` B×3×S×S."""
-        raise NotImplementedError
 
 
 class InMemory(Images):

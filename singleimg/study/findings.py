@@ -12,12 +12,12 @@ from math import sqrt
 from statistics import mean, variance
 
 from singleimg.study.plan import (
+    BASELINES,
     EARLY,
     FULL,
     METHODS,
     ONE,
     RANDOM,
-    RANDOM_CRITIC,
     THIRDS,
     ablation_name,
     table_name,
@@ -119,15 +119,10 @@ def findings(rows: Rows, ablation: Rows) -> list[Finding]:
     return said
 
 
-def random_of(method: str) -> str:
-    """The untrained row of the same trunk."""
-    return RANDOM_CRITIC if method == "bigan" else RANDOM
-
-
 def beats_random(rows: Rows, method: str) -> Finding:
     """(a), for one method: at every layer."""
     name = table_name(method, ONE)
-    leads = [rows.at(name, k) - rows.at(random_of(method), k) for k in range(rows.layers(name))]
+    leads = [rows.at(name, k) - rows.at(BASELINES[method], k) for k in range(rows.layers(name))]
     verdict = OPEN
     if all(lead.above() for lead in leads):
         verdict = HOLDS
@@ -138,7 +133,7 @@ def beats_random(rows: Rows, method: str) -> Finding:
 
 def leads(rows: Rows, methods: Sequence[str]) -> Finding:
     """(a), for the best method: by at least 3 points at conv2."""
-    lead = {m: rows.at(table_name(m, ONE), 1) - rows.at(random_of(m), 1) for m in methods}
+    lead = {m: rows.at(table_name(m, ONE), 1) - rows.at(BASELINES[m], 1) for m in methods}
     # A method of one seed is best only where there is no other.
     known = {m: one for m, one in lead.items() if one.error is not None} or lead
     top = max(known, key=lambda m: known[m].points)

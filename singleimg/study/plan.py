@@ -11,6 +11,8 @@ from singleimg.errors import UserError
 RANDOM, RANDOM_CRITIC, SUPERVISED = "random", "random (critic)", "supervised"
 ONE, FULL = "one image", "full set"
 METHODS = {"rotnet": "RotNet", "deepcluster": "DeepCluster", "bigan": "MonoGAN"}
+# The untrained row of the same trunk.
+BASELINES = {"rotnet": RANDOM, "deepcluster": RANDOM, "bigan": RANDOM_CRITIC}
 THIRDS = (1 / 3, 2 / 3)
 EARLY = [0, 1]  # layers whose gaps are followed through the training, 0 …
 # The eight rows of the paper's table 1, as changes to the preset.

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg import config
 from singleimg.durable import Disk
 from singleimg.pretrain import checkpoints
+from singleimg.pretrain.devices import open_fabric
 from singleimg.pretrain.memory import give_back_memory
 from singleimg.pretrain.task import Run, load_trunk, prepare, train
 from singleimg.probe.scores import RunScore, read_json, write_json
@@ -75,20 +76,18 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     """The configuration of a row's training: as typed, with the study's image, network and data."""
     keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
     cfg = config.compose(
-        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false", *_groups(row, study),
+        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false",
+        f"augment={study.augment.name}", f"img_size={study.network.size}",
         *row.overrides, f"targetpath={folder}", "threads=1",
     )  # fmt: skip
     OmegaConf.set_struct(cfg, False)
-    cfg.image, cfg.imgpath, cfg.network = study.image, study.imgpath, study.network
+    for key in ("image", "imgpath", "max_pixels", "network", "engine"):
+        cfg[key] = study[key]
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
     for key in ("accelerator", "precision", "memory"):
         cfg.train[key] = study.train[key]
     return cfg
-
-
-def _groups(row: Row, study: DictConfig) -> list[str]:
-    return [f"augment={study.augment.name}", f"img_size={study.network.size}"]
 
 
 def _probe(
@@ -104,18 +103,12 @@ def _probe(
     begin = time.perf_counter()
     trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
     scores = config.instantiate(cfg, "probe").run(
-        trunk, network, data, device=_device(cfg), seed=row.seed, layers=layers
+        trunk, network, data, device=open_fabric(cfg.train).device, seed=row.seed, layers=layers
     )
     score = RunScore(row.name, row.seed, data.name, tuple(scores))
     write_json(file, [score])
     clock.took(file.stem, time.perf_counter() - begin)
     return score
-
-
-def _device(cfg: DictConfig) -> torch.device:
-    from singleimg.pretrain.devices import open_fabric
-
-    return open_fabric(cfg.train).device
 
 
 class Clock:

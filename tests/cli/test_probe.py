@@ -115,6 +115,11 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
     assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
 
 
+def test_what_the_rows_set_themselves_is_refused(run):
+    result = run("task=study", "deg=20", code=1)
+    assert result.stderr.startswith("deg=20 has no effect, since task=study does not read it")
+
+
 def test_the_control_prints_its_two_figures(run, picture):
     said = run("task=shortcut", "augment=weak", f"imgpath={picture}", "shortcut.updates=2",
                "shortcut.images=40", "shortcut.tested=20", "shortcut.sources=1",
