@@ -19,13 +19,14 @@ from singleimg.labelled import Labelled, classes, targets
 from singleimg.networks.base import Network, Trunk
 from singleimg.pretrain.images import Images, open_images
 from singleimg.pretrain.randomness import generator, numbers
+from singleimg.probe.base import ProbeProtocol, evenly
 from singleimg.probe.features import Reader, extract
 from singleimg.probe.linear import Probe, correct
 from singleimg.probe.scores import LayerScore
 
 
 @dataclass(frozen=True)
-class Cached:
+class Cached(ProbeProtocol):
     """Every choice is made on a part of the training images; the test images are read once.
 
     lrs: learning rates of which each layer takes the best on ``held_out`` of the training images
@@ -81,15 +82,15 @@ class Cached:
         layers: list[int] | None = None,
         kept: Path | None = None,
     ) -> list[LayerScore]:
-        """The score of each layer (or of some, 0 …). ``kept`` is not needed: it takes minutes."""
-        train, classes = split_images(data, "train", network.size, self.images)
+        """As ProbeProtocol says; nothing is ``kept``, since it takes minutes."""
+        train, number = split_images(data, "train", network.size, self.images)
         test, _ = split_images(data, "test", network.size, self.images)
         reader = Reader(trunk, network, layers).to(device)
         self._check_memory(reader, train, test)
         features = extract(reader, train, network.size, device, mirrored=True)
-        chosen = self._choose(features, train.labels, classes, device, seed)
+        chosen = self._choose(features, train.labels, number, device, seed)
         probes = self._fit(
-            features, train.labels, classes, np.arange(len(train)), [[lr] for lr, _ in chosen],
+            features, train.labels, number, np.arange(len(train)), [[lr] for lr, _ in chosen],
             device, seed,
         )  # fmt: skip
         del features
@@ -169,9 +170,8 @@ def split_images(data: Labelled, part: str, size: int, most: int | None) -> tupl
     """One split of a labelled set, in memory, and its number of classes; read once a process."""
     dataset = data.train() if part == "train" else data.test()
     labels, number = targets(dataset), len(classes(dataset))
-    if most is not None and most < len(dataset):
-        rows = [index * len(dataset) // most for index in range(most)]
-        dataset, labels = Subset(dataset, rows), [labels[row] for row in rows]
+    rows = evenly(len(dataset), most)
+    dataset, labels = Subset(dataset, rows), [labels[row] for row in rows]
     return open_images(dataset, size, workers=0, memory=float("inf"), labels=labels), number
 
 

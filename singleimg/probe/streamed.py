@@ -21,6 +21,7 @@ from singleimg.networks.base import Network, Trunk
 from singleimg.pretrain import checkpoints
 from singleimg.pretrain.base import set_lr
 from singleimg.pretrain.randomness import generator, numbers
+from singleimg.probe.base import ProbeProtocol, evenly
 from singleimg.probe.scores import LayerScore
 
 _BORDER = 8 / 7  # of the shorter side to the crop: 256 to 224
@@ -52,7 +53,7 @@ class Bank(nn.Module):
 
 
 @dataclass(frozen=True)
-class Streamed:
+class Streamed(ProbeProtocol):
     """Random resized crops and flips of the training images; tested on the middle and ten crops.
 
     epochs, batch_size: of SGD with momentum .9. lrs: learning rates; at each of the ``milestones``
@@ -99,10 +100,7 @@ class Streamed:
         layers: list[int] | None = None,
         kept: Path | None = None,
     ) -> list[LayerScore]:
-        """The score of each layer (or of some, 0 …).
-
-        kept: a file in which the state is after each epoch, so that a stopped run goes on.
-        """
+        """As ProbeProtocol says."""
         train = data.train()
         torch.manual_seed(seed)
         chosen = list(range(len(trunk.stages))) if layers is None else layers
@@ -134,9 +132,7 @@ class Streamed:
         return state["step"]
 
     def _some(self, dataset: Dataset) -> Dataset:
-        if self.images is None or self.images >= len(dataset):
-            return dataset
-        return Subset(dataset, [k * len(dataset) // self.images for k in range(self.images)])
+        return Subset(dataset, evenly(len(dataset), self.images))
 
     def _loader(self, images: Dataset, batches: Sequence[Sequence[int]], seed: int) -> DataLoader:
         return DataLoader(

@@ -1,0 +1,43 @@
+"""What every protocol is: a frozen trunk and a labelled set in, a score of each layer out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import torch
+
+from singleimg.labelled import Labelled
+from singleimg.networks.base import Network, Trunk
+from singleimg.probe.scores import LayerScore
+
+
+class ProbeProtocol(ABC):
+    """The settings of a file in ``conf/probe``."""
+
+    name: str
+
+    @abstractmethod
+    def run(
+        self,
+        trunk: Trunk,
+        network: Network,
+        data: Labelled,
+        *,
+        device: torch.device,
+        seed: int = 0,
+        layers: list[int] | None = None,
+        kept: Path | None = None,
+    ) -> list[LayerScore]:
+        """The score of each layer (or of some, 0 …), the trunk in eval mode and unchanged.
+
+        seed: of first weights and order. kept: a file in which a long protocol leaves its state
+        after each epoch, so that a stopped run goes on.
+        """
+
+
+def evenly(count: int, most: int | None) -> list[int]:
+    """At most ``most`` of ``count`` indices, spread evenly over them; None: all."""
+    if most is None or most >= count:
+        return list(range(count))
+    return [index * count // most for index in range(most)]
