@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg import composition, config
-from singleimg.config import CONF, GROUPS, OPTIONAL_GROUPS
 from singleimg.errors import UserError, did_you_mean
+from singleimg.schema import CONF, GROUPS, OPTIONAL_GROUPS
 from singleimg.signals import stoppable
 
 INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended

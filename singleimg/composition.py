@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg import trust
-from singleimg.config import ONCE
 from singleimg.errors import UserError
+from singleimg.schema import ONCE
 
 # What Hydra makes objects of, and what it hands to logging.config.dictConfig, which makes more.
 _MADE = ("callbacks", "launcher", "sweeper")

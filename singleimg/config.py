@@ -1,134 +1,35 @@
-"""The schema of the configuration, and one clear error for each mistake in it. Imports no torch."""
+"""The checked configuration: one clear error for each mistake in it. Imports no torch."""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import hydra
 import hydra.utils
 from hydra import initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from singleimg import trust
 from singleimg.errors import UserError, did_you_mean, is_url
-
-CONF = Path(__file__).parents[1] / "conf"
-GROUPS = ("task", "image", "augment", "engine", "output", "backend")
-OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
-# Keys that act only through a preset that names them.
-AUGMENT_KEYS = (
-    "vflip",
-    "deg",
-    "shear",
-    "cropfirst",
-    "initcrop",
-    "scale",
-    "randinterp",
-    "corners",
+from singleimg.schema import (
+    AUGMENT_KEYS,
+    CONF,
+    CORNERS,
+    GROUPS,
+    IF_EXISTS,
+    MOST,
+    OPTIONAL_GROUPS,
+    Shortcut,
 )
-CORNERS = ("fill", "reflect", "image")
-IF_EXISTS = ("resume", "overwrite", "error")
-# Keys for one command, which a saved configuration does not keep: who replays it types them again.
-ONCE = ("if_exists", "allow_version_change", "repair", "deep", "to", "trusted_modules")
-# Keys of training and probing, which a dataset's own configuration does not keep.
-TRAINING = ("dataset", "checkpoint", "resume", "train", "shortcut", "study", *OPTIONAL_GROUPS)
-MOST = 10**9  # images; their names have nine digits
+
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
-
-
-@dataclass
-class Train:
-    """The keys below ``train``."""
-
-    devices: Any = 1
-    accelerator: str = "auto"
-    num_nodes: int = 1
-    precision: str = "32-true"
-    images: Any = None
-    memory: float = 4
-    max_norm: float | None = None
-    log_every: int = 20
-    checkpoint_every: int = 500
-    keep: list[float] = field(default_factory=list)
-    tensorboard: bool = True
-
-
-@dataclass
-class Shortcut:
-    """The keys below ``shortcut``."""
-
-    sources: int = 48
-    images: int = 20000
-    updates: int = 3000
-    tested_sources: int = 16
-    tested: int = 4000
-
-
-@dataclass
-class Study:
-    """The keys below ``study``."""
-
-    parts: list[str] = field(default_factory=lambda: ["table", "ablation"])
-
-
-@dataclass
-class Config:
-    """The top-level keys; conf/config.yaml says what each means, and the defaults."""
-
-    num_imgs: Any = 1281167  # Any, because 1M is no number to OmegaConf; see parse_count
-    img_size: int = 256
-    targetpath: str | None = None
-    imgpath: str | None = None
-    seed: int = 0
-    cropfirst: bool = True
-    initcrop: float = 0.5
-    scale: list[float] | None = None
-    deg: float = 30
-    shear: float = 30
-    corners: str = "fill"
-    randinterp: bool = False
-    vflip: bool = False
-    threads: int | None = None
-    batch_size: int = 32
-    save_params: bool | None = None
-    max_pixels: int | None = None
-    debug: bool = False
-    if_exists: str = "resume"
-    allow_version_change: bool = False
-    durable: bool = True
-    repair: bool = False
-    deep: bool = False
-    to: str | None = None
-    dataset: str | None = None
-    checkpoint: Any = None
-    resume: str = "auto"
-    train: Train = field(default_factory=Train)
-    shortcut: Shortcut = field(default_factory=Shortcut)
-    study: Study = field(default_factory=Study)
-    trusted_modules: list[str] = field(default_factory=list)
-    task: Any = None
-    image: Any = None
-    augment: Any = None
-    engine: Any = None
-    output: Any = None
-    backend: Any = None
-    method: Any = None
-    network: Any = None
-    data: Any = None
-    probe: Any = None
-    budget: Any = None
-
-
-ConfigStore.instance().store(name="base_config", node=Config)
 
 
 def compose(*overrides: str) -> DictConfig:

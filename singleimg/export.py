@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg import config, saved
+from singleimg import config, saved, schema
 from singleimg.errors import UserError, is_url
 from singleimg.generate import closing_lines, complete, is_whole
 from singleimg.job import Job, check_place, describe
@@ -103,7 +103,7 @@ def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
     """The wanted output, with the encoder of the images that there are."""
     output = OmegaConf.create(OmegaConf.to_container(cfg.output, resolve=False))
     name = output._target_.split(".")[-2]
-    own = OmegaConf.load(config.CONF / "output" / f"{name}.yaml")
+    own = OmegaConf.load(schema.CONF / "output" / f"{name}.yaml")
     for key in _ENCODER:
         typed = OmegaConf.to_container(output, resolve=False).get(key)
         if typed != OmegaConf.to_container(own, resolve=False).get(key):

@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from singleimg import trust
-from singleimg.config import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.durable import disk_of
 from singleimg.errors import UserError, is_url
+from singleimg.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 
 
 def command(*arguments: str) -> str:

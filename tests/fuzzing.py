@@ -95,11 +95,11 @@ def use(files: list[Path]) -> Iterator[str]:
     """
     from hydra import compose, initialize_config_dir
 
-    from singleimg import config
+    from singleimg import config, schema
     from singleimg.dataset import SingleImage
     from singleimg.errors import UserError
 
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("config", ["img_size=32", "imgpath=later"])
     for file in files:
         print(file.name, end=" ", flush=True)  # the last line names the file of a crash

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torchvision.transforms import v2
 
-from singleimg import config
+from singleimg import config, schema
 from singleimg.errors import UserError
 from singleimg.study import plan as study
 from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 
 def composed(*overrides: str):
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 
@@ -86,7 +86,7 @@ def test_the_command_line_has_the_last_word_over_a_preset():
 
 CHOICES = [
     (folder.name, file.stem)
-    for folder in sorted(config.CONF.iterdir())
+    for folder in sorted(schema.CONF.iterdir())
     if folder.is_dir() and folder.name != "experiment"
     for file in sorted(folder.glob("*.yaml"))
 ]
@@ -102,7 +102,7 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
         more = ["image.url=https://example.org/a.png", f"image.sha256={'0' * 64}"]
     if group == "output" and choice == "folder":
         more = ["output.class_name=dummy"]
-    if group in config.OPTIONAL_GROUPS:
+    if group in schema.OPTIONAL_GROUPS:
         more = [f"task={ {'budget': 'study', 'probe': 'probe'}.get(group, 'pretrain') }"]
     if group == "data":
         more.append("data.path=/nowhere")
@@ -121,7 +121,7 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
         assert config.instantiate(cfg, group) is not None
 
 
-@pytest.mark.parametrize("file", sorted(config.CONF.rglob("*.yaml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize("file", sorted(schema.CONF.rglob("*.yaml")), ids=lambda f: f.stem)
 def test_every_number_that_a_user_may_change_has_a_comment(file):
     lines = file.read_text().splitlines()
     keys = [line for line in lines if line[:1].isalpha() and ": " in line]

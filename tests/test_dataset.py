@@ -24,7 +24,16 @@ from torch.utils.data import ConcatDataset, DataLoader
 from torch.utils.data.distributed import DistributedSampler
 from torchvision.transforms import v2
 
-from singleimg import RenderedDataset, SingleImage, StoredDataset, UserError, compose, config, saved
+from singleimg import (
+    RenderedDataset,
+    SingleImage,
+    StoredDataset,
+    UserError,
+    compose,
+    config,
+    saved,
+    schema,
+)
 from singleimg.manifest import Entry, Plan, Record, record_text
 from singleimg.outputs import described
 from singleimg.recipe import Recipe
@@ -302,7 +311,7 @@ if __name__ == "__main__":
 
 def test_the_users_own_hydra_application_gets_the_same(stored, picture, tmp_path):
     """With the configuration that it composed itself, and with one that we compose within it."""
-    (tmp_path / "app.py").write_text(APP.format(conf=str(config.CONF)))
+    (tmp_path / "app.py").write_text(APP.format(conf=str(schema.CONF)))
     result = subprocess.run(
         [sys.executable, "app.py", f"imgpath={picture}", "num_imgs=1M", "img_size=32"],
         cwd=tmp_path,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg import cli, config, saved
+from singleimg import cli, config, saved, schema
 from singleimg.errors import UserError
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files, whole_files
@@ -95,7 +95,7 @@ CHOICES = (
 @cache
 def composed(*overrides: str) -> DictConfig:
     """What Hydra composes."""
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 

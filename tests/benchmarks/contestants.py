@@ -17,7 +17,7 @@ from PIL import Image
 from torchvision import transforms as v1
 from torchvision.utils import save_image
 
-from singleimg import config
+from singleimg import config, schema
 from singleimg.dataset import SingleImage
 from singleimg.encoding import Encoder
 
@@ -28,7 +28,7 @@ QUALITY = 75
 
 def images_of(*overrides: str) -> SingleImage:
     """The images that these overrides describe, in this process."""
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     made = SingleImage.from_config(config.load(cfg, overrides))
     made.engine.set_up_process()
@@ -49,7 +49,7 @@ def ours(photograph: Path, engine: str, augment: str, size: int) -> Contestant:
 
 def encoder_of(engine: str) -> Encoder:
     """The encoder that stands in the engine's settings."""
-    with initialize_config_dir(str(config.CONF), version_base="1.3"):
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("config", overrides=[f"engine={engine}"])
     return Encoder(cfg.output.encoding, cfg.output.quality, cfg.output.subsampling, cfg.engine.jpeg)
 

@@ -186,11 +186,11 @@ def planning_seconds(images: int) -> float:
     code = (
         "import time, sys\n"
         "from hydra import compose, initialize_config_dir\n"
-        "from singleimg import config\n"
+        "from singleimg import config, schema\n"
         "from singleimg.job import prepare\n"
         f"typed = ['num_imgs={images}', 'output=none', 'image=noise', 'image.width=64',"
         " 'image.height=64']\n"
-        "with initialize_config_dir(str(config.CONF), version_base='1.3'):\n"
+        "with initialize_config_dir(str(schema.CONF), version_base='1.3'):\n"
         "    cfg = config.load(compose('config', typed), typed)\n"
         "begin = time.perf_counter()\n"
         "job = prepare(cfg)\n"

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import singleimg
-from singleimg.config import CONF
 from singleimg.pretrain.journal import read
 from singleimg.pretrain.task import prepare
+from singleimg.schema import CONF
 from tests.conftest import images_of
 
 NAMES = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))

@@ -14,8 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from singleimg import StoredDataset, UserError, export, generate
-from singleimg.config import CONF
 from singleimg.manifest import read_entries, read_record
+from singleimg.schema import CONF
 from tests.conftest import summary_of
 from tests.scenarios import Command, leftovers, records, tree_hash, wait_until
 from tests.test_config import loaded

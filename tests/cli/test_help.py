@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from singleimg.config import CONF
+from singleimg.schema import CONF
 from tests.conftest import ROOT
 
 

@@ -7,9 +7,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from singleimg.config import CONF
 from singleimg.errors import UserError
 from singleimg.networks.alexnet_bn import AlexNetBN
+from singleimg.schema import CONF
 
 METHODS = sorted(file.stem for file in (CONF / "method").glob("*.yaml"))
 PAPER = {  # values that the probe of each layer sees

@@ -9,9 +9,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from singleimg.config import CONF
 from singleimg.errors import UserError
 from singleimg.networks.cifar_conv4 import CifarConv4
+from singleimg.schema import CONF
 
 
 def convolutions(network: CifarConv4) -> list[nn.Conv2d]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from singleimg.config import CONF, compose
+from singleimg.config import compose
 from singleimg.errors import UserError
+from singleimg.schema import CONF
 from singleimg.study import plan
 from singleimg.study.plan import ABLATION, FULL, METHODS, ONE, Row, ablation_name, rows_of
 
