@@ -114,12 +114,19 @@ def _check_task(cfg: DictConfig, typed: dict[str, str]) -> None:
     reads, ignores = cfg.task.get("reads"), cfg.task.get("ignores") or ()
     for key, value in typed.items():
         name = key.split(".")[0].split("@")[0].split("/")[0]
-        if name in ignores or (reads is not None and name not in ("task", "hydra", *reads)):
+        ignored = {name, key, f"{name}.*" if "." in key else name} & {*ignores}
+        if ignored or (reads is not None and name not in ("task", "hydra", *reads)):
             does = f" (it reads {', '.join(reads)})" if reads else ""
             raise UserError(
                 f"{key}={value} has no effect, since task={cfg.task.name} does not read it{does}: "
                 "leave it out."
             )
+        for other, keys in (cfg.task.get("beside") or {}).items():
+            if name in keys and cfg[other] is not None:
+                raise UserError(
+                    f"{key}={value} has no effect beside {other}, whose images are taken as they "
+                    f"are: leave {key} or {other} out."
+                )
 
 
 def _check_ranges(cfg: DictConfig) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision import datasets
 
 from singleimg.errors import UserError
-from singleimg.labelled import Cifar10, Cifar100, Folders, ImageNet, classes, targets
+from singleimg.labelled import Cifar10, Cifar100, Folders, ImageNet, classes, identity, targets
 
 
 def test_folders_hold_train_and_test_or_val(tmp_path):
@@ -27,6 +27,18 @@ def test_folders_hold_train_and_test_or_val(tmp_path):
     train, test = data.train(), data.test()
     assert classes(train) == ["cat", "dog"] and targets(train) == [0, 0, 0, 1, 1, 1]
     assert len(test) == 4 and test[3][1] == 1 and test[3][0].size == (5, 4)
+
+
+def test_which_images_a_set_holds_is_told_by_their_names_and_classes(tmp_path):
+    for place, names in (("a", "12"), ("b", "12"), ("c", "13")):
+        for label in ("cat", "dog"):
+            (tmp_path / place / "train" / label).mkdir(parents=True)
+            for name in names:
+                Image.new("L", (5, 4)).save(tmp_path / place / "train" / label / f"{name}.png")
+    a, b, c = (identity(Folders(str(tmp_path / place)).train()) for place in "abc")
+    assert a == b != c and len(a) == 8
+    (tmp_path / "b" / "train" / "dog").rename(tmp_path / "b" / "train" / "fox")
+    assert identity(Folders(str(tmp_path / "b")).train()) != a
 
 
 def test_a_folder_without_them_is_refused(tmp_path):

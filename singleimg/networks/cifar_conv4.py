@@ -22,7 +22,8 @@ class CifarConv4:
     widths: channels of each, [32,64,128,128] for processors, [64,128,256,256] for GPUs. sobel: see
     only the gradients of grey levels.
 
-    Source: the network of the paper's CIFAR experiments (section 4).
+    Source: the paper's CIFAR experiments (section 4) for kernels, strides and the linear layer;
+    widths, padding and BatchNorm are ours.
     """
 
     widths: Sequence[int] = (32, 64, 128, 128)

@@ -79,6 +79,15 @@ class Method(nn.Module):
                 f"method.batch_size={max(1, images // steps)} or less, or a larger num_imgs."
             )
 
+    def check_devices(self, devices: int) -> None:
+        """Raises UserError when a batch is not the same for each of so many devices."""
+        if self.batch_size % devices:
+            near = max(1, self.batch_size // devices) * devices
+            raise UserError(
+                f"method.batch_size={self.batch_size} cannot be shared out evenly among {devices} "
+                f"devices: type for example method.batch_size={near}."
+            )
+
     def check_transforms(self, transforms: Sequence[Mapping[str, Any]]) -> None:
         """Raises UserError when images made by these transforms teach this method nothing."""
 

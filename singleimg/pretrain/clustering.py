@@ -22,7 +22,7 @@ def whitened(features: np.ndarray, components: int) -> np.ndarray:
     Source: ``preprocess_features`` in clustering.py of facebookresearch/deepcluster (PCA with
     eigenvalues to the power of -0.5, then L2).
     """
-    centred = features.astype(np.float32) - features.mean(0, dtype=np.float64).astype(np.float32)
+    centred = features - features.mean(0, dtype=np.float64).astype(np.float32)
     covariance = (centred.T @ centred).astype(np.float64) / len(centred)
     values, vectors = np.linalg.eigh(covariance)
     kept = min(components, len(centred))

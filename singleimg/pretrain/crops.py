@@ -38,9 +38,9 @@ def padded(images: Tensor, side: int, generator: Generator) -> Tensor:
 def resized(images: Tensor, side: int, generator: Generator) -> Tensor:
     """A part of 8 % … 100 % of the area and aspect 3/4 … 4/3, resized: the recipe for ImageNet.
 
-    One bilinear sampling a batch. Parts that do not fit are cut to the image, as torchvision's
-    RandomResizedCrop does after ten failed draws; there is no antialiasing, which between 256 and
-    224 pixels hardly matters.
+    One bilinear sampling a batch. A side that does not fit is cut to the image's, where
+    torchvision's RandomResizedCrop draws again; there is no antialiasing, which between 256 and 224
+    pixels hardly matters.
     """
     count = len(images)
     draws = torch.rand(5, count, generator=generator, dtype=torch.float64)

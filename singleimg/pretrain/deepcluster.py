@@ -111,7 +111,7 @@ class DeepCluster(Method):
 
     def _clusters(self, epoch: int, images: Images, work: Work) -> np.ndarray:
         assigned = torch.zeros(len(images), dtype=torch.int64)
-        if work.fabric.is_global_zero:  # the others wait: k-means is a small part of an epoch
+        if work.fabric.is_global_zero:  # the others wait
             points = whitened(self._features(images, work), self.components)
             seed = int(numbers(work.seed, "k-means", epoch).integers(2**31))
             assigned = torch.from_numpy(kmeans(points, self.k, seed))
@@ -119,7 +119,11 @@ class DeepCluster(Method):
 
     @torch.no_grad()
     def _features(self, images: Images, work: Work) -> np.ndarray:
-        """Of every image's middle, before the last activation: ``float32`` N×F."""
+        """Of every image's middle: ``float32`` N×F.
+
+        Before the last activation of the fully connected layers, as DeepCluster's code has it;
+        where there are none, the last map of the trunk.
+        """
         self.eval()
         places = [
             np.arange(first, min(first + _CHUNK, len(images)))

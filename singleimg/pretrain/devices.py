@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,8 +32,9 @@ def open_fabric(settings: Any) -> Any:
             f"train.precision={settings.precision} is not one of {', '.join(PRECISIONS)}: type "
             "train.precision=32-true."
         )
+    if settings.precision != "32-true":
+        torch.set_float32_matmul_precision("high")
     keep_freed_memory()
-    torch.set_float32_matmul_precision("high")
     try:
         fabric = Fabric(
             accelerator=settings.accelerator,
@@ -48,3 +50,16 @@ def open_fabric(settings: Any) -> Any:
             "train.devices=1."
         ) from None
     return fabric
+
+
+def open_device(settings: Any, task: str) -> torch.device:
+    """The one device of a task that cannot use several."""
+    devices = settings.devices
+    listed = isinstance(devices, Sequence) and not isinstance(devices, str)
+    if (len(devices) if listed else devices) != 1 or settings.num_nodes != 1:
+        raise UserError(
+            f"train.devices={devices} with train.num_nodes={settings.num_nodes} is not the one "
+            f"device that task={task} uses: type train.devices=1, or for the fourth GPU "
+            "train.devices=[3]."
+        )
+    return open_fabric(settings).device

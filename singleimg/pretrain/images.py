@@ -62,6 +62,7 @@ class Streamed(Images):
             batch_sampler=[list(map(int, indices)) for indices in places],
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
         )
 
 

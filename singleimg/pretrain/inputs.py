@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Subset
 from singleimg import config
 from singleimg.dataset import RenderedDataset, StoredDataset
 from singleimg.errors import UserError
-from singleimg.labelled import classes, targets
+from singleimg.labelled import classes, identity, targets
 from singleimg.logs import log
 from singleimg.pretrain.images import Images, open_images
 from singleimg.pretrain.randomness import numbers
@@ -57,6 +57,11 @@ def describe(cfg: DictConfig) -> Inputs:
 
 
 def _rendered(cfg: DictConfig) -> Inputs:
+    if cfg.train.images is not None:
+        raise UserError(
+            f"train.images={cfg.train.images} takes a part of dataset=… or data=…, and these "
+            f"images are rendered: type num_imgs={cfg.train.images}."
+        )
     source = config.instantiate(cfg, "image")
     transforms = config.resolved_transforms(cfg)
     recipe = make_recipe(
@@ -84,7 +89,7 @@ def _stored(cfg: DictConfig) -> Inputs:
         )  # fmt: skip
     return Inputs(
         name="stored",
-        identity={"stored": recipe.fingerprint, "images": count},
+        identity={"stored": recipe.pixels, "images": count},
         count=count,
         size=int(recipe.pixels["img_size"]),
         transforms=recipe.pixels["transforms"],
@@ -100,7 +105,8 @@ def _labelled(cfg: DictConfig) -> Inputs:
     chosen = sorted(numbers(cfg.seed, "images").permutation(len(train))[:count].tolist())
     return Inputs(
         name=data.name,
-        identity={"data": data.name, "images": count, "of": len(train), "img_size": cfg.img_size,
+        identity={"data": data.name, "files": identity(train), "images": count, "of": len(train),
+                  "img_size": cfg.img_size,
                   "chosen_by": cfg.seed if count < len(train) else None},
         count=count,
         size=cfg.img_size,

@@ -83,7 +83,9 @@ def _walk(entries: Any) -> Iterator[Mapping[str, Any]]:
 def _largest_turn(entry: Mapping[str, Any]) -> float:
     if str(entry["_target_"]).endswith("TrivialAugmentWide"):
         return _TRIVIAL
-    degrees = entry.get("degrees", next(iter(entry.get("_args_", ())), 0))
+    turns = any(word in str(entry["_target_"]) for word in ("Rotation", "Affine"))
+    first = next(iter(entry.get("_args_", ())), 0) if turns else 0
+    degrees = entry.get("degrees", first)
     if isinstance(degrees, list | tuple):
         return max((abs(float(value)) for value in degrees), default=0.0)
     return abs(float(degrees)) if isinstance(degrees, int | float) else 0.0

@@ -133,6 +133,7 @@ def train(run: Run) -> Trained:
     """Runs to the end, from the last checkpoint there is."""
     settings = run.settings.train
     fabric = open_fabric(settings)
+    run.method.check_devices(fabric.world_size)
     with hold(run.folder) if fabric.is_global_zero else nullcontext():
         state = _found(run)
         fabric.barrier()

@@ -155,7 +155,7 @@ class Training:
             self.journal.update(self.work.step, {**state, "images_per_second": speed})
 
     def _end_epoch(self, epoch: Epoch) -> None:
-        self.metrics = {**epoch.means(), **self.method.end_epoch()}
+        self.metrics = self.work.means({**epoch.means(), **self.method.end_epoch()})
         self.epochs += 1
         self.epoch = None
         watched = self.metrics[self.method.watched]
@@ -180,12 +180,13 @@ class Training:
     # --- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, name: str) -> None:
+        state = self.state()  # of all devices
         if self._chief:
-            checkpoints.save(self.folder / checkpoints.FOLDER / name, self.state())
+            checkpoints.save(self.folder / checkpoints.FOLDER / name, state)
         self.work.fabric.barrier()
 
     def state(self) -> dict[str, Any]:
-        """All that decides what comes next."""
+        """All that decides what comes next; each of several devices has to ask."""
         epoch = self.epoch
         return {
             "fingerprint": self.fingerprint,
@@ -202,8 +203,7 @@ class Training:
                 "done": epoch.done,
                 "sums": epoch.sums,
             },
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "random": self.work.random_states(),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -218,7 +218,5 @@ class Training:
             self.epoch = Epoch(
                 epoch["number"], epoch["order"].numpy(), epoch["done"], epoch["sums"]
             )
-        torch.set_rng_state(state["random"])
-        if torch.cuda.is_available() and state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        self.work.set_random_state(state["random"])
         log.info("Goes on after update %s.", f"{self.work.step:,}")

@@ -40,6 +40,29 @@ class Work:
         rank = self.fabric.global_rank
         return generator(self.seed, f"{purpose} {rank}" if rank else purpose, self.step)
 
+    def random_states(self) -> list[list[Tensor]]:
+        """Of each process torch's states: the processor's, and that of a GPU where it has one."""
+        mine = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            mine.append(torch.cuda.get_rng_state(self.device))
+        if self.fabric.world_size == 1:
+            return [mine]
+        every = [self.fabric.all_gather(state).cpu() for state in mine]
+        # Copies: torch reads a state from where its memory begins, of a view too.
+        return [[states[rank].clone() for states in every]
+                for rank in range(self.fabric.world_size)]  # fmt: skip
+
+    def set_random_state(self, states: list[list[Tensor]]) -> None:
+        """Its own of these; on other devices than those that were, numbers of the update's own."""
+        kinds = 2 if self.device.type == "cuda" else 1
+        if len(states) != self.fabric.world_size or len(states[0]) != kinds:
+            torch.manual_seed(self.generator("other devices").initial_seed())
+            return
+        processor, *gpu = states[self.fabric.global_rank]
+        torch.set_rng_state(processor)
+        for state in gpu:
+            torch.cuda.set_rng_state(state, self.device)
+
     def descend(self, loss: Tensor, *optimizers: Optimizer) -> None:
         """One step of each of the ``optimizers``, which share one gradient norm.
 
@@ -63,6 +86,14 @@ class Work:
         self.norm = norm
         for optimizer in optimizers:
             optimizer.step()
+
+    def means(self, values: dict[str, float]) -> dict[str, float]:
+        """Means over all devices, the same on each: what is decided by them is decided alike."""
+        if self.fabric.world_size == 1 or not values:
+            return values
+        mine = torch.tensor(list(values.values()), device=self.device)
+        mine = self.fabric.all_reduce(mine, reduce_op="mean")
+        return dict(zip(values, mine.tolist(), strict=True))
 
     def _average(self, gradients: list[Tensor]) -> None:
         if self.fabric.world_size == 1 or not gradients:

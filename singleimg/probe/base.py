@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 
-from singleimg.labelled import Labelled
+from singleimg.labelled import Labelled, identity
 from singleimg.networks.base import Network, Trunk
 from singleimg.probe.scores import LayerScore
+from singleimg.recipe import canonical
 
 
 class ProbeProtocol(ABC):
     """The settings of a file in ``conf/probe``."""
 
     name: str
+    # Settings that change no score: a run that is stopped may go on with others.
+    free: ClassVar[tuple[str, ...]] = ("memory", "workers")
 
     @abstractmethod
     def run(
@@ -41,3 +47,11 @@ def evenly(count: int, most: int | None) -> list[int]:
     if most is None or most >= count:
         return list(range(count))
     return [index * count // most for index in range(most)]
+
+
+def protocol_mark(cfg: DictConfig, data: Labelled) -> str:
+    """Eight letters that tell the protocol of ``cfg``, on these images, from others."""
+    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
+    decides = {key: value for key, value in protocol.items() if key not in ProbeProtocol.free}
+    images = [identity(split()) for split in (data.train, data.test)]
+    return sha256(canonical([decides, images, cfg.seed]).encode()).hexdigest()[:8]

@@ -30,9 +30,9 @@ class Cached(ProbeProtocol):
     """Every choice is made on a part of the training images; the test images are read once.
 
     lrs: learning rates of which each layer takes the best on ``held_out`` of the training images
-    (the same number of each class), before it is trained again on all of them. epochs, batch_size:
+    (that share of each class), before it is trained again on all of them. epochs, batch_size:
     of SGD with ``momentum`` and no weight decay, cosine schedule. deviation: of the first weights.
-    memory: of the features of all images, GB at most. images: of either split only so many, spread
+    memory: of images and features, GB at most. images: of either split only so many, spread
     evenly over it; None: all.
 
     Features are those of each image and of its mirror image, one of which an epoch takes at random.
@@ -83,10 +83,10 @@ class Cached(ProbeProtocol):
         kept: Path | None = None,
     ) -> list[LayerScore]:
         """As ProbeProtocol says; nothing is ``kept``, since it takes minutes."""
+        reader = Reader(trunk, network, layers).to(device)
+        self._check_memory(reader, network, data)
         train, number = split_images(data, "train", network.size, self.images)
         test, _ = split_images(data, "test", network.size, self.images)
-        reader = Reader(trunk, network, layers).to(device)
-        self._check_memory(reader, train, test)
         features = extract(reader, train, network.size, device, mirrored=True)
         chosen = self._choose(features, train.labels, number, device, seed)
         probes = self._fit(
@@ -102,11 +102,12 @@ class Cached(ProbeProtocol):
             )
         ]
 
-    def _check_memory(self, reader: Reader, train: Images, test: Images) -> None:
-        wanted = sum(reader.sizes) * (2 * len(train) + len(test)) * 4 / 1e9
-        if wanted > self.memory:
+    def _check_memory(self, reader: Reader, network: Network, data: Labelled) -> None:
+        train, test = (len(evenly(len(s), self.images)) for s in (data.train(), data.test()))
+        wanted = sum(reader.sizes) * (2 * train + test) * 4 + 3 * network.size**2 * (train + test)
+        if wanted > self.memory * 1e9:
             raise UserError(
-                f"probe=cached would keep {wanted:.0f} GB of features in memory, more than "
+                f"probe=cached would keep {wanted / 1e9:.1f} GB of features in memory, more than "
                 f"probe.memory={self.memory:g}: type probe=streamed, or a larger probe.memory."
             )
 

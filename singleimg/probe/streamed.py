@@ -113,7 +113,7 @@ class Streamed(ProbeProtocol):
         crop = v2.Compose([
             v2.RandomResizedCrop(network.size), v2.RandomHorizontalFlip(), v2.PILToTensor(),
         ])  # fmt: skip
-        images = Prepared(self._some(train), crop)
+        images = Prepared(self._some(train), crop, seed)
         for epoch in range(first, self.epochs):
             self._epoch(epoch, bank, trunk, optimizer, images, device, seed)
             if kept:
@@ -134,13 +134,12 @@ class Streamed(ProbeProtocol):
     def _some(self, dataset: Dataset) -> Dataset:
         return Subset(dataset, evenly(len(dataset), self.images))
 
-    def _loader(self, images: Dataset, batches: Sequence[Sequence[int]], seed: int) -> DataLoader:
+    def _loader(self, images: Dataset, batches: Sequence[Sequence[int]]) -> DataLoader:
         return DataLoader(
             images,
             batch_sampler=batches,
             num_workers=available_cores() if self.workers is None else self.workers,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(seed),
         )
 
     def _epoch(
@@ -150,10 +149,9 @@ class Streamed(ProbeProtocol):
         size = min(self.batch_size, len(images))
         order = numbers(seed, "probe order", epoch).permutation(len(images))
         batches = order[: len(order) // size * size].reshape(-1, size).tolist()
-        word = int(generator(seed, "probe crops", epoch).initial_seed() % 2**62)
-        torch.manual_seed(word)
         bank.train()
-        loader = self._loader(images, batches, word)
+        images.epoch = epoch
+        loader = self._loader(images, batches)
         bar = tqdm(loader, desc=f"epoch {epoch + 1}/{self.epochs}", disable=None, leave=False)
         for step, (pixels, labels) in enumerate(bar):
             fraction = (epoch * len(batches) + step) / (self.epochs * len(batches))
@@ -174,7 +172,7 @@ class Streamed(ProbeProtocol):
         crops = Prepared(images, TenCrops(size) if self.ten_crop else Middle(size))
         step = max(1, self.batch_size // (10 if self.ten_crop else 1))
         rows = [list(range(k, min(k + step, len(images)))) for k in range(0, len(images), step)]
-        for pixels, labels in self._loader(crops, rows, 0):
+        for pixels, labels in self._loader(crops, rows):
             flat = pixels.flatten(0, 1).to(device).float() / 255
             scores = torch.stack(bank(trunk.layers(flat))).view(
                 len(bank.layers), len(labels), pixels.shape[1], -1
@@ -193,16 +191,24 @@ MIDDLE = 4  # of the ten crops, the fifth is the one in the middle
 
 
 class Prepared(Dataset):
-    """A dataset of (Pillow image, class), its images as RGB and transformed."""
+    """A dataset of (Pillow image, class), its images as RGB and transformed.
 
-    def __init__(self, dataset: Dataset, transform: Any) -> None:
-        self.dataset, self.transform = dataset, transform
+    seed: with one, what a random transform draws is a function of it, the epoch and the index: the
+    same in any number of processes. It then moves torch's generator.
+    """
+
+    def __init__(self, dataset: Dataset, transform: Any, seed: int | None = None) -> None:
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self.dataset[index]
+        if self.seed is not None:
+            word = generator(self.seed, f"probe crop {self.epoch}", index).initial_seed()
+            torch.default_generator.manual_seed(word)
         return self.transform(image.convert("RGB")), int(label)
 
 

@@ -6,13 +6,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from singleimg import config
 from singleimg.errors import UserError
+from singleimg.labelled import Labelled
 from singleimg.logs import log, logging_to_console
-from singleimg.pretrain.devices import open_fabric
+from singleimg.pretrain.checkpoints import LAST
+from singleimg.pretrain.devices import open_device
 from singleimg.pretrain.task import checkpoint_file, load_record, load_trunk
+from singleimg.probe.base import protocol_mark
 from singleimg.probe.chart import draw
 from singleimg.probe.scores import RunScore, read_json, table, write_csv, write_json
 from singleimg.recipe import canonical
@@ -27,11 +30,10 @@ def probe(cfg: DictConfig) -> None:
         if cfg.data is None:
             raise UserError("data is missing: type for example data=cifar10 data.path=….")
         data = config.instantiate(cfg, "data")
-        for split in (data.train, data.test):  # a wrong path is said now
-            split()
+        protocol = protocol_mark(cfg, data)  # a wrong path is said now
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
-        scores = [score_of(file, cfg) for file in files]
-        name = f"{data.name}-{mark(cfg)}" if len(files) == 1 else f"{data.name}-{len(files)}-runs"
+        scores = [score_of(file, cfg, data, protocol) for file in files]
+        name = "-".join([data.name, *told(files), protocol])
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / f"{name}.json", scores)
@@ -58,50 +60,55 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
         )
     names = [named] if isinstance(named, str) else list(named)
     files = [checkpoint_file(Path(str(name)).expanduser().absolute()) for name in names]
-    for file in files:
-        load_record(file.parents[1])
+    rows = [(row_name(decides, file), decides["seed"]) for decides, file in
+            ((load_record(file.parents[1])["decides"], file) for file in files)]  # fmt: skip
+    twice = next((file for k, file in enumerate(files) if rows[k] in rows[:k]), None)
+    if twice is not None:
+        raise UserError(
+            f"checkpoint={named} names a training of the same settings and the same seed twice "
+            f"({twice.parents[1]}), which is no second run: leave one out."
+        )
     return files
 
 
-def mark(cfg: DictConfig) -> str:
-    """Eight letters that tell this protocol from others."""
-    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
-    return sha256(canonical([protocol, cfg.seed]).encode()).hexdigest()[:8]
+def told(files: list[Path]) -> list[str]:
+    """What is probed, for names of files: ``last``, or of several their number and a digest."""
+    if len(files) == 1:
+        return [files[0].stem]
+    return [f"{len(files)}-runs", sha256(canonical(list(map(str, files))).encode()).hexdigest()[:4]]
 
 
-def score_of(file: Path, cfg: DictConfig) -> RunScore:
+def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunScore:
     """From the file of an earlier run on the same checkpoint, or computed now."""
-    data = config.instantiate(cfg, "data")
     digest = sha256(file.read_bytes()).hexdigest()[:8]
-    kept = file.parents[1] / FOLDER / f"{data.name}-{mark(cfg)}-{digest}.json"
+    kept = file.parents[1] / FOLDER / f"{data.name}-{protocol}-{digest}.json"
     if kept.exists():
         return read_json(kept)[0]
     trunk, network, record = load_trunk(file, tuple(cfg.trusted_modules))
-    device = open_fabric(cfg.train).device
+    device = open_device(cfg.train, "probe")
     log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
     kept.parent.mkdir(exist_ok=True)
     layers = config.instantiate(cfg, "probe").run(
         trunk, network, data, device=device, seed=cfg.seed, kept=kept.with_suffix(".pt")
     )
     decides = record["decides"]
-    score = RunScore(row_name(decides), decides["seed"], data.name, tuple(layers))
+    score = RunScore(row_name(decides, file), decides["seed"], data.name, tuple(layers))
     write_json(kept, [score])
     kept.with_suffix(".pt").unlink(missing_ok=True)
     return score
 
 
-def row_name(decides: dict[str, Any]) -> str:
-    """What runs that differ in their seed alone have in common: ``rotnet, rendered``."""
+def row_name(decides: dict[str, Any], file: Path) -> str:
+    """What runs that differ in their seed alone have in common: ``rotnet, rendered (1f2e)``."""
     inputs = decides["inputs"]
     images = str(inputs.get("data") or next(iter(inputs)))
     same = {**decides, "seed": None, "inputs": _seedless(inputs)}
     mark = sha256(canonical(same).encode()).hexdigest()[:4]
-    return f"{decides['method']['name']}, {images} ({mark})"
+    part = "" if file.name == LAST else f", {file.stem}"
+    return f"{decides['method']['name']}, {images}{part} ({mark})"
 
 
 def _seedless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            k: _seedless(v) for k, v in value.items() if k not in ("seed", "chosen_by", "stored")
-        }
+        return {k: _seedless(v) for k, v in value.items() if k not in ("seed", "chosen_by")}
     return value

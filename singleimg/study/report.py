@@ -33,6 +33,7 @@ def write(
         "",
     ])  # fmt: skip
     scores = [one.score for one in made]
+    folder.mkdir(exist_ok=True)
     (folder / TABLE).write_text(text)
     write_csv(folder / SCORES, [*scores, *(one.score for one in ablation)])
     record = {

@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg import config
 from singleimg.durable import Disk
 from singleimg.pretrain import checkpoints
-from singleimg.pretrain.devices import open_fabric
+from singleimg.pretrain.devices import open_device
 from singleimg.pretrain.memory import give_back_memory
 from singleimg.pretrain.task import Run, load_trunk, prepare, train
+from singleimg.probe.base import protocol_mark
 from singleimg.probe.scores import RunScore, read_json, write_json
 from singleimg.recipe import canonical
 from singleimg.study.plan import EARLY, THIRDS, Row
@@ -85,25 +86,25 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
-    for key in ("accelerator", "precision", "memory"):
-        cfg.train[key] = study.train[key]
+    for key, value in study.train.items():
+        if key not in ("keep", "tensorboard"):
+            cfg.train[key] = value
     return cfg
 
 
 def _probe(
     run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None, clock: Clock
 ) -> RunScore:
-    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
     data = config.instantiate(cfg, "data")
-    told = [run.fingerprint, protocol, data.name, layers]
-    mark = sha256(canonical(told).encode()).hexdigest()[:8]
+    told = canonical([run.fingerprint, protocol_mark(cfg, data), layers])
+    mark = sha256(told.encode()).hexdigest()[:8]
     file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
     if file.exists():
         return read_json(file)[0]
     begin = time.perf_counter()
     trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
     scores = config.instantiate(cfg, "probe").run(
-        trunk, network, data, device=open_fabric(cfg.train).device, seed=row.seed, layers=layers
+        trunk, network, data, device=open_device(cfg.train, "study"), seed=row.seed, layers=layers
     )
     score = RunScore(row.name, row.seed, data.name, tuple(scores))
     write_json(file, [score])

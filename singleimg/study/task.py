@@ -14,14 +14,16 @@ from tqdm import tqdm
 from singleimg import config, saved
 from singleimg.backends import WorkerLost, available_cores
 from singleimg.errors import UserError
+from singleimg.labelled import Labelled
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console, logging_to_file
+from singleimg.pretrain.devices import open_device
 from singleimg.probe.scores import percent
 from singleimg.shortcut import control
 from singleimg.signals import deaf
 from singleimg.study import report
 from singleimg.study.findings import Rows, findings
-from singleimg.study.plan import ABLATION, ONE, Row, ablation_name, rows_of, table_name
+from singleimg.study.plan import ABLATION, ONE, PARTS, Row, ablation_name, rows_of, table_name
 from singleimg.study.rows import Made, Task, make_row
 from singleimg.target import LOG
 
@@ -35,7 +37,8 @@ def study(cfg: DictConfig) -> None:
         data = config.instantiate(cfg, "data")
         for split in (data.train, data.test):  # a wrong path is said now, not after an hour
             split()
-        folder = Path(cfg.targetpath or Path("outputs").absolute() / f"study-{cfg.budget.name}")
+        open_device(cfg.train, "study")
+        folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
         with hold(folder), logging_to_file(folder / LOG):
             (folder / "config.yaml").write_text(saved.run_text(cfg))
             run(cfg, folder)
@@ -53,9 +56,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
              if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
     factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
-    text = report.write(folder, table, factors, said, str(result))
+    place = folder if set(cfg.study.parts) == set(PARTS) else folder / "+".join(cfg.study.parts)
+    text = report.write(place, table, factors, said, str(result))
     log.info("\n%s", text)
-    log.info("Figure:  %s", folder / report.FIGURE)
+    log.info("Figure:  %s", place / report.FIGURE)
+
+
+def _name(cfg: DictConfig, data: Labelled) -> str:
+    return "-".join(["study", config.instantiate(cfg, "image").name, data.name, cfg.budget.name])
 
 
 def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:

@@ -22,6 +22,10 @@ SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32",
 ROTNET = (*SMALL, "method=rotnet", "method.batch_size=16", "method.lr=0.03")
 
 
+BARE = ("task=pretrain", "network=cifar_conv4", "method=rotnet")  # no word of images
+FOLDERS = ("data=imagefolder", "data.path=/nowhere")
+
+
 @pytest.fixture(scope="module")
 def image(picture: Path) -> str:
     """The source, as it is typed."""
@@ -143,12 +147,28 @@ def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole
 
 def test_two_processes_share_each_batch(run, image, tmp_path):
     for devices in (1, 2):
-        run(*ROTNET, image, "method.updates=4", "train.log_every=1", f"train.devices={devices}",
+        run(*ROTNET, image, "method.updates=2", "train.log_every=1", f"train.devices={devices}",
             "train.accelerator=cpu", f"targetpath={tmp_path / str(devices)}")  # fmt: skip
     one, two = (read(tmp_path / str(devices) / "updates.csv") for devices in (1, 2))
-    assert len(one) == len(two) == 4
+    assert len(one) == len(two) == 2
     # Each BatchNorm sees half of the images, and each half is augmented by itself.
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
+
+
+def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run, image, tmp_path):
+    """At this learning rate their losses go up and down, and each by itself."""
+    command = [*ROTNET, image, "method.lr=1e-6", "method.updates=26", "train.log_every=1",
+               "train.checkpoint_every=1", "train.devices=2", "train.accelerator=cpu",
+               "train.tensorboard=false"]  # fmt: skip
+    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}", timeout=120)
+    killed = tmp_path / "killed"
+    kill_at(command, killed, 9, signal.SIGKILL).wait()
+    assert 0 < state(killed)["step"] < 26
+    run(*command, f"targetpath={killed}", timeout=120)
+    first, second = state(tmp_path / "whole"), state(killed)
+    for part in ("method", "optimizers", "best", "metrics", "random"):
+        assert same(first[part], second[part]), part
+    assert len(first["random"]) == 2 and first["step"] == 26
 
 
 REFUSED = {
@@ -178,9 +198,14 @@ REFUSED = {
     "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
     "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),
     "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
-    "/nowhere holds no dataset: give the targetpath of a run.": (*ROTNET, "dataset=/nowhere"),
-    "data.path=/nowhere holds no folder train": (*ROTNET, "data=imagefolder",
-                                                 "data.path=/nowhere"),
+    "/nowhere holds no dataset: give the targetpath of a run.": (*BARE, "dataset=/nowhere"),
+    "data.path=/nowhere holds no folder train": (*BARE, *FOLDERS, "data.path=/nowhere"),
+    "num_imgs=9 has no effect beside data, whose images are taken as they are: leave num_imgs or "
+    "data out.": (*BARE, *FOLDERS, "num_imgs=9"),
+    "deg=20 has no effect beside dataset, whose images are taken as they are: leave deg or dataset "
+    "out.": (*BARE, "dataset=/nowhere", "deg=20"),
+    "train.images=9 takes a part of dataset=… or data=…, and these images are rendered: type "
+    "num_imgs=9.": (*ROTNET, "train.images=9"),
     "targetpath=s3://bucket/run is behind a URL, and checkpoints are files of this machine: type a "
     "folder.": ("targetpath=s3://bucket/run", *ROTNET),
 }  # fmt: skip
@@ -189,9 +214,10 @@ REFUSED = {
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
     """Found while the run is prepared, which writes nothing; ``run.py`` prints it."""
-    arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence])
+    rendered = not any(text.startswith("data") for text in REFUSED[sentence])
+    arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence], *[image] * rendered)
     with pytest.raises(UserError) as mistake:
-        run_ = prepare(singleimg.compose(*dict.fromkeys([*arguments, image])))
+        run_ = prepare(singleimg.compose(*dict.fromkeys(arguments)))
         train(run_)
     assert sentence in str(mistake.value) and "\n" not in str(mistake.value)
     assert not (tmp_path / "run").exists()

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import singleimg
+from singleimg.errors import UserError
+
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=64",
          "method=rotnet", "method.batch_size=16", "method.updates=2")  # fmt: skip
 
@@ -115,9 +118,11 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
     assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
 
 
-def test_what_the_rows_set_themselves_is_refused(run):
-    result = run("task=study", "deg=20", code=1)
-    assert result.stderr.startswith("deg=20 has no effect, since task=study does not read it")
+@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0", "train.keep=[0.5]"])
+def test_what_the_rows_set_themselves_is_refused(typed):
+    with pytest.raises(UserError, match="has no effect, since task=study does not read it") as one:
+        singleimg.compose("task=study", typed)
+    assert str(one.value).startswith(f"{typed} ")
 
 
 def test_the_control_prints_its_two_figures(run, picture):

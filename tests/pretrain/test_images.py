@@ -45,6 +45,14 @@ def test_images_are_the_same_from_memory_and_from_processes(workers: int) -> Non
         assert torch.equal(one, two)
 
 
+def test_streaming_leaves_torchs_generator_alone() -> None:
+    """What a run draws for dropout is the same whether or not it was stopped in between."""
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    list(Streamed(Pictures(), 32, 0, None).batches(PLACES))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_batches_come_in_the_order_asked_for() -> None:
     images = InMemory(torch.arange(9, dtype=torch.uint8).view(9, 1, 1, 1).expand(9, 3, 2, 2))
     seen = [batch[:, 0, 0, 0].tolist() for batch in images.batches([np.array([8, 0]), [4]])]

@@ -152,3 +152,7 @@ def test_turns_that_have_no_key_are_refused_too() -> None:
     ):
         with pytest.raises(UserError, match=f"rotated by up to {said}°"):
             check(entry)
+
+
+def test_the_first_number_of_another_transform_is_no_angle() -> None:
+    check({"_target_": TRANSFORMS + "Resize", "_args_": [256]})

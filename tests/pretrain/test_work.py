@@ -131,3 +131,43 @@ def test_a_mean_keeps_every_gradient_in_its_place_and_shape() -> None:
 
 def test_the_device_is_the_fabrics() -> None:
     assert work_of().device == torch.device("cpu") and isinstance(work_of(), Work)
+
+
+class Two:
+    """The second of two, as a Fabric answers; the first one's tensors hold zeros."""
+
+    device, world_size, global_rank = torch.device("cpu"), 2, 1
+
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        return torch.stack([torch.zeros_like(tensor), tensor])
+
+    def all_reduce(self, tensor: Tensor, *, reduce_op: str) -> Tensor:
+        assert reduce_op == "mean"
+        return tensor / 2
+
+
+def test_what_is_decided_by_means_is_decided_alike() -> None:
+    assert Work(Two(), 0, None).means({"loss": 3.0, "nmi": 1.0}) == {"loss": 1.5, "nmi": 0.5}
+    assert work_of().means({"loss": 3.0}) == {"loss": 3.0}
+
+
+def test_each_process_goes_on_with_its_own_random_numbers() -> None:
+    torch.manual_seed(7)
+    work = Work(Two(), 0, None)
+    states, wanted = work.random_states(), torch.rand(3)
+    assert len(states) == 2 and not states[0][0].any()
+    torch.manual_seed(8)
+    work.set_random_state(states)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_on_other_devices_than_those_that_were_each_gets_numbers_of_its_own() -> None:
+    one = work_of()
+    states = one.random_states()
+    work = Work(Two(), 0, None)
+    drawn = []
+    for _ in range(2):
+        work.set_random_state(states)
+        drawn.append(torch.rand(3))
+    one.set_random_state(states)
+    assert torch.equal(*drawn) and not torch.equal(torch.rand(3), drawn[0])

@@ -251,14 +251,14 @@ def test_each_image_is_read_once_for_all_runs_on_a_set() -> None:
 def test_features_beyond_the_memory_are_refused_before_any_is_computed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cached, "extract", None)
+    monkeypatch.setattr(cached, "split_images", None)
     data = toy()
     width = 8 * (11**2 + 6**2 + 3**2 + 3**2)
-    wanted = width * (2 * 120 + 36) * 4 / 1e9
+    wanted = (width * (2 * 120 + 36) * 4 + 3 * NETWORK.size**2 * (120 + 36)) / 1e9
     with pytest.raises(UserError) as mistake:
         scores(replace(QUICK, memory=0.99 * wanted), data)
     assert str(mistake.value) == (
-        f"probe=cached would keep 0 GB of features in memory, more than probe.memory="
+        f"probe=cached would keep 0.0 GB of features in memory, more than probe.memory="
         f"{0.99 * wanted:g}: type probe=streamed, or a larger probe.memory."
     )
     with pytest.raises(TypeError, match="not callable"):  # room enough: it goes on to them

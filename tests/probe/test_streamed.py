@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision.transforms import v2
 
 from singleimg.errors import UserError
 from singleimg.labelled import Folders
@@ -289,9 +290,9 @@ def test_images_of_either_split_only_so_many_spread_evenly_over_it(
     sets: list[list[int]] = []
     prepare = streamed.Prepared.__init__
 
-    def noted(self: Prepared, dataset: Dataset, transform: object) -> None:
+    def noted(self: Prepared, dataset: Dataset, *settings: object) -> None:
         sets.append(list(getattr(dataset, "indices", range(len(dataset)))))
-        prepare(self, dataset, transform)
+        prepare(self, dataset, *settings)
 
     monkeypatch.setattr(Prepared, "__init__", noted)
     scores(replace(PROTOCOL, images=8, epochs=1, batch_size=4), data)
@@ -299,6 +300,18 @@ def test_images_of_either_split_only_so_many_spread_evenly_over_it(
     sets.clear()
     scores(replace(PROTOCOL, images=99, epochs=1), data)
     assert sets == [list(range(2 * TRAIN)), list(range(2 * TEST))]
+
+
+def test_random_crops_are_the_same_in_any_number_of_processes() -> None:
+    crop = v2.Compose([v2.RandomCrop(8), v2.PILToTensor()])
+    images = Prepared(Subset(Told(), [0, 0]), crop, seed=3)
+    seen = [
+        [pixels for pixels, _ in DataLoader(images, batch_size=None, num_workers=workers)]
+        for workers in (0, 2)
+    ]
+    assert all(map(torch.equal, *seen)) and not torch.equal(seen[0][0], seen[0][1])
+    images.epoch = 1
+    assert not torch.equal(images[0][0], seen[0][0])
 
 
 def test_greyscale_images_are_seen_in_three_channels() -> None:
