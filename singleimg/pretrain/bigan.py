@@ -63,11 +63,17 @@ class BiGAN(Method):
                 f"{did_you_mean(loss, LOSSES)}: type for example method.loss=wgan_gp."
             )
         positive(lr=lr)
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise UserError(
+                f"method.betas={list(betas)} is not two numbers from 0 to under 1: type for "
+                "example method.betas=[0.5,0.999]."
+            )
         for key, value in (("critic_steps", critic_steps), ("latent", latent), ("width", width)):
             check_whole(key, value, 1)
         self.loss, self.latent, self.generated_size = loss, latent, generated_size
         self.width, self.hidden, self.critic_steps = width, hidden, critic_steps
-        self.penalty, self.lr, self.betas = penalty, lr, tuple(betas)
+        self.penalty, self.lr = penalty, lr
+        self.betas = tuple(map(float, betas))  # Adam takes no whole number
         self.weight_decay, self.decay_from = weight_decay, decay_from
 
     @property

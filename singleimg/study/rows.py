@@ -79,9 +79,10 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     cfg = config.compose(
         "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false",
         f"augment={study.augment.name}", f"img_size={study.network.size}",
-        *row.overrides, f"targetpath={folder}", "threads=1",
+        *row.overrides, "threads=1",
     )  # fmt: skip
     OmegaConf.set_struct(cfg, False)
+    cfg.targetpath = str(folder)
     for key in ("image", "imgpath", "max_pixels", "network", "engine"):
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None

@@ -11,7 +11,10 @@ from singleimg.errors import UserError
 from singleimg.networks.alexnet_bn import AlexNetBN
 from singleimg.schema import CONF
 
-METHODS = sorted(file.stem for file in (CONF / "method").glob("*.yaml"))
+# Those that have a recipe of their own, and do not take another method's.
+METHODS = sorted(
+    file.stem for file in (CONF / "method").glob("*.yaml") if "alexnet" in OmegaConf.load(file)
+)
 PAPER = {  # values that the probe of each layer sees
     (96, 256, 384, 384, 256): [9600, 9216, 9600, 9600, 9216],
     (64, 192, 384, 256, 256): [9216, 9408, 9600, 9216, 9216],
