@@ -336,6 +336,17 @@ def test_a_loss_that_is_none_is_refused(loss: str, hint: str) -> None:
     )
 
 
+@pytest.mark.parametrize("betas", [[0.5], [0, 1], [-0.1, 0.9]])
+def test_betas_that_adam_does_not_take_are_refused(betas: list) -> None:
+    with pytest.raises(UserError) as mistake:
+        BiGAN(name="bigan", betas=betas)
+    assert str(mistake.value) == (
+        f"method.betas={betas} is not two numbers from 0 to under 1: type for example "
+        "method.betas=[0.5,0.999]."
+    )
+    assert BiGAN(name="bigan", betas=[0, 0.9]).betas == (0.0, 0.9)
+
+
 def test_a_critic_must_see_images_of_the_networks_size(pictures: InMemory) -> None:
     with pytest.raises(UserError) as mistake:
         made(pictures, loss="wgan_gp", generated_size=64)
