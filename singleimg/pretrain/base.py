@@ -96,6 +96,11 @@ class Method(nn.Module):
         """How many images :meth:`update` gets, of all devices together."""
         return self.batch_size
 
+    def total_updates(self, images: int) -> int:
+        """How many updates a training on so many images has."""
+        epochs = self.epochs * (images // self.images_an_update)
+        return epochs if self.updates is None else self.updates
+
     def schedule(self, fraction: float) -> None:
         """Sets the learning rates for this fraction of the training, 0 … 1."""
 

@@ -141,12 +141,18 @@ def train(run: Run) -> Trained:
             _begin(run, state)
         fabric.barrier()
         with logging_to_file(run.folder / LOG) if fabric.is_global_zero else nullcontext():
-            training = _set_up(run, fabric, state)
-            if training.work.step < training.total or state is None:
-                _announce(run, training)
-                _work(run, training)
+            trained = _trained(run, fabric, state)
             if fabric.is_global_zero:
-                _close(run, training)
+                _close(run, trained)
+    return trained
+
+
+def _trained(run: Run, fabric: Any, state: dict[str, Any] | None) -> Trained:
+    if state is not None and state["step"] >= run.method.total_updates(run.inputs.count):
+        return Trained(state["metrics"], state["seconds"])  # no image is read for it
+    training = _set_up(run, fabric, state)
+    _announce(run, training)
+    _work(run, training)
     return Trained(training.metrics, training.seconds)
 
 
@@ -242,9 +248,9 @@ def _announce(run: Run, training: Training) -> None:
     )
 
 
-def _close(run: Run, training: Training) -> None:
-    said = ", ".join(f"{key} {value:.4g}" for key, value in training.metrics.items())
-    log.info("Trained in %s (last epoch: %s).", duration(training.seconds), said or "none")
+def _close(run: Run, trained: Trained) -> None:
+    said = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
+    log.info("Trained in %s (last epoch: %s).", duration(trained.seconds), said or "none")
     log.info("Folder:  %s", run.folder)
     log.info(
         "Probe:   %s",

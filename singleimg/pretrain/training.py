@@ -68,8 +68,7 @@ class Training:
     ) -> None:
         self.method, self.images, self.work, self.folder = method, images, work, folder
         self.size, self.rhythm, self.fingerprint = size, rhythm, fingerprint
-        epochs = method.epochs * (len(images) // method.images_an_update)
-        self.total = epochs if method.updates is None else method.updates
+        self.total = method.total_updates(len(images))
         self.epoch: Epoch | None = None
         self.epochs, self.best = 0, float("inf")  # whole epochs done, the best of them
         self.metrics: dict[str, float] = {}

@@ -38,7 +38,8 @@ def draw_layers(
     axes.set_xticks(range(1, most + 1), [f"conv{k}" for k in range(1, most + 1)])
     axes.set_ylabel("test accuracy of a linear probe, %")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    # Below the axes, where no line is.
+    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
 
 
 def draw(file: Path, scores: Sequence[RunScore]) -> None:

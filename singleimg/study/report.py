@@ -66,7 +66,7 @@ def table_with_minutes(made: Sequence[Made]) -> str:
 
 def draw(file: Path, made: Sequence[Made], ablation: Sequence[Made]) -> None:
     """Left the rows by layer, right the augmentations."""
-    picture = figure(11 if ablation else 6, 4.5)
+    picture = figure(11 if ablation else 6, 5)
     left, *right = picture.subplots(1, 2 if ablation else 1, squeeze=False)[0]
     draw_layers(left, [one.score for one in made], _styles())
     left.set_title("one image, the full set, and none", fontsize=10)
@@ -95,11 +95,8 @@ def _draw_ablation(axes: object, ablation: Sequence[Made]) -> None:
         heights = [100 * cells[layer][0] for cells in means.values()]
         errors = [100 * (cells[layer][1] or 0) for cells in means.values()]
         places = [row + (layer - (layers - 1) / 2) * width for row in range(len(means))]
-        axes.bar(places, heights, width, yerr=errors, label=f"conv{layer + 1}",
-                 error_kw={"linewidth": 0.8})  # fmt: skip
-    low = min(100 * value for cells in means.values() for value, _ in cells)
-    axes.set_ylim(bottom=max(0, low - 5))
+        axes.errorbar(places, heights, errors, fmt="o", markersize=4, label=f"conv{layer + 1}")
     axes.set_xticks(range(len(means)), means, rotation=30, ha="right", fontsize=8)
     axes.set_title("augmentations of the one image, DeepCluster", fontsize=10)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="lower right")
     axes.grid(axis="y", alpha=0.3)

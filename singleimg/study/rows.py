@@ -88,7 +88,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
     for key, value in study.train.items():
-        if key not in ("keep", "tensorboard"):
+        if key not in ("images", "keep", "tensorboard"):  # what rows set
             cfg.train[key] = value
     return cfg
 

@@ -39,3 +39,13 @@ def test_what_was_typed_for_training_reaches_the_rows(picture: Path, tmp_path: P
     made = row_config(row, tmp_path, study)
     assert made.train.max_norm == 3 and made.engine.name == "reference"
     assert not made.train.tensorboard and not made.train.keep
+
+
+def test_the_full_set_is_as_large_as_the_budget_says(picture: Path, tmp_path: Path) -> None:
+    study = singleimg.compose(
+        "task=study", "budget=cpu", "network=cifar_conv4", "augment=paper", f"imgpath={picture}"
+    )
+    table, _ = rows_of(PARTS, study.budget)
+    sizes = {row.name: row_config(row, tmp_path, study).train.images for row in table if row.full}
+    assert sizes == {"supervised": 50000, "RotNet, full set": 50000,
+                     "DeepCluster, full set": 25000, "MonoGAN, full set": 50000}  # fmt: skip
