@@ -26,7 +26,7 @@ from singleimg.durable import Disk
 from singleimg.errors import UserError
 from singleimg.logs import log, logging_to_console
 from singleimg.networks.cifar_conv4 import CifarConv4
-from singleimg.pretrain.devices import open_device, open_fabric
+from singleimg.pretrain.devices import check_one_device, open_fabric
 from singleimg.pretrain.images import InMemory
 from singleimg.pretrain.rotnet import QUARTERS, RotNet, rotations
 from singleimg.pretrain.training import Rhythm, Training
@@ -100,7 +100,7 @@ class Control:
 def shortcut(cfg: DictConfig) -> None:
     """Prints the control of the preset of ``cfg``."""
     with logging_to_console():
-        open_device(cfg.train, "shortcut")
+        check_one_device(cfg.train, "shortcut")
         log.info("%s", control(cfg))
 
 

@@ -52,8 +52,8 @@ def open_fabric(settings: Any) -> Any:
     return fabric
 
 
-def open_device(settings: Any, task: str) -> torch.device:
-    """The one device of a task that cannot use several."""
+def check_one_device(settings: Any, task: str) -> None:
+    """Raises UserError when several are asked for, for a task that cannot use them."""
     devices = settings.devices
     listed = isinstance(devices, Sequence) and not isinstance(devices, str)
     if (len(devices) if listed else devices) != 1 or settings.num_nodes != 1:
@@ -62,4 +62,3 @@ def open_device(settings: Any, task: str) -> torch.device:
             f"device that task={task} uses: type train.devices=1, or for the fourth GPU "
             "train.devices=[3]."
         )
-    return open_fabric(settings).device

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from singleimg.labelled import Labelled, identity
 from singleimg.networks.base import Network, Trunk
@@ -49,9 +49,8 @@ def evenly(count: int, most: int | None) -> list[int]:
     return [index * count // most for index in range(most)]
 
 
-def protocol_mark(cfg: DictConfig, data: Labelled) -> str:
-    """Eight letters that tell the protocol of ``cfg``, on these images, from others."""
-    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
+def protocol_mark(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:
+    """Eight letters that tell a protocol (its settings as in conf/probe) on these images."""
     decides = {key: value for key, value in protocol.items() if key not in ProbeProtocol.free}
     images = [identity(split()) for split in (data.train, data.test)]
-    return sha256(canonical([decides, images, cfg.seed]).encode()).hexdigest()[:8]
+    return sha256(canonical([decides, images, seed]).encode()).hexdigest()[:8]

@@ -6,14 +6,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from singleimg import config
 from singleimg.errors import UserError
 from singleimg.labelled import Labelled
 from singleimg.logs import log, logging_to_console
 from singleimg.pretrain.checkpoints import LAST
-from singleimg.pretrain.devices import open_device
+from singleimg.pretrain.devices import check_one_device, open_fabric
 from singleimg.pretrain.task import checkpoint_file, load_record, load_trunk
 from singleimg.probe.base import protocol_mark
 from singleimg.probe.chart import draw
@@ -30,7 +30,9 @@ def probe(cfg: DictConfig) -> None:
         if cfg.data is None:
             raise UserError("data is missing: type for example data=cifar10 data.path=….")
         data = config.instantiate(cfg, "data")
-        protocol = protocol_mark(cfg, data)  # a wrong path is said now
+        check_one_device(cfg.train, "probe")
+        settings = OmegaConf.to_container(cfg.probe, resolve=True)
+        protocol = protocol_mark(settings, data, cfg.seed)  # a wrong path is said now
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
         scores = [score_of(file, cfg, data, protocol) for file in files]
         name = "-".join([data.name, *told(files), protocol])
@@ -85,7 +87,7 @@ def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunS
     if kept.exists():
         return read_json(kept)[0]
     trunk, network, record = load_trunk(file, tuple(cfg.trusted_modules))
-    device = open_device(cfg.train, "probe")
+    device = open_fabric(cfg.train).device
     log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
     kept.parent.mkdir(exist_ok=True)
     layers = config.instantiate(cfg, "probe").run(

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg import config
 from singleimg.durable import Disk
 from singleimg.pretrain import checkpoints
-from singleimg.pretrain.devices import open_device
+from singleimg.pretrain.devices import open_fabric
 from singleimg.pretrain.memory import give_back_memory
 from singleimg.pretrain.task import Run, load_trunk, prepare, train
 from singleimg.probe.base import protocol_mark
@@ -97,7 +97,8 @@ def _probe(
     run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None, clock: Clock
 ) -> RunScore:
     data = config.instantiate(cfg, "data")
-    told = canonical([run.fingerprint, protocol_mark(cfg, data), layers])
+    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
+    told = canonical([run.fingerprint, protocol_mark(protocol, data, cfg.seed), layers])
     mark = sha256(told.encode()).hexdigest()[:8]
     file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
     if file.exists():
@@ -105,7 +106,7 @@ def _probe(
     begin = time.perf_counter()
     trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
     scores = config.instantiate(cfg, "probe").run(
-        trunk, network, data, device=open_device(cfg.train, "study"), seed=row.seed, layers=layers
+        trunk, network, data, device=open_fabric(cfg.train).device, seed=row.seed, layers=layers
     )
     score = RunScore(row.name, row.seed, data.name, tuple(scores))
     write_json(file, [score])

@@ -17,7 +17,7 @@ from singleimg.errors import UserError
 from singleimg.labelled import Labelled
 from singleimg.lock import hold
 from singleimg.logs import log, logging_to_console, logging_to_file
-from singleimg.pretrain.devices import open_device
+from singleimg.pretrain.devices import check_one_device
 from singleimg.probe.scores import percent
 from singleimg.shortcut import control
 from singleimg.signals import deaf
@@ -37,7 +37,7 @@ def study(cfg: DictConfig) -> None:
         data = config.instantiate(cfg, "data")
         for split in (data.train, data.test):  # a wrong path is said now, not after an hour
             split()
-        open_device(cfg.train, "study")
+        check_one_device(cfg.train, "study")
         folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
         with hold(folder), logging_to_file(folder / LOG):
             (folder / "config.yaml").write_text(saved.run_text(cfg))

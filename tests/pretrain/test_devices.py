@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from singleimg.errors import UserError
-from singleimg.pretrain.devices import open_device
+from singleimg.pretrain.devices import check_one_device
 from singleimg.pretrain.untrained import Untrained
 
 
@@ -17,18 +16,16 @@ from singleimg.pretrain.untrained import Untrained
 def test_a_task_of_one_device_refuses_several(devices: object, nodes: int) -> None:
     settings = OmegaConf.create({"devices": devices, "num_nodes": nodes})
     with pytest.raises(UserError) as mistake:
-        open_device(settings, "probe")
+        check_one_device(settings, "probe")
     assert str(mistake.value) == (
         f"train.devices={devices} with train.num_nodes={nodes} is not the one device that "
         "task=probe uses: type train.devices=1, or for the fourth GPU train.devices=[3]."
     )
 
 
-def test_one_device_is_opened() -> None:
-    settings = OmegaConf.create(
-        {"devices": 1, "num_nodes": 1, "accelerator": "cpu", "precision": "32-true"}
-    )
-    assert open_device(settings, "probe") == torch.device("cpu")
+@pytest.mark.parametrize("devices", [1, [3]])
+def test_one_device_is_any_one(devices: object) -> None:
+    check_one_device(OmegaConf.create({"devices": devices, "num_nodes": 1}), "probe")
 
 
 def test_a_batch_that_devices_cannot_share_evenly_is_refused() -> None:

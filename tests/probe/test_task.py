@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 import singleimg
@@ -37,7 +38,8 @@ def folders(home: Path, *names: str) -> Path:
 
 def mark(data: Path, *typed: str) -> str:
     cfg = singleimg.compose("task=probe", "data=imagefolder", f"data.path={data}", *typed)
-    return protocol_mark(cfg, config.instantiate(cfg, "data"))
+    settings = OmegaConf.to_container(cfg.probe, resolve=True)
+    return protocol_mark(settings, config.instantiate(cfg, "data"), cfg.seed)
 
 
 def test_scores_are_of_a_protocol_and_of_these_images(tmp_path: Path) -> None:

@@ -181,4 +181,4 @@ def test_the_cpu_budget_is_the_one_that_is_written_about() -> None:
     assert {"method.updates=3600", "method.batch_size=32"} <= set(rotnet["overrides"])
     assert {"method.k=200", "method.epochs=6"} <= set(deep["overrides"])
     assert (deep["images"], rotnet["seeds"], deep["seeds"], gan["seeds"]) == (25000, 3, 3, 1)
-    assert {"method.loss=wgan_gp", "method.updates=2000"} <= set(gan["overrides"])
+    assert {"method=monogan", "method.updates=2000"} <= set(gan["overrides"])
