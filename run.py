@@ -7,14 +7,14 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from singleimg import cli
+from singleimg.cli.main import job, run
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """One job."""
-    cli.job(cfg)
+    job(cfg)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, sys.argv[1:]))
+    sys.exit(run(main, sys.argv[1:]))

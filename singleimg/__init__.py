@@ -18,11 +18,10 @@ from singleimg.errors import UserError
 
 __version__ = "0.1.0"
 _WHERE = {
-    "SingleImage": "singleimg.dataset",
-    "StoredDataset": "singleimg.dataset",
-    "RenderedDataset": "singleimg.dataset",
-    "compose": "singleimg.config",
-    "load_trunk": "singleimg.pretrain.task",
+    "StoredDataset": "singleimg.dataset.torch",
+    "RenderedDataset": "singleimg.dataset.torch",
+    "compose": "singleimg.config.compose",
+    "load_trunk": "singleimg.learn.training.trunk",
 }
 __all__ = [
     "RenderedDataset",
@@ -36,6 +35,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "SingleImage":
+        from singleimg.dataset.open import from_config, open_images
+        from singleimg.images import SingleImage
+
+        # The class itself knows no configuration; whoever uses the package from Python has both.
+        SingleImage.from_config = staticmethod(from_config)
+        SingleImage.open = staticmethod(open_images)
+        return SingleImage
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'singleimg' has no attribute {name!r}")

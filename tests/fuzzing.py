@@ -95,8 +95,8 @@ def use(files: list[Path]) -> Iterator[str]:
     """
     from hydra import compose, initialize_config_dir
 
-    from singleimg import config, schema
-    from singleimg.dataset import SingleImage
+    from singleimg import SingleImage
+    from singleimg.config import checks, schema
     from singleimg.errors import UserError
 
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
@@ -106,7 +106,7 @@ def use(files: list[Path]) -> Iterator[str]:
         faulthandler.dump_traceback_later(_PATIENCE, exit=True)
         cfg.imgpath = str(file)
         try:
-            images = SingleImage.from_config(config.load(cfg))
+            images = SingleImage.from_config(checks.load(cfg))
             shapes = [images.render(index).shape for index in range(2)]
         except UserError as error:
             yield f"refused {str(error)!r}"

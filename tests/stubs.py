@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.drawing import Pipeline, Sample
-from singleimg.picture import Picture
+from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.engines.picture import Picture
 
 
 class BlankEngine:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg import cli, config, saved, schema
+from singleimg.cli import explain
+from singleimg.config import checks, make, saved, schema
 from singleimg.errors import UserError
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files, whole_files
@@ -53,7 +54,7 @@ def test_a_harmed_file_is_rendered_or_refused(tmp_path):
 
 # --- random settings -----------------------------------------------------------------------------
 
-EVERY = cli.keys()
+EVERY = explain.keys()
 KEYS = [key for key in EVERY if not key.startswith("task")]
 NUMBERS = st.one_of(
     st.integers(-10, 10),
@@ -110,7 +111,7 @@ def test_a_random_setting_works_or_gets_a_sentence(choice, typed):
     except UserError as error:
         assert len(str(error)) > 20
     except (HydraException, OmegaConfBaseException) as error:
-        assert "\n" not in cli.explain(error)
+        assert "\n" not in explain.explain(error)
 
 
 def use(choice: tuple[str, ...], typed: dict[str, Any]) -> None:
@@ -120,14 +121,14 @@ def use(choice: tuple[str, ...], typed: dict[str, Any]) -> None:
         group, _, name = key.partition(".")
         if not name or (OmegaConf.is_dict(cfg[group]) and name in cfg[group]):
             OmegaConf.update(cfg, key, value)
-    cfg = config.load(cfg, [*choice, *(f"{key}={value}" for key, value in typed.items())])
-    config.resolved_transforms(cfg)
-    image = config.instantiate(cfg, "image")
+    cfg = checks.load(cfg, [*choice, *(f"{key}={value}" for key, value in typed.items())])
+    make.resolved_transforms(cfg)
+    image = make.instantiate(cfg, "image")
     cfg.output.class_name = cfg.output.class_name or image.name
-    config.instantiate(cfg, "output").encoder.settings()
-    config.instantiate(cfg, "backend").workers(cfg.threads)
-    config.instantiate(cfg, "engine")
-    config.instantiate_transforms(cfg)
-    assert callable(config.task(cfg))
+    make.instantiate(cfg, "output").encoder.settings()
+    make.instantiate(cfg, "backend").workers(cfg.threads)
+    make.instantiate(cfg, "engine")
+    make.instantiate_transforms(cfg)
+    assert callable(make.task(cfg))
     assert "/" not in "".join([cfg.augment.name, *saved.differences(cfg)])
     saved.config_text(cfg), saved.resolved_text(cfg)

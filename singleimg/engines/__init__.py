@@ -1,1 +1,2 @@
-"""Who renders: each engine turns a source image and drawn parameters into pixels."""
+"""Source pixels and drawn parameters to pixels: one file an engine. Imports drawing, transforms,
+sources and errors."""

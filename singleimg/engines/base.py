@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from singleimg.drawing import Sample
-from singleimg.picture import Picture
+from singleimg.drawing.pipeline import Sample
+from singleimg.engines.picture import Picture
 
 alone = RLock()
 

@@ -19,12 +19,13 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from singleimg.drawing import ContainerStep, GatedStep, Pipeline, Sample, Step
+from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.steps import ContainerStep, GatedStep, Step
+from singleimg.drawing.stream import Stream
 from singleimg.engines.base import Engine, alone
+from singleimg.engines.picture import Picture
 from singleimg.engines.reference import as_pixels
 from singleimg.errors import UserError
-from singleimg.picture import Picture
-from singleimg.stream import Stream
 
 _NEEDED = {"cv2": "opencv-python-headless", "simplejpeg": "simplejpeg"}
 _TRIALS, _SIDE = 4, 96  # how often, and on how large a picture, the tensor path is tried

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from singleimg.drawing import Pipeline, Sample
+from singleimg.drawing.pipeline import Pipeline, Sample
 from singleimg.engines.base import Engine
-from singleimg.picture import Picture
+from singleimg.engines.picture import Picture
 
 
 @dataclass(frozen=True)

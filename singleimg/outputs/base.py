@@ -10,13 +10,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from singleimg.encoding import Encoder
+from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
-from singleimg.manifest import Entry, Manifest, Shard
+from singleimg.storage.manifest import Entry, Manifest
+from singleimg.storage.shards import Shard
 
 if TYPE_CHECKING:
-    from singleimg.drawing import Sample
-    from singleimg.reading import Files, Reader
+    from singleimg.drawing.pipeline import Sample
+    from singleimg.storage.integrity import Files
+    from singleimg.storage.reader import Reader
 
 _HEAD = 64  # bytes of an image by which it is found again
 
@@ -126,13 +128,13 @@ class Output:
 
     def reader(self, target: Path) -> Reader:
         """Who reads single images of a dataset in ``target``."""
-        from singleimg.reading import PartReader
+        from singleimg.storage.reader import PartReader
 
         return PartReader(target, self.shard_size)
 
     def files(self, target: Path) -> Files:
         """Who compares the files of a dataset in ``target`` with their records."""
-        from singleimg.reading import files_at
+        from singleimg.storage.integrity import files_at
 
         return files_at(target)
 

@@ -14,15 +14,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleimg.durable import write_all
-from singleimg.encoding import SUFFIXES
+from singleimg.encoders.base import SUFFIXES
 from singleimg.errors import UserError
-from singleimg.manifest import Entry, Manifest, Shard, Staging
 from singleimg.outputs.base import Output
+from singleimg.storage.local import write_all
+from singleimg.storage.manifest import Entry, Manifest
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
-    from singleimg.drawing import Sample
-    from singleimg.reading import Reader
+    from singleimg.drawing.pipeline import Sample
+    from singleimg.storage.reader import Reader
 
 MAX_FILES = 1000  # in one folder: listings of larger ones are slow on every file system
 METADATA = "train/metadata.jsonl"
@@ -79,7 +81,7 @@ class FolderOutput(Output):
 
     def reader(self, target: Path) -> Reader:
         """Who reads single images of a dataset in ``target``."""
-        from singleimg.reading import FileReader
+        from singleimg.storage.reader import FileReader
 
         return FileReader(target, self.file)
 

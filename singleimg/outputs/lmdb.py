@@ -19,12 +19,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from singleimg.errors import UserError
-from singleimg.manifest import Entry, Shard, Staging
 from singleimg.outputs.base import Output
-from singleimg.reading import LocalFiles, compare
+from singleimg.storage.integrity import LocalFiles, compare
+from singleimg.storage.manifest import Entry
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
-    from singleimg.drawing import Sample
+    from singleimg.drawing.pipeline import Sample
 
 FOLDER = "train.lmdb"
 _SHARD = b"shard-"  # before the number of a shard: the key of its digest

@@ -17,13 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleimg.durable import is_local
 from singleimg.errors import UserError, WriteError
-from singleimg.manifest import Entry, Manifest, Shard, Staging
 from singleimg.outputs.base import Output, Part, find_parts
+from singleimg.storage.manifest import Entry, Manifest
+from singleimg.storage.resolve import is_local
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
-    from singleimg.drawing import Sample
+    from singleimg.drawing.pipeline import Sample
 
 INDEX = "train/index.json"
 _MOST = 2**32 - (64 << 20)  # bytes of images in a file, which also holds their indices

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from singleimg.manifest import Entry, Shard
 from singleimg.outputs.base import Output
+from singleimg.storage.manifest import Entry
+from singleimg.storage.shards import Shard
 
 if TYPE_CHECKING:
-    from singleimg.drawing import Sample
+    from singleimg.drawing.pipeline import Sample
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 <target>/train/shard-<shard, six digits>.parquet has a row an image: ``image`` (a struct of
 ``bytes`` and ``path``, which Hugging Face decodes to a picture), ``index``, ``source`` and, unless
-``save_params=false``, a typed column for each drawn parameter (see ``singleimg.columns``).
+``save_params=false``, a typed column for each drawn parameter (see ``singleimg.drawing.columns``).
 Images are stored uncompressed (they are compressed files), the rest with zstd.
 """
 
@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleimg.manifest import Entry, Shard, Staging
 from singleimg.outputs.base import Part, find_parts
-from singleimg.outputs.files import FileOutput
+from singleimg.outputs.one_file import FileOutput
+from singleimg.storage.manifest import Entry
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
-    from singleimg.columns import Columns
-    from singleimg.drawing import Sample
+    from singleimg.drawing.columns import Columns
+    from singleimg.drawing.pipeline import Sample
 
 _GROUP = 8 << 20  # bytes of images in a row group: what a reader of one row has to load
 

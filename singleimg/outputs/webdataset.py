@@ -2,8 +2,8 @@
 
 <target>/train/shard-<shard, six digits>.tar holds <index, nine digits>.jpg and, unless
 ``save_params=false``, <index>.json: ``index``, ``source``, each parameter that every image has (see
-``singleimg.columns``), and ``transforms``, a text of JSON that says all that was drawn. A text,
-since Hugging Face takes the types of the first five images for those of all.
+``singleimg.drawing.columns``), and ``transforms``, a text of JSON that says all that was drawn. A
+text, since Hugging Face takes the types of the first five images for those of all.
 
 A name's part before the first dot is the key of a sample, so it has no other dot. The same images
 make the same bytes: members stand in the order of their indices, have no owner and were written in
@@ -20,12 +20,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singleimg.manifest import Entry, Shard, Staging
-from singleimg.outputs.files import FileOutput
+from singleimg.outputs.one_file import FileOutput
+from singleimg.storage.manifest import Entry
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
-    from singleimg.columns import Columns
-    from singleimg.drawing import Sample
+    from singleimg.drawing.columns import Columns
+    from singleimg.drawing.pipeline import Sample
 
 _BUFFER = 1 << 20  # bytes
 

@@ -17,11 +17,13 @@ from hashlib import sha256
 from pathlib import Path
 from statistics import median
 
-from singleimg.durable import Disk
-from singleimg.manifest import Entry, Plan, Record, Shard, Staging
+from singleimg.dataset.recipe import Recipe
+from singleimg.dataset.target import Target
 from singleimg.outputs.folder import FolderOutput
-from singleimg.recipe import Recipe
-from singleimg.target import Target
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Entry, Record
+from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.staging import Staging
 from tests.benchmarks.contestants import images as make_images
 from tests.conftest import ROOT, SHARED
 

@@ -17,9 +17,9 @@ from PIL import Image
 from torchvision import transforms as v1
 from torchvision.utils import save_image
 
-from singleimg import config, schema
-from singleimg.dataset import SingleImage
-from singleimg.encoding import Encoder
+from singleimg import SingleImage
+from singleimg.config import checks, schema
+from singleimg.encoders.base import Encoder
 
 Contestant = Callable[[int], bytes]
 JITTER = (0.4, 0.4, 0.4, 0.1)
@@ -30,7 +30,7 @@ def images_of(*overrides: str) -> SingleImage:
     """The images that these overrides describe, in this process."""
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
-    made = SingleImage.from_config(config.load(cfg, overrides))
+    made = SingleImage.from_config(checks.load(cfg, overrides))
     made.engine.set_up_process()
     return made
 

@@ -18,8 +18,8 @@ import torch
 from joblib import Parallel, delayed
 from torchvision.transforms.v2 import functional as F
 
-from singleimg.dataset import SingleImage
-from singleimg.drawing import Sample
+from singleimg import SingleImage
+from singleimg.drawing.pipeline import Sample
 from tests.benchmarks.contestants import images_of
 from tests.conftest import SHARED
 

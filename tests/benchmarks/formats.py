@@ -26,9 +26,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import PILToTensor
 
 from singleimg import RenderedDataset, SingleImage, StoredDataset
-from singleimg.manifest import Entry, Plan, Record, Shard, record_text
-from singleimg.outputs import described
-from singleimg.target import Target
+from singleimg.dataset.target import Target
+from singleimg.outputs.resolve import described
+from singleimg.storage.manifest import Entry, Record, record_text
+from singleimg.storage.shards import Plan, Shard
 from tests.benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT, SHARED
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from singleimg.durable import Disk
-from singleimg.manifest import Record, Shard, Staging
 from singleimg.outputs.folder import FolderOutput
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Record
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 from tests.benchmarks import contestants
 
 _ROUNDS = 5

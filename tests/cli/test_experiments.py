@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import singleimg
-from singleimg.pretrain.journal import read
-from singleimg.pretrain.task import prepare
-from singleimg.schema import CONF
+from singleimg.config.schema import CONF
+from singleimg.learn.training.journal import read
+from singleimg.learn.training.run import prepare
 from tests.conftest import images_of
 
 NAMES = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))

@@ -13,12 +13,13 @@ import lmdb
 import pytest
 from omegaconf import OmegaConf
 
-from singleimg import StoredDataset, UserError, export, generate
-from singleimg.manifest import read_entries, read_record
-from singleimg.schema import CONF
+from singleimg import StoredDataset, UserError
+from singleimg.config.schema import CONF
+from singleimg.storage.manifest import read_entries, read_record
+from singleimg.tasks import export, generate
+from tests.config.test_checks import loaded
 from tests.conftest import summary_of
 from tests.scenarios import Command, leftovers, records, tree_hash, wait_until
-from tests.test_config import loaded
 
 FORMATS = ("folder", "webdataset", "parquet", "lmdb")
 COUNT = 23

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from singleimg.schema import CONF
+from singleimg.config.schema import CONF
 from tests.conftest import ROOT
 
 

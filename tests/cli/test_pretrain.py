@@ -14,8 +14,8 @@ import torch
 
 import singleimg
 from singleimg.errors import UserError
-from singleimg.pretrain.journal import read
-from singleimg.pretrain.task import prepare, train
+from singleimg.learn.training.journal import read
+from singleimg.learn.training.run import prepare, train
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -185,7 +185,7 @@ REFUSED = {
     "method.batch_size=97 is too large for 96 images: type method.batch_size=96 or less, or a "
     "larger num_imgs.": (*SMALL, "method=rotnet", "method.batch_size=97"),
     "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
-    "method: singleimg.pretrain.rotnet.RotNet has no argument": (*ROTNET, "+method.epoch=3"),
+    "method: singleimg.learn.methods.rotnet.RotNet has no argument": (*ROTNET, "+method.epoch=3"),
     "img_size=16 is smaller than the 32 px that network=cifar_conv4 takes: type img_size=32 or "
     "more.": (*ROTNET, "img_size=16"),
     "img_size=64 is not the 32 px of network=cifar_conv4, which method.crop=padded wants: type "

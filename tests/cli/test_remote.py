@@ -302,7 +302,7 @@ def test_and_the_network_was_bad(survived):
 def test_an_object_of_several_parts_comes_whole_though_they_are_cut_off(
     port, store, tmp_path, monkeypatch
 ):
-    from singleimg import remote
+    from singleimg.storage import remote
 
     # A file of 100 MB and more goes in parts of 50 MB.
     size, target = (100 << 20) + 1, f"s3://{BUCKET}/parts"

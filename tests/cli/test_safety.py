@@ -59,20 +59,20 @@ TARGETS = {
     "augment.transforms=[{_target_: builtins.eval, _args_: ['open(\"marker\", \"w\")']}]":
     "augment.transforms[0]._target_=builtins.eval is",
     "augment.transforms=[{_target_: torch.load, f: planted.py}]": "augment.transforms[0]",
-    "augment.transforms=[{_target_: singleimg.transforms.np.load, file: planted.py}]":
-    "augment.transforms[0]._target_=singleimg.transforms.np.load is",
-    "augment.transforms=[{_target_: singleimg.manifest.write_whole, path: marker, text: a}]":
-    "augment.transforms[0]._target_=singleimg.manifest.write_whole is",
+    "augment.transforms=[{_target_: singleimg.transforms.base.np.load, file: planted.py}]":
+    "augment.transforms[0]._target_=singleimg.transforms.base.np.load is",
+    "augment.transforms=[{_target_: singleimg.storage.local.write_all, path: marker, data: a}]":
+    "augment.transforms[0]._target_=singleimg.storage.local.write_all is",
     "augment.transforms=[{_target_: torchvision.transforms.v2.RandomApply, transforms: "
     f"[{{_target_: os.system, {MARK}}}]}}]": "augment.transforms[0].transforms[0]._target_=os.",
     "augment.transforms=[{_target_: planted.Crop}]": "augment.transforms[0]._target_=planted.Crop",
-    "image._target_=singleimg.source.os.system":
-    "image._target_=singleimg.source.os.system is not trusted: it leads to os, and",
+    "image._target_=singleimg.sources.decoding.os.system":
+    "image._target_=singleimg.sources.decoding.os.system is not trusted: it leads to os, and",
     "image._target_=${oc.decode:os.system}": "image._target_=os.system",
     '+image.more="${oc.create:{_target_: os.system}}"': "image.more._target_=os.system is",
     "output._target_=planted.Crop": "output._target_",
     "task._target_=planted.callback": "task._target_",
-    "task._target_=singleimg.source.os.abort": "task._target_",
+    "task._target_=singleimg.sources.decoding.os.abort": "task._target_",
     "+more={_target_: os.system}": "more._target_=os.system is not trusted: a configuration may "
     "name no code here.",
 }  # fmt: skip

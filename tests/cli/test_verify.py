@@ -88,7 +88,7 @@ def test_other_damage_is_named(run, made, dataset):
 
 
 def test_a_record_edited_together_with_its_checksum_is_found_by_the_digest(run, made, dataset):
-    from singleimg.manifest import read_entries, read_record, record_text
+    from singleimg.storage.manifest import read_entries, read_record, record_text
 
     file = dataset / "manifest/000002.jsonl"
     entries = list(read_entries(file))
@@ -159,9 +159,9 @@ def test_deep_renders_images_again(run, made, dataset):
 def _claim(dataset: Path, fingerprint: str) -> None:
     from dataclasses import replace
 
-    from singleimg.manifest import Manifest, read_entries, read_record, record_text
+    from singleimg.dataset.target import Target
     from singleimg.outputs.folder import FolderOutput
-    from singleimg.target import Target
+    from singleimg.storage.manifest import Manifest, read_entries, read_record, record_text
 
     for file in Manifest(dataset).files():
         record = replace(read_record(file), fingerprint=fingerprint)

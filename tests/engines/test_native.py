@@ -12,15 +12,15 @@ from PIL import Image
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
-from singleimg.dataset import SingleImage
-from singleimg.drawing import Pipeline
+from singleimg import SingleImage
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.native import NativeEngine
+from singleimg.engines.picture import Picture
 from singleimg.engines.reference import ReferenceEngine
-from singleimg.picture import Picture
 from tests.benchmarks.equivalence import compare, good, psnr, sources
+from tests.config.test_checks import loaded
 from tests.conftest import summary_of
 from tests.engines.kernels.test_kernels import picture as waves
-from tests.test_config import loaded
 
 PRESETS = ("script", "paper", "weak", "strong", "none")
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
-from singleimg.dataset import SingleImage
-from tests.test_config import loaded
+from singleimg import SingleImage
+from tests.config.test_checks import loaded
 
 
 def images(picture, *overrides: str) -> SingleImage:

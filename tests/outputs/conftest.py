@@ -14,8 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from singleimg import RenderedDataset, SingleImage, compose, config
-from singleimg.drawing import Sample
+from singleimg import RenderedDataset, SingleImage, compose
+from singleimg.config import make
+from singleimg.drawing.pipeline import Sample
 from tests import scenarios
 from tests.scenarios import Command, wait_until
 
@@ -93,7 +94,7 @@ def task(*typed: str) -> str:
     said = io.StringIO()
     cfg = compose(*map(str, typed))
     with redirect_stdout(said):
-        config.task(cfg)(cfg)
+        make.task(cfg)(cfg)
     return said.getvalue()
 
 

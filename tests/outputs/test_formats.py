@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singleimg import StoredDataset, UserError, compose
-from singleimg.config import instantiate
-from singleimg.manifest import Entry, read_entries
+from singleimg.config.make import instantiate
 from singleimg.outputs.base import Part, find_parts
+from singleimg.storage.manifest import Entry, read_entries
 from tests import scenarios
 from tests.outputs.conftest import IMAGES, SETTINGS, SHARD, task
 from tests.scenarios import leftovers, tree_hash

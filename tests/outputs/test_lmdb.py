@@ -18,10 +18,10 @@ import pytest
 from torch.utils.data import DataLoader
 
 from singleimg import StoredDataset, UserError
-from singleimg.dataset import decode
-from singleimg.manifest import Shard
+from singleimg.dataset.torch import decode
 from singleimg.outputs import lmdb as ours
 from singleimg.outputs.lmdb import LmdbOutput, LmdbWriter, file_system, put_all
+from singleimg.storage.shards import Shard
 from tests.outputs.conftest import IMAGES, SHARD, task
 from tests.scenarios import lmdb_values, tree_hash, wait_until
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from singleimg.dataset import decode
-from singleimg.durable import Disk
-from singleimg.manifest import Record, Shard, Staging
+from singleimg.dataset.torch import decode
 from singleimg.outputs.parquet import ParquetOutput
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Record
+from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 from tests.outputs.conftest import IMAGES
 
 pyarrow = pytest.importorskip("pyarrow", reason="pip install pyarrow")

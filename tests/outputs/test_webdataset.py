@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from singleimg.dataset import decode
-from singleimg.drawing import Sample
+from singleimg.dataset.torch import decode
+from singleimg.drawing.pipeline import Sample
 from tests.outputs.conftest import IMAGES, SHARD, task
 
 

@@ -21,8 +21,9 @@ from singleimg.engines.kernels.resample import (
     span,
     warp,
 )
-from singleimg.picture import Picture
-from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
+from singleimg.engines.picture import Picture
+from singleimg.transforms.paper import RotatedCrop
+from singleimg.transforms.published import CropResizeAffine, RandomSquareCrop
 
 _FILTERS = {2: "bilinear", 3: "bicubic", 1: "lanczos"}  # by the numbers that Pillow gives them
 _OVERSAMPLED = 3  # samples of a rotated patch for each pixel of the result, at least

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from singleimg.picture import Picture
-from singleimg.transforms import SUPPORT, mirrored
+from singleimg.engines.picture import Picture
+from singleimg.transforms.base import SUPPORT, mirrored
 
 _OPERATORS = {
     "bilinear": torch.ops.aten._upsample_bilinear2d_aa.default,

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from singleimg.drawing import Pipeline
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.kernels import FACTORIES
 from singleimg.engines.native import NativeEngine
+from singleimg.engines.picture import Picture
 from singleimg.engines.reference import ReferenceEngine
 from singleimg.errors import UserError
-from singleimg.picture import Picture
-from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
+from singleimg.transforms.paper import RotatedCrop
+from singleimg.transforms.published import CropResizeAffine, RandomSquareCrop
 from tests.benchmarks.equivalence import psnr
 
 BICUBIC, LANCZOS = v2.InterpolationMode.BICUBIC, v2.InterpolationMode.LANCZOS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from singleimg.engines.kernels.resample import Box, canvas_part, resize, span, window
-from singleimg.picture import Picture
+from singleimg.engines.picture import Picture
 
 NOISE = np.random.default_rng(1).integers(0, 256, (301, 403, 3), np.uint8)
 

@@ -1,0 +1,1 @@
+"""Where shards run: one file a backend. Imports errors and system."""

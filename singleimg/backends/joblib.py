@@ -1,0 +1,102 @@
+"""Where shards run: in this process, in worker processes or in threads, all through joblib."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
+
+from singleimg.backends.base import WorkerLost, available_cores
+from singleimg.errors import UserError
+from singleimg.system.signals import deferred
+
+NAMES = ("loky", "sequential", "threading")  # of joblib's backends
+
+
+@dataclass(frozen=True)
+class JoblibBackend:
+    """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
+
+    name: str
+    from_seconds: float = 0  # of work for one core: for less than that no worker is started
+
+    def __post_init__(self) -> None:
+        if type(self.from_seconds) not in (int, float) or self.from_seconds < 0:
+            raise UserError(
+                f"backend.from_seconds={self.from_seconds} is not a number of seconds, 0 or more: "
+                "type for example backend.from_seconds=10."
+            )
+        if self.name not in NAMES:
+            raise UserError(
+                f"backend.name={self.name} is not one of {', '.join(NAMES)}: "
+                f"type for example backend={NAMES[0]}."
+            )
+
+    @property
+    def in_threads(self) -> bool:
+        """Whether tasks share a process, and with it Python's and NumPy's global generators."""
+        return self.name == "threading"
+
+    def workers(self, threads: int | None) -> int:
+        """How many tasks run at once: 1 inside another joblib worker, whose cores are taken."""
+        if self.name == "sequential" or get_active_backend()[0].nesting_level:
+            return 1
+        return threads or available_cores()
+
+    def run(self, function: Callable, tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+        """Starts ``function`` on every task at once; yields results as they come, in any order.
+
+        Raises WorkerLost when the system ended a worker process.
+        """
+        if workers == 1:
+            return map(function, tasks)
+        parallel = Parallel(
+            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
+        )
+        if self.name == "loky":
+            _start_trackers()
+        # Ctrl-C reaches every process of a terminal: only the driver is to answer it.
+        with _losses(), deferred():
+            results = parallel(delayed(function)(task) for task in tasks)
+        return _guarded(results)
+
+    def stop(self) -> None:
+        """Ends worker processes that may still be at work, at once."""
+        # We know that tasks are cancelled.
+        warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed")
+        if self.name == "loky":
+            from joblib.externals.loky import get_reusable_executor
+
+            # reuse=True: other arguments than joblib's would have loky wait for the pool's work.
+            executor = get_reusable_executor(reuse=True, kill_workers=True)
+            executor.shutdown(wait=True, kill_workers=True)
+
+
+def _start_trackers() -> None:
+    """Starts what loky starts with its first worker, since that start would end the deferral."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as tracker_of_loky
+
+    resource_tracker.ensure_running()
+    tracker_of_loky.ensure_running()
+
+
+def _guarded(results: Iterator[Any]) -> Iterator[Any]:
+    with _losses():
+        yield from results
+
+
+@contextmanager
+def _losses() -> Iterator[None]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        yield
+    except TerminatedWorkerError:
+        raise WorkerLost from None

@@ -1,0 +1,97 @@
+"""The command line around Hydra: the help page, and a sentence for each of Hydra's errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from singleimg.cli.explain import explain, keys, one_line
+from singleimg.cli.help import help_page
+from singleimg.config import checks, guard
+from singleimg.config.make import task
+from singleimg.errors import UserError, did_you_mean
+from singleimg.system.signals import stoppable
+
+INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
+_mistakes: list[UserError] = []  # of a single job: raised through Hydra, it would add a line
+
+
+def run(main: Callable[[], None], arguments: list[str]) -> int:
+    """Runs ``main`` and returns the exit status; the only place that prints a mistake."""
+    if {"-h", "--help"} & set(arguments):
+        print(help_page())
+        return 0
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
+    try:
+        with stoppable():
+            check_flags(arguments)
+            guard.install(arguments)
+            main()
+    except KeyboardInterrupt as stopped:
+        return getattr(stopped, "status", INTERRUPTED)
+    except UserError as error:
+        _mistakes.append(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        _mistakes.append(UserError(explain(error)))
+    for mistake in _mistakes:
+        if not getattr(mistake, "said", False):
+            print(one_line(mistake), file=sys.stderr)
+    return 1 if _mistakes else 0
+
+
+def job(cfg: DictConfig) -> None:
+    """Checks one job's configuration and runs its task; in a sweep, says at once what failed."""
+    hydra_cfg = HydraConfig.get()
+    try:
+        checked = checks.load(cfg, hydra_cfg.overrides.task)
+        task(checked)(checked)
+    except (UserError, OmegaConfBaseException, OSError) as error:
+        mistake = error if isinstance(error, UserError) else UserError(explain(error))
+        if hydra_cfg.mode != RunMode.MULTIRUN:
+            _mistakes.append(mistake)
+            return
+        print(f"{' '.join(hydra_cfg.overrides.task)}: {one_line(mistake)}", file=sys.stderr)
+        mistake.said = True
+        raise mistake from None
+
+
+def check_flags(arguments: list[str]) -> None:
+    """Explains the published script's ``--num_imgs 100`` to those who type it."""
+    known = {flag for action in get_args_parser()._actions for flag in action.option_strings}
+    for place, argument in enumerate(arguments):
+        flag, _, value = argument.partition("=")
+        if flag == "--experimental-rerun":  # unpickles its file, which runs what stands in it
+            raise UserError(
+                f"{flag} is not offered: python run.py -cp <folder of a dataset> -cn config "
+                "targetpath=… makes it again."
+            )
+        if not flag.startswith("--") or flag in known:
+            continue
+        key = flag[2:].replace("-", "_")
+        if key not in keys():
+            raise UserError(
+                f"{argument} is no option{did_you_mean(key, keys())}: keys are typed without "
+                "dashes, such as num_imgs=100; --help lists them."
+            )
+        following = _values_after(arguments[place + 1 :])
+        text = value or (f"[{','.join(following)}]" if following[1:] else "".join(following))
+        raise UserError(
+            f"{flag} is the published script's way to say it: type {key}={text or 'true'}."
+        )
+
+
+def _values_after(arguments: list[str]) -> list[str]:
+    values = []
+    for argument in arguments:
+        if argument.startswith("-") or "=" in argument:
+            break
+        values.append(argument)
+    return values

@@ -1,0 +1,2 @@
+"""Hydra lives here: keys and their types, checks, composing, making objects, what strangers may
+name, what is kept. Imports storage and what lies below."""

@@ -1,0 +1,230 @@
+"""Which code a configuration may name: a ``_target_`` is imported and called, so places have lists.
+
+Two stages, both before anything is called. The text of a target must begin with an allowed module:
+nothing is imported for that. Then the path is walked within the allowed modules, since a module
+also holds what it imported itself (``singleimg.sources.decoding.os.system``). Imports no torch
+by itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from singleimg.errors import UserError, did_you_mean
+
+TARGET = "_target_"
+# Whose classes each group may name; a group that is not here may name none.
+PLACES: dict[str, tuple[str, ...]] = {
+    "task": ("singleimg",),
+    "image": ("singleimg.sources",),
+    "augment": ("torchvision.transforms", "singleimg.transforms"),
+    "engine": ("singleimg.engines",),
+    "output": ("singleimg.outputs",),
+    "backend": ("singleimg.backends",),
+    "method": ("singleimg.learn.methods",),
+    "network": ("singleimg.learn.networks",),
+    "data": ("singleimg.learn.data",),
+    "probe": ("singleimg.learn.probes",),
+}
+_FUNCTIONS = ("task",)  # groups that name a function
+# What ours must be a subclass of: modules also hold classes that write wherever they are told.
+_BASES = {
+    "output": "singleimg.outputs.base.Output",
+    "method": "singleimg.learn.methods.base.Method",
+}
+DEEPEST = 64  # levels of a configuration
+# To trust one of these as a whole would open what the lists close: no hint to do so.
+_NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "torchvision"}
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may be named in one place: classes below ``modules``, anything below ``trusted``."""
+
+    modules: tuple[str, ...]
+    trusted: tuple[str, ...] = ()  # typed by the user
+    functions: bool = False  # of ``modules``, too
+    base: str | None = None  # of the classes of ``modules``
+
+    def has(self, path: str) -> bool:
+        """Whether a module of that name, or what it is part of, is allowed."""
+        return _within(path, (*self.modules, *self.trusted))
+
+
+def allowed(group: str, trusted: Sequence[str] = ()) -> Allowed:
+    """What the top-level key ``group`` may name, beside the modules that the user trusts."""
+    modules, base = PLACES.get(group, ()), _BASES.get(group)
+    return Allowed(modules, tuple(trusted), group in _FUNCTIONS, base)
+
+
+def check_modules(names: Any) -> None:
+    """Raises UserError unless ``trusted_modules`` is a list of names of modules."""
+    for name in names if _is_list(names) else [names]:
+        if not all(part.isidentifier() for part in str(name).split(".")):
+            raise UserError(
+                f"trusted_modules holds {name}, which is not the dotted name of a module: type for "
+                "example trusted_modules=[my_package]."
+            )
+
+
+# --- what is named -------------------------------------------------------------------------------
+
+
+def targets(node: Any, key: str, deep: int = 0) -> Iterator[tuple[str, Any]]:
+    """Each ``_target_`` at and below ``node``, with its key; ``node`` may be composed or plain.
+
+    What cannot be resolved yet comes as its text. Raises UserError when nothing ends.
+    """
+    if deep > DEEPEST:
+        raise UserError(f"{key} is nested too deeply: leave out what refers to itself.")
+    for part, value in _items(node):
+        place = f"{key}[{part}]" if isinstance(part, int) and _is_list(node) else f"{key}.{part}"
+        if part == TARGET:
+            yield place, value
+        yield from targets(value, place, deep + 1)
+
+
+def _is_list(node: Any) -> bool:
+    return isinstance(node, list | tuple | ListConfig)
+
+
+def _items(node: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(node, dict):
+        yield from node.items()
+    elif isinstance(node, list | tuple):
+        yield from enumerate(node)
+    elif isinstance(node, DictConfig | ListConfig) and not (node._is_none() or node._is_missing()):
+        for part in range(len(node)) if _is_list(node) else node:
+            try:
+                yield part, node[part]
+            except OmegaConfBaseException:  # missing, or known only later: its text must do
+                yield part, str(node._get_node(part))
+
+
+def check_names(node: Any, key: str, place: Allowed) -> None:
+    """Stage one: raises UserError for a target at or below ``node`` whose text is not allowed."""
+    for where, target in targets(node, key):
+        if not isinstance(target, str) or not place.has(target):
+            raise _refusal(where, target, place)
+
+
+def check_objects(node: Any, key: str, place: Allowed) -> None:
+    """Both stages: raises UserError for a target that is, or leads to, what is not allowed."""
+    check_names(node, key, place)
+    for where, target in targets(node, key):
+        find(target, where, place)
+
+
+def _within(path: str, modules: Sequence[str]) -> bool:
+    return any(path == module or path.startswith(f"{module}.") for module in modules)
+
+
+def _refusal(key: str, target: Any, place: Allowed, leads: str = "") -> UserError:
+    modules = (*place.modules, *place.trusted)
+    what = " and ".join(f"{module}.*" for module in modules) or "no code"
+    reason = f"it leads to {leads}, and a configuration" if leads else "a configuration"
+    root = str(target).partition(".")[0]
+    hint = ""
+    if isinstance(target, str) and root.isidentifier() and not {root} & {*_NO_HINT, *modules}:
+        hint = f"; for code of yours type trusted_modules=[{root}] on the command line"
+    return UserError(f"{key}={target} is not trusted: {reason} may name {what} here{hint}.")
+
+
+# --- what it is ----------------------------------------------------------------------------------
+
+
+def find(target: str, key: str, place: Allowed) -> Any:
+    """The class (or function, where those are allowed) that ``target`` names.
+
+    Imports allowed modules only. Raises UserError when it does not exist or is not allowed.
+    """
+    modules = [name for name in (*place.modules, *place.trusted) if target.startswith(f"{name}.")]
+    if not modules:
+        raise _refusal(key, target, place)
+    start = max(modules, key=len)
+    where = key.removesuffix(f".{TARGET}")
+    found: Any = _import(start, target, where)
+    if found is None:
+        raise _missing(target, where, ())
+    for part in target[len(start) + 1 :].split("."):
+        owner, found = found, getattr(found, part, None)
+        if found is None and isinstance(owner, ModuleType) and part.isidentifier():
+            found = _import(f"{owner.__name__}.{part}", target, where)
+        if found is None:
+            raise _missing(target, where, dir(owner), part)
+        if isinstance(found, ModuleType) and not place.has(found.__name__):
+            raise _refusal(key, target, place, found.__name__)
+    _check_object(found, target, key, place)
+    return found
+
+
+def _check_object(found: Any, target: str, key: str, place: Allowed) -> None:
+    home = getattr(found, "__module__", None) or type(found).__module__
+    functions = place.functions or _within(target, place.trusted)
+    if not (isinstance(found, type) or inspect.isroutine(found)):
+        kind = "a class or a function" if functions else "a class"
+        raise UserError(f"{key}={target} is not {kind}: type the dotted path of one.")
+    if not place.has(home):
+        raise _refusal(key, target, place, home)
+    if place.base and not _within(target, place.trusted) and not _is_a(found, place.base):
+        raise _refusal(key, target, place, f"no {place.base}")
+    if not (isinstance(found, type) or functions):
+        raise UserError(f"{key}={target} is a function: type the dotted path of a class.")
+
+
+def _is_a(found: Any, base: str) -> bool:
+    module, _, name = base.rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
+    return isinstance(found, type) and issubclass(found, kind) and found is not kind
+
+
+def _import(name: str, target: str, where: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and _within(name, [error.name]):
+            return None
+        raise _broken(target, where, error) from error
+    except Exception as error:  # whatever the code of a module raises, it cannot be used
+        raise _broken(target, where, error) from error
+
+
+def _broken(target: str, where: str, error: Exception) -> UserError:
+    return UserError(
+        f"{where}: {target} cannot be imported ({type(error).__name__}: {error}): mend its module."
+    )
+
+
+def _missing(target: str, where: str, names: Sequence[str], part: str = "") -> UserError:
+    return UserError(
+        f"{where}: {target} does not exist{did_you_mean(part, names)}: type the dotted path of a "
+        "class that Python can import from here."
+    )
+
+
+def plain(node: Any, key: str) -> Any:
+    """``node`` as plain values, resolved once and for all: what is checked is what is made.
+
+    Raises UserError for a value that Hydra would resolve a second time.
+    """
+    container = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    for where, value in _texts(container, key):
+        if "${" in value:
+            raise UserError(f"{where}={value} holds ${{ as a text: leave it out.")
+    return container
+
+
+def _texts(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield key, node
+    for part, value in _items(node):
+        yield from _texts(value, f"{key}.{part}")

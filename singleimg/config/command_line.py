@@ -1,0 +1,34 @@
+"""Command lines of ours, as a person can paste them into a shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from singleimg.errors import is_url
+
+
+def command(*arguments: str) -> str:
+    """A command line of ours, as a person can paste it into a shell."""
+    return " ".join(["python run.py", *map(shlex.quote, arguments)])
+
+
+def typed(key: str, value: Any) -> str:
+    """``key=value`` as Hydra reads it: quoted where there is more than a plain word."""
+    plain = re.fullmatch(r"[\w./:@+-]+", str(value))
+    quoted = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f"{key}={value}" if plain else f'{key}="{quoted}"'
+
+
+def replay(folder: Path | str, *more: str) -> str:
+    """The command that makes a dataset again from what lies beside it, in its own folder."""
+    return command("-cp", str(folder), "-cn", "config", typed("targetpath", folder), *more)
+
+
+def go_on(folder: Path) -> str:
+    """How to go on with a dataset of which images are missing."""
+    if is_url(str(folder)):
+        return "To go on, type the command that began it."
+    return f"To go on: {replay(folder)}"

@@ -1,0 +1,109 @@
+"""Makes the objects that a checked configuration names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+import hydra.utils
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg.config import allowlist
+from singleimg.config.checks import example
+from singleimg.config.schema import (
+    CONF,
+)
+from singleimg.errors import UserError, did_you_mean
+
+# --- transforms ----------------------------------------------------------------------------------
+
+
+def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
+    """The transforms as plain dicts: values resolved, those with a false ``when`` left out."""
+    entries = cfg.augment.get("transforms")
+    if not OmegaConf.is_list(entries):
+        raise UserError("augment.transforms is not a list: see conf/augment/script.yaml for one.")
+    resolved = []
+    for place, entry in enumerate(entries):
+        if not OmegaConf.is_dict(entry) or "_target_" not in entry:
+            raise UserError(
+                f"augment.transforms[{place}] has no _target_: type the dotted path of a "
+                "transform, such as torchvision.transforms.v2.RandomHorizontalFlip."
+            )
+        if entry.get("when", True):
+            plain = allowlist.plain(entry, f"augment.transforms[{place}]")
+            resolved.append({key: value for key, value in plain.items() if key != "when"})
+    return resolved
+
+
+def instantiate_transforms(cfg: DictConfig) -> list[Callable]:
+    """The transforms themselves; UserError names the one that cannot be made, and its place."""
+    place = _allowed(cfg, "augment")
+    entries = {
+        f"augment.transforms[{number}]": entry
+        for number, entry in enumerate(resolved_transforms(cfg))
+    }
+    for key, entry in entries.items():  # all of them are checked before the first is made
+        allowlist.check_objects(entry, key, place)
+    return [_make(entry, key, place) for key, entry in entries.items()]
+
+
+def instantiate(cfg: DictConfig, group: str) -> Any:
+    """What the top-level key ``group`` (``image``, ``output``, …) of ``cfg`` describes.
+
+    Its ``_target_`` and those within it are called; UserError when one is not trusted, or says no.
+    """
+    node = allowlist.plain(cfg[group], group)
+    if not isinstance(node, dict) or allowlist.TARGET not in node:
+        raise UserError(f"{group} has no _target_: type for example {example(group)}.")
+    return _make(node, group, _allowed(cfg, group))
+
+
+def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
+    """The function that ``task._target_`` names: one of conf/task, or of what the user trusts."""
+    target = str(cfg.task.get(allowlist.TARGET))
+    function = allowlist.find(target, "task._target_", _allowed(cfg, "task"))
+    files = sorted((CONF / "task").glob("*.yaml"))
+    known = target in [OmegaConf.load(file)[allowlist.TARGET] for file in files]
+    if not known and not allowlist.Allowed((), tuple(cfg.trusted_modules)).has(target):
+        raise UserError(
+            f"task._target_={target} is no task: type one of "
+            f"{', '.join(f'task={file.stem}' for file in files)}."
+        )
+    return function
+
+
+def _allowed(cfg: DictConfig, group: str) -> allowlist.Allowed:
+    return allowlist.allowed(group, cfg.get("trusted_modules") or ())
+
+
+def _make(node: dict[str, Any], key: str, place: allowlist.Allowed) -> Any:
+    allowlist.check_objects(node, key, place)
+    try:
+        return hydra.utils.instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__
+        if cause is not None:
+            raise cause from None
+        raise UserError(_instantiation_message(node, key, place, error)) from error
+
+
+def _instantiation_message(
+    node: dict[str, Any], key: str, place: allowlist.Allowed, error: Exception
+) -> str:
+    target, cause = node[allowlist.TARGET], error.__cause__
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+    if isinstance(cause, TypeError) and unknown:
+        known = inspect.signature(allowlist.find(target, key, place)).parameters
+        return (
+            f"{key}: {target} has no argument {unknown[1]}{did_you_mean(unknown[1], known)}: type "
+            "one that it has, or leave it out."
+        )
+    reason = f"{type(cause).__name__}: {cause}" if cause else " ".join(str(error).split())
+    return f"{key}: {target} cannot be made: {cause if isinstance(cause, TypeError) else reason}."

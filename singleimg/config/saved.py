@@ -1,0 +1,139 @@
+"""What of a configuration is kept: in the name of a dataset's folder, and beside its images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from singleimg.config import allowlist
+from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
+from singleimg.errors import UserError, is_url
+from singleimg.storage.resolve import disk_of
+
+
+def differences(cfg: DictConfig) -> list[str]:
+    """Short labels of what differs from the preset's own values: ``deg45``, ``scale100_1``."""
+    preset = CONF / "augment" / f"{cfg.augment.name}.yaml"
+    base = OmegaConf.load(CONF / "config.yaml")
+    own = OmegaConf.merge(base, OmegaConf.load(preset)) if preset.exists() else base
+    keys = [*AUGMENT_KEYS, "seed"]
+    labels = [_label(key, cfg[key]) for key in keys if _differs(cfg[key], own.get(key))]
+    inner = own.get("augment") or {}
+    for key, value in cfg.augment.items():
+        if key not in ("name", "transforms") and _differs(value, inner.get(key)):
+            labels.append(_label(key, value))
+    output = OmegaConf.load(CONF / "output" / "folder.yaml")
+    if cfg.output._target_ != output._target_:
+        labels.append(cfg.output._target_.split(".")[-2])
+    if cfg.output.encoding != output.encoding:
+        labels.append(str(cfg.output.encoding))
+    if cfg.output.quality != output.quality and cfg.output.encoding != "png":
+        labels.append(f"q{cfg.output.quality}")
+    return labels
+
+
+def _differs(value: Any, other: Any) -> bool:
+    plain = [list(item) if OmegaConf.is_list(item) else item for item in (value, other)]
+    return plain[0] != plain[1]
+
+
+def _label(key: str, value: Any) -> str:
+    if OmegaConf.is_list(value):
+        return key + "_".join(f"{item:g}" for item in value)
+    if isinstance(value, bool):
+        return key if value else f"no{key}"
+    if value is None:
+        return f"{key}null"
+    if isinstance(value, int | float):
+        return f"{key}{value:g}"
+    return key + re.sub(r"[^\w.-]+", "_", str(value))  # it stands in the name of a folder
+
+
+def run_text(cfg: DictConfig) -> str:
+    """The text of the ``config.yaml`` of a training or a study: every value that it ran with."""
+    own = cfg.copy()
+    OmegaConf.set_struct(own, False)
+    for key in ("task", *ONCE):
+        own.pop(key)
+    return "# What this was run with.\n" + OmegaConf.to_yaml(own, resolve=True)
+
+
+def config_text(cfg: DictConfig) -> str:
+    """The text of ``<target>/config.yaml``, from which the same command line makes the set again.
+
+    Interpolations are kept, so that an added ``deg=45`` reaches the transforms; the schema stands
+    first, so that types are checked; Hydra's own files go nowhere.
+    """
+    head = {
+        "defaults": [
+            "base_config",
+            "_self_",
+            {"override hydra/job_logging": "none"},
+            {"override hydra/hydra_logging": "none"},
+        ],
+        "hydra": OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False),
+    }
+    folder = "<a folder with this file>" if is_url(cfg.targetpath) else cfg.targetpath
+    comment = (
+        "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
+        f"#   python run.py -cp {folder} -cn config targetpath=…\n"
+    )
+    return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
+
+
+def resolved_text(cfg: DictConfig) -> str:
+    """The text of ``<target>/config.resolved.yaml``: the same with every interpolation resolved."""
+    return OmegaConf.to_yaml(_for_file(cfg), resolve=True)
+
+
+def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
+    """``config.resolved.yaml`` of a dataset; of trust only the argument counts, not the file."""
+    allowlist.check_modules(trusted_modules)
+    file = folder / "config.resolved.yaml"
+    try:
+        text = _read(file)
+        if "${" in OmegaConf.to_yaml(text):  # a stranger's could read out our environment
+            raise UserError(
+                f"{file} holds a reference ${{…}}, and a run writes none: type another."
+            )
+        cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), text))
+        cfg.trusted_modules = list(trusted_modules)
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
+    return cfg
+
+
+def raw(folder: Path) -> DictConfig:
+    """``config.yaml`` of a dataset, its references kept as they are; for writing it again."""
+    file = folder / "config.yaml"
+    try:
+        cfg = _read(file)
+        own = {key: cfg._get_node(key) for key in cfg if key not in ("defaults", "hydra")}
+        return _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(own)))
+    except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
+
+
+def _read(file: Path) -> DictConfig:
+    data = disk_of(file).read(file)
+    if data is None:
+        raise UserError(f"{file} is missing: type another folder, or bring it back.")
+    return OmegaConf.create(data.decode())
+
+
+def _for_file(cfg: DictConfig) -> DictConfig:
+    own = cfg.copy()
+    OmegaConf.set_struct(own, False)
+    for key in ONCE:
+        own[key] = OmegaConf.structured(Config)[key]
+    for key in TRAINING:
+        own.pop(key, None)
+    return own

@@ -1,0 +1,54 @@
+"""The images of a configuration, or of a dataset that was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from singleimg.config import saved
+from singleimg.config.make import instantiate, instantiate_transforms
+from singleimg.dataset.target import Target
+from singleimg.images import SingleImage
+
+
+def from_config(
+    cfg: DictConfig, shared: Path | None = None, sources: Sequence[str] | None = None
+) -> SingleImage:
+    """From a composed configuration (``image``, ``augment``, ``engine``, …).
+
+    It may name our and torchvision's classes, and those below ``cfg.trusted_modules``.
+    ``shared``: a folder of pictures that are decoded already (``Pictures.share``).
+    ``sources``: hashes of the pictures (``sources.base.hashes``); UserError when one is another
+    now.
+    """
+    return SingleImage(
+        instantiate(cfg, "image"),
+        instantiate_transforms(cfg),
+        instantiate(cfg, "engine"),
+        img_size=cfg.img_size,
+        seed=cfg.seed,
+        shared=shared,
+        sources=sources,
+    )
+
+
+def open_images(folder: str | Path, trusted_modules: Sequence[str] = ()) -> SingleImage:
+    """From the ``config.resolved.yaml`` of a dataset on disk.
+
+    ``trusted_modules``: packages of yours whose transforms it names; what the file itself says
+    of that does not count. Raises UserError when a source is not what it was.
+    """
+    cfg, sources = saved_config(folder, trusted_modules)
+    return from_config(cfg, sources=sources)
+
+
+def saved_config(
+    path: str | Path, trusted_modules: Sequence[str]
+) -> tuple[DictConfig, list[str] | None]:
+    """The configuration of a dataset that was made, and the hashes of its sources."""
+    target = Target.at(str(path))
+    recipe = target.recipe()
+    sources = None if recipe is None else recipe.pixels["sources"]
+    return saved.load(target.path, trusted_modules), sources

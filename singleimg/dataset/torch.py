@@ -1,0 +1,167 @@
+"""Image ``i`` as a pure function of the recipe and ``i``, and the datasets that training reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import operator
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+from torch.utils.data import Dataset, get_worker_info
+
+from singleimg.config import checks
+from singleimg.config.command_line import command, typed
+from singleimg.dataset.open import from_config, saved_config
+from singleimg.dataset.target import Target
+from singleimg.encoders.base import Encoder
+from singleimg.errors import UserError
+from singleimg.images import SingleImage
+from singleimg.outputs.resolve import described
+
+
+class StoredDataset(Dataset):
+    """The images of a dataset that was made, in whichever format, by their indices.
+
+    >>> StoredDataset("outputs/…")[7]              # (a Pillow image, 0)
+    >>> StoredDataset("s3://bucket/name", transform=v2.ToImage())
+
+    ``path``: the folder or URL that was the run's ``targetpath``. ``transform`` gets the Pillow
+    image (RGB), and its result takes the image's place. The second element is 0, a label that
+    readers of folders would give. Opens at once whatever its size: two small files say where each
+    image lies. Raises UserError when there is no finished dataset.
+    """
+
+    def __init__(self, path: str | Path, transform: Callable[[Image.Image], Any] | None = None):
+        target = Target.at(str(path))
+        recipe, summary = target.recipe(), target.summary()
+        if recipe is None:
+            raise UserError(f"{path} holds no dataset: give the targetpath of a run.")
+        if not summary or type(summary.get("images")) is not int:
+            raise UserError(
+                f"{path} holds a dataset of which images are missing: go on with it first, by the "
+                "command that began it."
+            )
+        try:
+            encoding = recipe.pixels["encoder"]["encoding"]
+        except (KeyError, TypeError):
+            mend = command("task=verify", typed("targetpath", path), "repair=true")
+            raise UserError(f"{target.path}/recipe.json is harmed. To mend it: {mend}") from None
+        self.transform = transform
+        self._count: int = summary["images"]
+        self._reader = described(recipe.layout, encoding=encoding).reader(target.path)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self._shown(self.file(index)), 0
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
+        """A batch, of which a DataLoader asks at once: from a store it comes in one go."""
+        places = [_index(index, self._count) for index in indices]
+        return [(self._shown(data), 0) for data in self._reader.read_all(places)]
+
+    def file(self, index: int) -> bytes:
+        """The bytes of the file of image ``index``, as they were encoded."""
+        return self._reader.read(_index(index, self._count))
+
+    def _shown(self, data: bytes) -> Any:
+        return _transformed(decode(data), self.transform)
+
+
+class RenderedDataset(Dataset):
+    """The images of a recipe, rendered when they are asked for: nothing is stored.
+
+    >>> RenderedDataset(singleimg.compose("imgpath=photo.jpg", "augment=strong", "num_imgs=1M"))
+    >>> RenderedDataset("outputs/…")               # the images of a dataset that was made
+
+    ``source``: a folder or URL that a run made, or a configuration, composed by ``compose`` or by
+    your own Hydra application. ``num_imgs``: how many, when other than it says. ``transform`` gets
+    the Pillow image. ``encoded``: with the losses of the image file that would be stored. Small to
+    pickle; each process of a DataLoader reads the source for itself, and renders on one thread.
+    ``trusted_modules``: packages of yours whose transforms the source names.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | DictConfig,
+        num_imgs: int | str | None = None,
+        transform: Callable[[Image.Image], Any] | None = None,
+        *,
+        encoded: bool = False,
+        trusted_modules: Sequence[str] = (),
+    ) -> None:
+        if OmegaConf.is_config(source):
+            cfg, sources = checks.load(source), None
+            cfg.trusted_modules = [*cfg.trusted_modules, *trusted_modules]
+        else:
+            cfg, sources = saved_config(source, trusted_modules)
+        wanted = cfg.num_imgs if num_imgs is None else num_imgs
+        self._count = checks.parse_count("num_imgs", wanted)
+        self.transform, self.encoded = transform, encoded
+        # Of outputs only what encodes.
+        self._encoder = Encoder(**{key.name: cfg.output[key.name] for key in fields(Encoder)})
+        cfg.output = None
+        config_ = OmegaConf.to_container(cfg, resolve=True)
+        self._spec = json.dumps({"config": config_, "sources": sources})
+        self._process, self._images = 0, None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_process": 0, "_images": None}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        image = decode(self.file(index)) if self.encoded else Image.fromarray(self.render(index))
+        return _transformed(image, self.transform), 0
+
+    def render(self, index: int) -> np.ndarray:
+        """The pixels of image ``index``: ``uint8`` H×W×3, RGB."""
+        index, images = _index(index, self._count), self._ready()
+        if get_worker_info() is not None:
+            return images.render(index)
+        with images.engine.one_thread():
+            return images.render(index)
+
+    def file(self, index: int) -> bytes:
+        """The bytes of the file that a run would store for image ``index``."""
+        return self._encoder.encode(self.render(index))
+
+    def _ready(self) -> SingleImage:
+        """The images, made when first needed; after a fork the threads are to be set up anew."""
+        if self._images is None:
+            parts = json.loads(self._spec)
+            cfg = OmegaConf.create(parts["config"])
+            self._images = from_config(cfg, sources=parts["sources"])
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            if get_worker_info() is not None:
+                self._images.engine.set_up_process()
+        return self._images
+
+
+def decode(data: bytes) -> Image.Image:
+    """The picture in the bytes of an image file, RGB."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _transformed(image: Image.Image, transform: Callable[[Image.Image], Any] | None) -> Any:
+    return image if transform is None else transform(image)
+
+
+def _index(index: int, count: int) -> int:
+    place = operator.index(index)
+    place += count if place < 0 else 0
+    if not 0 <= place < count:
+        raise IndexError(f"image {index} of {count:,}")
+    return place

@@ -1,0 +1,138 @@
+"""What was drawn for an image as a flat row of typed columns, for tables.
+
+A column is named after its transform and its parameter, ``crop_resize_affine_angle``; each element
+of a short list has one (``color_jitter_fn_idx_0``). Which columns there are, and of which type,
+depends on the transforms alone, not on what happened to be drawn: a transform that an image did
+without has nulls in that row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from singleimg.drawing.pipeline import Pipeline, Sample, plain
+from singleimg.drawing.steps import ApplyStep, ChoiceStep, ContainerStep, GatedStep, Size, Step
+from singleimg.drawing.stream import Stream
+from singleimg.errors import UserError
+
+_TRIALS = 16  # draws of each transform from which the types of its parameters are known
+_WIDEST = 64  # elements of a list that get a column each; a longer one is a text of JSON
+_KINDS = {bool: "bool", int: "int64", float: "float64", str: "string"}
+
+
+class Columns:
+    """The columns of a pipeline; ``types`` by name, each bool, int64, float64 or string.
+
+    ``always``: those that have a value in every row.
+    """
+
+    def __init__(self, pipeline: Pipeline, size: Size) -> None:
+        self._steps = pipeline.steps
+        self._prefixes: dict[int, str] = {}
+        self.types: dict[str, str] = {}
+        self.always: set[str] = set()
+        measure = lambda: size  # noqa: E731
+        for step in self._steps:
+            measure = self._add(step, measure, always=True)
+
+    def row(self, sample: Sample) -> dict[str, Any]:
+        """The values of one image; a column that is left out is null.
+
+        Raises UserError when a value does not fit the type of its column.
+        """
+        row: dict[str, Any] = {}
+        for step, params in zip(self._steps, sample.params, strict=True):
+            for name, value in self._values(step, params):
+                row[name] = self._fitting(name, value)
+        return row
+
+    def _fitting(self, name: str, value: Any) -> Any:
+        kind, own = self.types.get(name), _KINDS.get(type(value))
+        if kind == own or value is None:
+            return value
+        if kind == "float64" and own == "int64":
+            return float(value)
+        if kind == "string":
+            return str(value)
+        raise UserError(
+            f"what was drawn as {name} is {value!r}, and its column holds {kind or 'nothing'}: "
+            "type save_params=false, or let its transform draw values of one kind."
+        )
+
+    def _values(self, step: Step, params: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        if isinstance(step, ContainerStep):
+            for position, drawn in zip(params["order"], params["transforms"], strict=True):
+                yield from self._values(step.children[position], drawn["params"])
+        else:
+            yield from _flat(self._prefixes[id(step)], plain(params))
+
+    # --- which columns there are ---
+
+    def _add(self, step: Step, size: Callable[[], Size], always: bool) -> Callable[[], Size]:
+        """Takes in the columns of a step that gets pictures of ``size``; the size that it gives.
+
+        Measured when asked for, as draws do: a transform that is tried on a black picture may fail.
+        """
+        if isinstance(step, ContainerStep):
+            always = always and not isinstance(step, ApplyStep | ChoiceStep)
+            after = size
+            for child in step.children:  # of a choice each gets the picture as it comes
+                after = self._add(child, size if isinstance(step, ChoiceStep) else after, always)
+            return after
+        prefix, gated = self._prefix(step), isinstance(step, GatedStep)
+        if gated:
+            self._take_in(f"{prefix}_apply", {"bool"}, always)
+        seen: dict[str, list[str]] = {}
+        params: dict[str, Any] = {}
+        for trial in range(_TRIALS):
+            params = _forced(step)(Stream(0, trial, step.place), size)
+            for name, value in _flat(prefix, plain(params)):
+                if value is not None:
+                    seen.setdefault(name, []).append(_KINDS[type(value)])
+        for name, kinds in seen.items():
+            self._take_in(name, set(kinds), always and not gated and len(kinds) == _TRIALS)
+        drawn = {"apply": True, **params} if gated else params
+        return cache(lambda: step.output_size(size(), drawn))
+
+    def _take_in(self, name: str, kinds: set[str], always: bool) -> None:
+        self.types[name] = _joint(kinds)
+        if always:
+            self.always.add(name)
+
+    def _prefix(self, step: Step) -> str:
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", step.name).lower()
+        taken = list(self._prefixes.values())
+        name, number = words, 1
+        while name in taken:
+            number += 1
+            name = f"{words}_{number}"
+        self._prefixes[id(step)] = name
+        return name
+
+
+def _forced(step: Step) -> Callable[[Stream, Callable[[], Size]], dict[str, Any]]:
+    """How a step draws when its transform does happen."""
+    return super(GatedStep, step).draw if isinstance(step, GatedStep) else step.draw
+
+
+def _joint(kinds: set[str]) -> str:
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "float64" if kinds == {"int64", "float64"} else "string"
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """``value`` as plain values, each under a name of its own."""
+    if not isinstance(value, dict | list):
+        yield name, value
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    parts = [part for key, inner in items for part in _flat(f"{name}_{key}", inner)]
+    if isinstance(value, list) and len(parts) > _WIDEST:
+        yield name, json.dumps(value)
+    else:
+        yield from parts

@@ -1,0 +1,235 @@
+"""The main job: one image in, a training set of any size out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from singleimg.backends.base import WorkerLost
+from singleimg.config.command_line import replay
+from singleimg.dataset.target import GRID, LOG, Target
+from singleimg.errors import UserError, WriteError
+from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
+from singleimg.jobs.job import Job
+from singleimg.jobs.progress import Progress
+from singleimg.outputs.resolve import described
+from singleimg.report.grid import grid
+from singleimg.storage.shards import Shard
+from singleimg.system.logs import log, logging_to_file
+from singleimg.system.signals import deaf
+from singleimg.system.tempdir import scratch, temporary_errors
+
+_PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
+
+
+def is_whole(job: Job) -> bool:
+    """Whether nothing is left to do; refuses a target that holds something else."""
+    job.target.check(job.recipe, job.num_imgs, job.settings.if_exists)
+    if job.todo():
+        return False
+    summary = job.target.summary()
+    return summary is not None and summary.get("images") == job.num_imgs
+
+
+def complete(job: Job) -> None:
+    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock."""
+    settings, target = job.settings, job.target
+    target.check(job.recipe, job.num_imgs, settings.if_exists)
+    todo = job.todo()
+    overwrites = settings.if_exists == "overwrite"
+    if todo and not overwrites:
+        target.check_versions(job.recipe, settings.allow_version_change)
+    effort = announce(job, todo) if todo else Estimate(0, 0)
+    if overwrites:
+        found = target.recipe()
+        old = described(found.layout, job.output) if found else job.output
+        target.overwrite(job.recipe, old)
+    target.begin(job.recipe, job.texts, job.output, todo)
+    with log_beside(target):
+        if todo:
+            make(job, todo, effort)
+        target.finish(job.recipe, job.num_imgs, job.output)
+        if settings.debug:
+            draw_grid(job)
+        closing_lines(job)
+
+
+def log_beside(target: Target) -> AbstractContextManager:
+    """Writes the log into the dataset's folder; nothing can be added to an object of a store."""
+    if not target.is_local:
+        return nullcontext()
+    with target.errors():
+        return logging_to_file(target.path / LOG)
+
+
+def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
+    """Says what is about to happen; refuses what cannot be. The first to import torch."""
+    from singleimg.jobs.worker import build
+
+    origin, _ = build(job.spec)
+    num_imgs = sum(map(len, todo))
+    effort = estimate(origin.image, num_imgs)
+    global_draws = origin.global_draws()
+    if job.backend.in_threads and global_draws:
+        raise UserError(
+            f"{', '.join(global_draws)} draws from Python's or NumPy's global generator, which "
+            "threads share: type backend=loky (or backend=sequential)."
+        )
+    workers = job.workers_for(effort)
+    local = job.writes and job.target.is_local
+    free = f", {size(free_for(job, effort))} free" if local else ""
+    log.info(
+        "%s images of %d px into %s: %s with %d worker%s%s.",
+        f"{num_imgs:,}" + (f" of {job.num_imgs:,}" if num_imgs < job.num_imgs else ""),
+        job.settings.img_size,
+        job.folder if job.writes else "nothing (output=none)",
+        effort.describe(workers),
+        workers,
+        "s" * (workers > 1),
+        free,
+    )
+    return effort
+
+
+def free_for(job: Job, effort: Estimate) -> int:
+    """Free bytes, with those of what will be overwritten; UserError when they are too few."""
+    freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
+    return check_disk(job.folder, effort.bytes, freed)
+
+
+def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
+    """Runs the shards; on the way out nothing half-written stays."""
+    name_slow(job)
+    begin = time.perf_counter()
+    num_imgs = sum(map(len, todo))
+    workers = job.workers_for(effort)
+    with (
+        scratch() as folder,
+        open_progress(folder, job, todo) as progress,
+    ):
+        try:
+            run_shards(job, todo, workers, progress, folder)
+        except BaseException as error:
+            with deaf():
+                stop(job, progress)
+                if isinstance(error, KeyboardInterrupt):
+                    log.warning("Stopped. %s", how_to_go_on(job))
+            if isinstance(error, WriteError):
+                raise WriteError(f"{error} {how_to_go_on(job)}") from error
+            raise
+        made = progress.bytes
+    seconds = time.perf_counter() - begin
+    log.info(
+        "%s images, %s, in %s: %.0f images/s.",
+        f"{num_imgs:,}",
+        size(made),
+        duration(seconds),
+        num_imgs / seconds,
+    )
+
+
+def name_slow(job: Job) -> None:
+    """Says which transforms the engine has no kernel for."""
+    from singleimg.jobs.worker import build
+
+    origin, _ = build(job.spec)
+    for name, helper in origin.slow().items():
+        log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
+
+
+def run_shards(
+    job: Job, todo: Sequence[Shard], workers: int, progress: Progress, folder: Path
+) -> None:
+    """Has every shard made; once more those that were in hand when a worker was killed."""
+    from singleimg.jobs.worker import Task, render_shard
+
+    alone = job.work(progress.file, folder)
+    shares = workers > 1 and not job.backend.in_threads
+    work = replace(alone, pictures=share_pictures(job, folder)) if shares else alone
+    tasks = [Task(work, shard, slot) for slot, shard in enumerate(todo)]
+    for last in (False, True):
+        try:
+            # Workers take seconds to start: the driver makes the first shard meanwhile.
+            results = job.backend.run(render_shard, tasks[1:], workers)
+            for task in tasks[:1]:
+                render_shard(replace(task, work=alone))
+            for _ in results:
+                pass
+            return
+        except WorkerLost:
+            names = ", ".join(todo[slot].name for slot in progress.in_hand()) or "none"
+            if last:
+                raise UserError(lost(job, names)) from None
+            log.warning(
+                "A worker process was killed, most likely because memory ran out (shards in hand: "
+                "%s). Trying once more.",
+                names,
+            )
+            job.backend.stop()
+            tasks = [t for t in tasks if not progress.ended(t.slot, len(t.shard))]
+            progress.forget([task.slot for task in tasks])
+            if job.writes:
+                job.target.manifest.remove(task.shard for task in tasks)
+                job.target.clear(job.output)
+
+
+def lost(job: Job, names: str) -> str:
+    """The sentence for workers that are killed time and again."""
+    return (
+        f"a worker process was killed again, most likely because memory ran out (shards in hand: "
+        f"{names}): type fewer workers (threads=1). {how_to_go_on(job)}"
+    )
+
+
+def open_progress(folder: Path, job: Job, todo: Sequence[Shard]) -> Progress:
+    """A bar that starts at what is done."""
+    with temporary_errors():
+        return Progress(folder, job.num_imgs, job.num_imgs - sum(map(len, todo)), len(todo))
+
+
+def share_pictures(job: Job, folder: Path) -> Path:
+    """Puts the decoded source into ``folder``, where workers map it into their memory."""
+    from singleimg.jobs.worker import build
+
+    origin, _ = build(job.spec)
+    with temporary_errors():
+        origin.share(folder)
+    return folder
+
+
+def stop(job: Job, progress: Progress) -> None:
+    """Ends all that is at work, and removes what it had not committed."""
+    progress.stop(_PATIENCE if job.backend.in_threads else 0)
+    job.backend.stop()
+    if job.writes and job.target.is_local and job.folder.is_dir():
+        job.target.clear_temporary()
+
+
+def how_to_go_on(job: Job) -> str:
+    """What to type after a stop."""
+    if job.settings.if_exists == "overwrite":
+        return "The same command with if_exists=resume goes on where it stopped."
+    return "The same command goes on where it stopped."
+
+
+def draw_grid(job: Job) -> None:
+    """``grid.png``: the images of a debug run, to look at."""
+    from singleimg.jobs.worker import build
+
+    origin, _ = build(job.spec)
+    with job.target.errors():
+        grid(origin.images.render(i) for i in range(job.num_imgs)).save(job.folder / GRID)
+
+
+def closing_lines(job: Job) -> None:
+    """Where it is, how to load it, how to go on."""
+    log.info("Folder:  %s", job.folder)
+    log.info("Load:    %s", job.output.load_line(job.folder))
+    more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
+    if job.target.is_local:
+        log.info("Extend:  %s", replay(job.folder, *more))
+    else:
+        log.info("Extend:  the command of the run, with %s", more[0])

@@ -1,0 +1,96 @@
+"""A dataset that was made before, by its own configuration and manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from singleimg.config import saved
+from singleimg.config.make import instantiate
+from singleimg.dataset.recipe import Recipe
+from singleimg.dataset.target import RECIPE, Target
+from singleimg.errors import UserError
+from singleimg.storage.shards import Plan
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk, by its own configuration and manifest."""
+
+    settings: DictConfig
+    target: Target
+    recipe: Recipe
+    altered: bool  # whether recipe.json is not what was written
+    summary: dict[str, Any] | None
+    output: Any
+
+    @property
+    def plan(self) -> Plan:
+        """All shards that are there, or will be."""
+        return Plan(self.settings.num_imgs, self.output.shard_size)
+
+
+def find_target(cfg: DictConfig) -> Target:
+    """The folder ``cfg.targetpath``; UserError when it holds no dataset."""
+    if cfg.targetpath is None:
+        raise UserError(f"task={cfg.task.name} needs the folder of a dataset: type targetpath=….")
+    target = Target.at(cfg.targetpath, cfg.durable)
+    if target.disk.read(target.path / RECIPE) is None:
+        raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
+    return target
+
+
+def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
+    """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
+    settings = saved.load(target.path, list(cfg.trusted_modules))
+    settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
+    settings.threads, settings.backend = cfg.threads or settings.threads, cfg.backend
+    output = instantiate(settings, "output")
+    recipe, altered = stated_recipe(target, settings)
+    layout = {**(output.layout() or {}), "save_params": settings.save_params}
+    writers = layout.get("writer"), recipe.layout.get("writer")
+    if writers[0] != writers[1]:
+        raise UserError(
+            f"{target.path} was written by another version of this program (writer {writers[1]}, "
+            f"here {writers[0]}): make it again with if_exists=overwrite, or use that version."
+        )
+    if layout != recipe.layout:
+        raise UserError(
+            f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "
+            "one that was altered."
+        )
+    return Dataset(settings, target, recipe, altered, target.summary(), output)
+
+
+def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
+    """``recipe.json``, or where that was altered what the configuration describes; and which."""
+    from singleimg.jobs.job import prepare
+
+    text = target.disk.read(target.path / RECIPE)
+    try:
+        recipe = target.recipe()
+    except UserError:
+        recipe = None
+    committed = files_of(target.summary() or {}).get(RECIPE)
+    altered = recipe is None or recipe.text().encode() != text
+    if altered or committed not in (None, target.digest_of(RECIPE)):
+        return prepare(settings.copy()).recipe, True
+    return recipe, False
+
+
+def files_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """The files that ``dataset.json`` lists; none when it is harmed."""
+    files = summary.get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def other_versions(dataset: Dataset) -> str:
+    """`` (made with …)`` when the libraries here are not those that made the dataset."""
+    from singleimg.dataset.recipe import versions
+
+    here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
+    made_with = dataset.recipe.made_with.items()
+    other = [f"{name} {version}" for name, version in made_with if here.get(name) != version]
+    return f" (made with {', '.join(other)})" if other else ""

@@ -1,0 +1,172 @@
+"""A run as plain values, from the configuration that describes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg.config import saved
+from singleimg.config.make import instantiate, resolved_transforms
+from singleimg.dataset.recipe import Recipe, make_recipe
+from singleimg.dataset.target import CONFIG, RESOLVED, Target
+from singleimg.errors import UserError, is_url
+from singleimg.jobs.estimate import Estimate
+from singleimg.report.grid import DEBUG_IMAGES
+from singleimg.sources.base import hashes
+from singleimg.storage.shards import Plan, Shard
+
+if TYPE_CHECKING:
+    from singleimg.jobs.worker import Work
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to make, where, and who works."""
+
+    spec: str  # the resolved configuration and the hashes of the sources, as JSON
+    texts: dict[str, str]  # files that lie beside the images, by name
+    recipe: Recipe
+    target: Target
+    num_imgs: int
+    output: Any
+    backend: Any
+    workers: int
+    settings: DictConfig  # keys that change no byte: debug, batch_size, if_exists, …
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is left on disk."""
+        return self.output.layout() is not None
+
+    @property
+    def folder(self) -> Path:
+        """Where the dataset lies."""
+        return self.target.path
+
+    @property
+    def plan(self) -> Plan:
+        """All shards of the dataset."""
+        return Plan(self.num_imgs, self.output.shard_size)
+
+    def workers_for(self, effort: Estimate) -> int:
+        """How many are worth starting."""
+        return 1 if effort.seconds < self.backend.from_seconds else self.workers
+
+    def work(self, counts: str, folder: Path) -> Work:
+        """What all tasks have in common; ``folder`` is the run's own."""
+        from singleimg.jobs.worker import Work
+
+        return Work(
+            spec=self.spec,
+            target=self.folder,
+            fingerprint=self.recipe.fingerprint,
+            made_with=self.recipe.made_with,
+            disk=self.target.disk.within(folder),
+            save_params=self.settings.save_params,
+            batch_size=self.settings.batch_size,
+            counts=counts,
+            driver=os.getpid(),
+        )
+
+    def typed_again(self) -> list[str]:
+        """Keys that a saved configuration does not keep, and this run needed."""
+        typed = []
+        if self.settings.trusted_modules:
+            typed.append(f"trusted_modules=[{','.join(self.settings.trusted_modules)}]")
+        if self.settings.debug:
+            typed.append("debug=false")
+        if self.settings.allow_version_change:
+            typed.append("allow_version_change=true")
+        return typed
+
+    def todo(self) -> list[Shard]:
+        """The shards that are not committed, whole and of this recipe."""
+        if not self.writes or self.settings.if_exists == "overwrite":
+            return list(self.plan)
+        done = self.target.done(self.plan, self.recipe, self.output)
+        return [shard for shard in self.plan if shard.number not in done]
+
+
+def prepare(cfg: DictConfig) -> Job:
+    """The job that a checked configuration describes; reads the source, writes nothing."""
+    source = instantiate(cfg, "image")
+    if "class_name" in cfg.output:
+        cfg.output.class_name = cfg.output.class_name or source.name
+    output = instantiate(cfg, "output")
+    output.require()
+    if cfg.save_params is None:
+        cfg.save_params = output.draws
+    sources = hashes(source)
+    recipe = make_recipe(
+        sources=sources,
+        transforms=resolved_transforms(cfg),
+        img_size=cfg.img_size,
+        seed=cfg.seed,
+        engine=cfg.engine.name,
+        encoder=output.encoder.settings(),
+        layout={**(output.layout() or {}), "save_params": cfg.save_params},
+        libraries=[*cfg.engine.libraries, *output.libraries],
+    )
+    cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
+    cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
+    check_place(cfg.targetpath, output, cfg.debug)
+    texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
+    return describe(cfg, recipe, output, texts, sources=sources)
+
+
+def describe(
+    cfg: DictConfig, recipe: Recipe, output: Any, texts: dict[str, str], **spec: Any
+) -> Job:
+    """The job of a configuration whose recipe, output and target are known.
+
+    ``spec``: what workers need beside the configuration, as JSON values.
+    """
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    backend = instantiate(cfg, "backend")
+    return Job(
+        spec=json.dumps({"config": resolved, **spec}),
+        texts=texts,
+        recipe=recipe,
+        target=Target.at(cfg.targetpath, cfg.durable),
+        num_imgs=cfg.num_imgs,
+        output=output,
+        backend=backend,
+        workers=backend.workers(cfg.threads),
+        settings=cfg,
+    )
+
+
+def check_place(targetpath: str, output: Any, debug: bool) -> None:
+    """Refuses a URL for what can only lie on a disk."""
+    if not is_url(targetpath):
+        output.check_place(Path(targetpath))
+        return
+    if not output.remote:
+        raise UserError(
+            f"targetpath={targetpath} is behind a URL, and output={output.name} writes to disks of "
+            "this machine only: type output=webdataset, output=parquet or output=mds, or a folder."
+        )
+    if debug:
+        raise UserError(
+            f"debug=true makes a picture to look at, and targetpath={targetpath} is behind a URL: "
+            "type a folder."
+        )
+
+
+def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path | str:
+    """``targetpath``, or a folder below it in a sweep, or one in ``outputs`` named by the run."""
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if cfg.targetpath and not sweeping:
+        return cfg.targetpath
+    parts = [source, cfg.augment.name, f"{cfg.img_size}px", str(cfg.num_imgs)]
+    name = "-".join([*parts, *saved.differences(cfg), fingerprint[:8]])
+    if is_url(cfg.targetpath):
+        return f"{cfg.targetpath.rstrip('/')}/{name}"
+    return Path(cfg.targetpath or "outputs").absolute() / name

@@ -1,0 +1,1 @@
+"""The second product, training and probing: nothing outside imports it, but the public face."""

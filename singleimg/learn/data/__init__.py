@@ -1,0 +1,1 @@
+"""The images that training and probes see: one file a labelled set."""

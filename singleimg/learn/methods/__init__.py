@@ -1,0 +1,1 @@
+"""Ways to train a trunk without labels (and with): one file a method."""

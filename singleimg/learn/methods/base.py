@@ -1,0 +1,168 @@
+"""What every method has: its settings, a trunk to train, and one update at a time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from singleimg.errors import UserError, did_you_mean
+from singleimg.learn.data.batches import Images
+from singleimg.learn.data.crops import CROPS, centre, flipped
+from singleimg.learn.methods.train_state import Work
+from singleimg.learn.networks.base import Network, Trunk
+from singleimg.learn.seeding import numbers
+
+SHOWN = 32  # images that :meth:`Method.pictures` gets
+
+
+class Method(nn.Module):
+    """A way to train a trunk. First the settings, then ``build``, then ``update`` after ``update``.
+
+    name: stands in the record of a run. epochs: how often the set is gone through; updates: how
+    many updates instead, when not None. batch_size: images an update, of all devices together.
+    crop: what is cut out of each image anew (centre, placed, padded, resized; see ``crops``).
+    hflip: probability that it is mirrored. alexnet: what ``network=alexnet_bn`` is made with.
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("loss",)  # what each update says
+    watched: ClassVar[str] = "loss"  # the lowest mean of an epoch makes the best checkpoint
+    needs_labels: ClassVar[bool] = False
+    trunk: Trunk
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        epochs: int = 1,
+        updates: int | None = None,
+        batch_size: int = 128,
+        crop: str = "centre",
+        hflip: float = 0.0,
+        alexnet: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.epochs, self.updates = name, epochs, updates
+        self.batch_size, self.crop, self.hflip = batch_size, crop, hflip
+        self.optimizers: dict[str, Optimizer] = {}
+        check_whole("epochs", epochs, 0)
+        check_whole("batch_size", batch_size, 2)
+        if updates is not None:
+            check_whole("updates", updates, 0)
+        if crop not in CROPS:
+            raise UserError(
+                f"method.crop={crop} is not one of {', '.join(CROPS)}{did_you_mean(crop, CROPS)}: "
+                "type for example method.crop=padded."
+            )
+        if not 0 <= hflip <= 1:
+            raise UserError(f"method.hflip={hflip:g} is not a probability: type 0 … 1.")
+
+    @abstractmethod
+    def build(self, network: Network, images: int, classes: int) -> None:
+        """Makes the modules and the optimisers: the trunk first, from torch's generator as it is.
+
+        ``images``: how many there are. ``classes``: of their labels, when there are any.
+        """
+
+    def check_count(self, images: int) -> None:
+        """Raises UserError when so many images are too few."""
+        if self.images_an_update > images:
+            steps = self.images_an_update // self.batch_size
+            raise UserError(
+                f"method.batch_size={self.batch_size} is too large for {images:,} images"
+                f"{f', of which an update takes {steps} times as many' if steps > 1 else ''}: type "
+                f"method.batch_size={max(1, images // steps)} or less, or a larger num_imgs."
+            )
+
+    def check_devices(self, devices: int) -> None:
+        """Raises UserError when a batch is not the same for each of so many devices."""
+        if self.batch_size % devices:
+            near = max(1, self.batch_size // devices) * devices
+            raise UserError(
+                f"method.batch_size={self.batch_size} cannot be shared out evenly among {devices} "
+                f"devices: type for example method.batch_size={near}."
+            )
+
+    def check_transforms(self, transforms: Sequence[Mapping[str, Any]]) -> None:
+        """Raises UserError when images made by these transforms teach this method nothing."""
+
+    @property
+    def images_an_update(self) -> int:
+        """How many images :meth:`update` gets, of all devices together."""
+        return self.batch_size
+
+    def total_updates(self, images: int) -> int:
+        """How many updates a training on so many images has."""
+        epochs = self.epochs * (images // self.images_an_update)
+        return epochs if self.updates is None else self.updates
+
+    def schedule(self, fraction: float) -> None:
+        """Sets the learning rates for this fraction of the training, 0 … 1."""
+
+    def order(self, epoch: int, images: Images, work: Work) -> np.ndarray:
+        """The indices of one epoch, in the order in which they are seen."""
+        return numbers(work.seed, "order", epoch).permutation(len(images))
+
+    def augment(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """The method's own crop and flip of a batch, ``float`` B×3×S×S of 0 … 1."""
+        return flipped(CROPS[self.crop](images, size, generator), self.hflip, generator)
+
+    @abstractmethod
+    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
+        """One update from a batch; ``places``: the indices of its images. Gives the metrics."""
+
+    def end_epoch(self) -> dict[str, float]:
+        """What is known once an epoch is over, beside the means of its updates."""
+        return {}
+
+    @torch.no_grad()
+    def pictures(self, images: Tensor) -> dict[str, Tensor]:
+        """What there is to look at after an epoch: ``float`` N×3×S×S of 0 … 1 by name.
+
+        ``images``: the first ones of the set, of the network's size.
+        """
+        return {}
+
+
+def whole(images: Tensor, size: int) -> Tensor:
+    """The middle of each image, as training never draws it otherwise: for features and pictures."""
+    return centre(images, size, torch.Generator())
+
+
+def stepped(lr: float, milestones: Sequence[float], gamma: float, fraction: float) -> float:
+    """``lr``, times ``gamma`` for each of the ``milestones`` (fractions of training) passed."""
+    return lr * gamma ** sum(fraction >= milestone for milestone in milestones)
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """For all its parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
+    """The share of rows whose largest value is that of their label."""
+    return (scores.argmax(1) == labels).float().mean()
+
+
+def positive(**settings: Any) -> None:
+    """Raises UserError for a setting of a method that is not a number over 0."""
+    for key, value in settings.items():
+        if type(value) not in (int, float) or not 0 < value < float("inf"):
+            raise UserError(
+                f"method.{key}={value} is not a number over 0: type for example method.{key}=0.01."
+            )
+
+
+def check_whole(key: str, value: Any, low: int) -> None:
+    """Raises UserError for a setting of a method that is not a whole number of ``low`` or more."""
+    if type(value) is not int or value < low:
+        raise UserError(
+            f"method.{key}={value} is not a whole number of {low} or more: type for example "
+            f"method.{key}={max(low, 1)}."
+        )

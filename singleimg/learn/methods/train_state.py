@@ -1,0 +1,110 @@
+"""What an update gets to work with: the devices, its own random numbers, and the step downhill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from singleimg.errors import UserError
+from singleimg.learn.seeding import generator
+
+
+class Diverged(UserError):
+    """The training is over: its numbers are none any more."""
+
+
+class Work:
+    """The state of one run that updates read: where it is, and on what it runs.
+
+    fabric: Lightning Fabric, launched. seed: of the run. most: the gradient's largest norm, larger
+    ones are scaled down to it; None: as it is.
+    """
+
+    def __init__(self, fabric: Any, seed: int, most: float | None) -> None:
+        self.fabric, self.seed, self.most = fabric, seed, most
+        self.step = 0  # updates done
+        self.norm = 0.0  # of the last gradient
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.fabric.device
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Random numbers of this update, other ones on each device of several."""
+        rank = self.fabric.global_rank
+        return generator(self.seed, f"{purpose} {rank}" if rank else purpose, self.step)
+
+    def random_states(self) -> list[list[Tensor]]:
+        """Of each process torch's states: the processor's, and that of a GPU where it has one."""
+        mine = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            mine.append(torch.cuda.get_rng_state(self.device))
+        if self.fabric.world_size == 1:
+            return [mine]
+        every = [self.fabric.all_gather(state).cpu() for state in mine]
+        # Copies: torch reads a state from where its memory begins, of a view too.
+        return [[states[rank].clone() for states in every]
+                for rank in range(self.fabric.world_size)]  # fmt: skip
+
+    def set_random_state(self, states: list[list[Tensor]]) -> None:
+        """Its own of these; on other devices than those that were, numbers of the update's own."""
+        kinds = 2 if self.device.type == "cuda" else 1
+        if len(states) != self.fabric.world_size or len(states[0]) != kinds:
+            torch.manual_seed(self.generator("other devices").initial_seed())
+            return
+        processor, *gpu = states[self.fabric.global_rank]
+        torch.set_rng_state(processor)
+        for state in gpu:
+            torch.cuda.set_rng_state(state, self.device)
+
+    def descend(self, loss: Tensor, *optimizers: Optimizer) -> None:
+        """One step of each of the ``optimizers``, which share one gradient norm.
+
+        The gradients are means over all devices. Raises Diverged where they are not finite.
+        """
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        moved = [p for optimizer in optimizers for p in parameters(optimizer)]
+        gradients = [p.grad for p in moved if p.grad is not None]
+        self._average(gradients)
+        norm = float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        if not math.isfinite(norm):
+            raise Diverged(
+                f"update {self.step + 1:,} has a gradient that is not finite (its loss is "
+                f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
+                "resume=never to begin anew."
+            )
+        if self.most is not None and norm > self.most:
+            torch._foreach_mul_(gradients, self.most / norm)
+        self.norm = norm
+        for optimizer in optimizers:
+            optimizer.step()
+
+    def means(self, values: dict[str, float]) -> dict[str, float]:
+        """Means over all devices, the same on each: what is decided by them is decided alike."""
+        if self.fabric.world_size == 1 or not values:
+            return values
+        mine = torch.tensor(list(values.values()), device=self.device)
+        mine = self.fabric.all_reduce(mine, reduce_op="mean")
+        return dict(zip(values, mine.tolist(), strict=True))
+
+    def _average(self, gradients: list[Tensor]) -> None:
+        if self.fabric.world_size == 1 or not gradients:
+            return
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = self.fabric.all_reduce(flat, reduce_op="mean")
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def parameters(optimizer: Optimizer) -> Iterable[nn.Parameter]:
+    """All that it moves."""
+    return (p for group in optimizer.param_groups for p in group["params"])

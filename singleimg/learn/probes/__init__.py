@@ -1,0 +1,1 @@
+"""What was learned: one file a protocol, and the scores."""

@@ -1,0 +1,56 @@
+"""What every protocol is: a frozen trunk and a labelled set in, a score of each layer out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from singleimg.dataset.recipe import canonical
+from singleimg.learn.data.base import Labelled, identity
+from singleimg.learn.networks.base import Network, Trunk
+from singleimg.learn.probes.scores import LayerScore
+
+
+class ProbeProtocol(ABC):
+    """The settings of a file in ``conf/probe``."""
+
+    name: str
+    # Settings that change no score: a run that is stopped may go on with others.
+    free: ClassVar[tuple[str, ...]] = ("memory", "workers")
+
+    @abstractmethod
+    def run(
+        self,
+        trunk: Trunk,
+        network: Network,
+        data: Labelled,
+        *,
+        device: torch.device,
+        seed: int = 0,
+        layers: list[int] | None = None,
+        kept: Path | None = None,
+    ) -> list[LayerScore]:
+        """The score of each layer (or of some, 0 …), the trunk in eval mode and unchanged.
+
+        seed: of first weights and order. kept: a file in which a long protocol leaves its state
+        after each epoch, so that a stopped run goes on.
+        """
+
+
+def evenly(count: int, most: int | None) -> list[int]:
+    """At most ``most`` of ``count`` indices, spread evenly over them; None: all."""
+    if most is None or most >= count:
+        return list(range(count))
+    return [index * count // most for index in range(most)]
+
+
+def protocol_mark(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:
+    """Eight letters that tell a protocol (its settings as in conf/probe) on these images."""
+    decides = {key: value for key, value in protocol.items() if key not in ProbeProtocol.free}
+    images = [identity(split()) for split in (data.train, data.test)]
+    return sha256(canonical([decides, images, seed]).encode()).hexdigest()[:8]

@@ -1,0 +1,188 @@
+"""The protocol for small images: features computed once, probes of all layers trained on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+from tqdm import tqdm
+
+from singleimg.errors import UserError
+from singleimg.learn.data.base import Labelled, classes, targets
+from singleimg.learn.data.batches import Images, open_images
+from singleimg.learn.networks.base import Network, Trunk
+from singleimg.learn.probes.base import ProbeProtocol, evenly
+from singleimg.learn.probes.features import Reader, extract
+from singleimg.learn.probes.linear import Probe, correct
+from singleimg.learn.probes.scores import LayerScore
+from singleimg.learn.seeding import generator, numbers
+
+
+@dataclass(frozen=True)
+class Cached(ProbeProtocol):
+    """Every choice is made on a part of the training images; the test images are read once.
+
+    lrs: learning rates of which each layer takes the best on ``held_out`` of the training images
+    (that share of each class), before it is trained again on all of them. epochs, batch_size:
+    of SGD with ``momentum`` and no weight decay, cosine schedule. deviation: of the first weights.
+    memory: of images and features, GB at most. images: of either split only so many, spread
+    evenly over it; None: all.
+
+    Features are those of each image and of its mirror image, one of which an epoch takes at random.
+    """
+
+    epochs: int = 20
+    batch_size: int = 256
+    lrs: Sequence[float] = (0.001, 0.003, 0.01, 0.03)
+    momentum: float = 0.9
+    deviation: float = 0.001
+    held_out: float = 0.1
+    memory: float = 24.0
+    images: int | None = None
+    name: str = "cached"
+
+    def __post_init__(self) -> None:
+        whole = type(self.epochs) is int and type(self.batch_size) is int
+        if not whole or self.epochs < 1 or self.batch_size < 2:
+            raise UserError(
+                f"probe.epochs={self.epochs} and probe.batch_size={self.batch_size} are not whole "
+                "numbers of 1 and 2 or more: type for example probe.epochs=20."
+            )
+        if self.images is not None and self.images < 1:
+            raise UserError(
+                f"probe.images={self.images} is not a number of images: type for example "
+                "probe.images=1000, or leave it out."
+            )
+        if not self.lrs or min(self.lrs) <= 0:
+            raise UserError(
+                f"probe.lrs={list(self.lrs)} is not a list of learning rates over 0: type for "
+                "example probe.lrs=[0.003,0.01]."
+            )
+        if not 0 < self.held_out < 1:
+            raise UserError(
+                f"probe.held_out={self.held_out:g} is not a share between 0 and 1: type for "
+                "example probe.held_out=0.1."
+            )
+
+    def run(
+        self,
+        trunk: Trunk,
+        network: Network,
+        data: Labelled,
+        *,
+        device: torch.device,
+        seed: int = 0,
+        layers: list[int] | None = None,
+        kept: Path | None = None,
+    ) -> list[LayerScore]:
+        """As ProbeProtocol says; nothing is ``kept``, since it takes minutes."""
+        reader = Reader(trunk, network, layers).to(device)
+        self._check_memory(reader, network, data)
+        train, number = split_images(data, "train", network.size, self.images)
+        test, _ = split_images(data, "test", network.size, self.images)
+        features = extract(reader, train, network.size, device, mirrored=True)
+        chosen = self._choose(features, train.labels, number, device, seed)
+        probes = self._fit(
+            features, train.labels, number, np.arange(len(train)), [[lr] for lr, _ in chosen],
+            device, seed,
+        )  # fmt: skip
+        del features
+        tested = extract(reader, test, network.size, device)
+        return [
+            LayerScore(layer + 1, float(correct(probe, kept[0], test.labels)[0]), lr, validation)
+            for layer, probe, kept, (lr, validation) in zip(
+                reader.chosen, probes, tested, chosen, strict=True
+            )
+        ]
+
+    def _check_memory(self, reader: Reader, network: Network, data: Labelled) -> None:
+        train, test = (len(evenly(len(s), self.images)) for s in (data.train(), data.test()))
+        wanted = sum(reader.sizes) * (2 * train + test) * 4 + 3 * network.size**2 * (train + test)
+        if wanted > self.memory * 1e9:
+            raise UserError(
+                f"probe=cached would keep {wanted / 1e9:.1f} GB of features in memory, more than "
+                f"probe.memory={self.memory:g}: type probe=streamed, or a larger probe.memory."
+            )
+
+    def _choose(
+        self, features: list[Tensor], labels: Tensor, classes: int, device: torch.device, seed: int
+    ) -> list[tuple[float, float]]:
+        """Of each layer the best learning rate, and its accuracy on what was held out."""
+        fitted, held = split(labels, self.held_out)
+        if not len(fitted):
+            raise UserError(
+                f"probe.images={len(labels)} leaves no image to fit, once one of each class is "
+                "held out: type a larger number."
+            )
+        rates = [list(self.lrs)] * len(features)
+        probes = self._fit(features, labels, classes, fitted, rates, device, seed)
+        rows = torch.from_numpy(held)
+        best = []
+        for probe, kept in zip(probes, features, strict=True):
+            scores = correct(probe, kept[0, rows], labels[rows]).cpu()
+            place = int(scores.argmax())
+            best.append((float(self.lrs[place]), float(scores[place])))
+        return best
+
+    def _fit(
+        self,
+        features: list[Tensor],
+        labels: Tensor,
+        classes: int,
+        rows: np.ndarray,
+        rates: Sequence[Sequence[float]],
+        device: torch.device,
+        seed: int,
+    ) -> list[Probe]:
+        """Trains the probes of all layers on these rows, in one pass through each epoch."""
+        random = generator(seed, "probe weights")
+        probes = [
+            Probe(
+                kept.shape[2], classes, lrs, momentum=self.momentum, deviation=self.deviation,
+                generator=random, device=device,
+            )
+            for kept, lrs in zip(features, rates, strict=True)
+        ]  # fmt: skip
+        size = min(self.batch_size, len(rows))
+        batches = len(rows) // size
+        for epoch in tqdm(range(self.epochs), unit="epoch", disable=None, leave=False):
+            draws = numbers(seed, "probe order", epoch)
+            order = draws.permutation(rows)[: batches * size].reshape(batches, size)
+            mirror = draws.integers(features[0].shape[0], size=order.shape)
+            for number in range(batches):
+                done = (epoch * batches + number) / (self.epochs * batches)
+                cosine = (1 + math.cos(math.pi * done)) / 2
+                seen, view = torch.from_numpy(order[number]), torch.from_numpy(mirror[number])
+                truth = labels[seen].to(device)
+                for probe, kept in zip(probes, features, strict=True):
+                    probe.step(kept[view, seen].to(device), truth, cosine)
+        return probes
+
+
+@lru_cache(maxsize=2)
+def split_images(data: Labelled, part: str, size: int, most: int | None) -> tuple[Images, int]:
+    """One split of a labelled set, in memory, and its number of classes; read once a process."""
+    dataset = data.train() if part == "train" else data.test()
+    labels, number = targets(dataset), len(classes(dataset))
+    rows = evenly(len(dataset), most)
+    dataset, labels = Subset(dataset, rows), [labels[row] for row in rows]
+    return open_images(dataset, size, workers=0, memory=float("inf"), labels=labels), number
+
+
+def split(labels: Tensor, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to fit and rows to hold out: ``share`` of each class, always the same ones."""
+    order = numbers(0, "held out").permutation(len(labels))
+    ordered = labels.numpy()[order]
+    held = []
+    for label in np.unique(ordered):
+        rows = order[ordered == label]
+        held.append(rows[: max(1, round(share * len(rows)))])
+    out = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), out), out

@@ -1,0 +1,51 @@
+"""Accuracy by layer as a picture: the mean of each row, and every run of it as a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from singleimg.errors import UserError
+from singleimg.learn.probes.scores import RunScore, over_seeds
+
+
+def figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure (inches), without any state of pyplot's; UserError without it."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise UserError(
+            "figures need the module matplotlib, which is not installed: type pip install "
+            '"singleimg[train]".'
+        ) from None
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def draw_layers(
+    axes: Any, scores: Sequence[RunScore], styles: dict[str, dict] | None = None
+) -> None:
+    """Lines over conv1, conv2, … onto ``axes``; ``styles``: keywords of matplotlib by row."""
+    for place, (row, means) in enumerate(over_seeds(scores).items()):
+        style = {"color": f"C{place % 10}", **(styles or {}).get(row, {})}
+        layers = range(1, len(means) + 1)
+        axes.plot(layers, [100 * value for value, _ in means], label=row, **style)
+        for score in scores:
+            if score.row == row:
+                points = [100 * layer.accuracy for layer in score.layers]
+                axes.plot(layers, points, ".", color=style["color"], markersize=4, alpha=0.6)
+    most = max(len(score.layers) for score in scores)
+    axes.set_xticks(range(1, most + 1), [f"conv{k}" for k in range(1, most + 1)])
+    axes.set_ylabel("test accuracy of a linear probe, %")
+    axes.grid(alpha=0.3)
+    # Below the axes, where no line is.
+    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+
+
+def draw(file: Path, scores: Sequence[RunScore]) -> None:
+    """The picture of :func:`draw_layers` alone."""
+    picture = figure(6, 4)
+    axes = picture.subplots()
+    draw_layers(axes, scores)
+    axes.set_title(f"Linear probes on {scores[0].data}", fontsize=10)
+    picture.savefig(file)

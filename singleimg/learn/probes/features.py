@@ -1,0 +1,60 @@
+"""The maps after each convolution of a frozen trunk, pooled for a probe and laid flat."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from singleimg.learn.data.batches import Images
+from singleimg.learn.methods.base import whole
+from singleimg.learn.networks.base import Network, Trunk
+
+_CHUNK = 250  # images a pass
+
+
+class Reader(nn.Module):
+    """Images in, for each layer a B×D tensor out: after the activation, pooled, flat.
+
+    layers: which convolutions, 0 …; None: all.
+    """
+
+    def __init__(self, trunk: Trunk, network: Network, layers: list[int] | None = None) -> None:
+        super().__init__()
+        self.trunk = trunk.eval().requires_grad_(False)
+        shapes = trunk.shapes(network.size)
+        self.chosen = list(range(len(shapes))) if layers is None else layers
+        self.pools = nn.ModuleList(network.probe_pool(k, *shape) for k, shape in enumerate(shapes))
+        self.sizes = [self._size(k, *shapes[k]) for k in self.chosen]
+
+    def _size(self, layer: int, channels: int, side: int) -> int:
+        return self.pools[layer](torch.zeros(1, channels, side, side)).numel()
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Of ``float`` B×3×S×S of 0 … 1."""
+        maps = self.trunk.layers(images)
+        return [self.pools[k](maps[k]).flatten(1) for k in self.chosen]
+
+
+def extract(
+    reader: Reader, images: Images, size: int, device: torch.device, mirrored: bool = False
+) -> list[Tensor]:
+    """The features of all images by layer: ``float32`` V×N×D each, on the processor.
+
+    V is 1, or with ``mirrored`` 2: those of each image and of its mirror image.
+    """
+    views = 1 + mirrored
+    features = [torch.empty(views, len(images), width) for width in reader.sizes]
+    places = [
+        np.arange(first, min(first + _CHUNK, len(images)))
+        for first in range(0, len(images), _CHUNK)
+    ]
+    for indices, pixels in zip(places, images.batches(places), strict=True):
+        batch = whole(pixels.to(device).float() / 255, size)
+        rows = slice(int(indices[0]), int(indices[-1]) + 1)
+        for view in range(views):
+            seen = batch.flip(3) if view else batch
+            for kept, values in zip(features, reader(seen), strict=True):
+                kept[view, rows] = values.cpu()
+    return features

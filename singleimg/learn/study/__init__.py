@@ -1,0 +1,1 @@
+"""Rows of trainings and probes, compared: plan, rows, findings, report."""

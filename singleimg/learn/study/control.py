@@ -1,0 +1,185 @@
+"""``task=shortcut``: can a network tell an image's rotation from how it was made?
+
+A picture of isotropic noise looks the same in every direction, so its patches hold no trace of
+which way is up, unless the preset leaves one: corners that a rotation filled with black, kernels
+that blur along one axis. RotNet would learn that trace instead of the picture. So it is trained on
+patches of such noise and tested on patches of noise it never saw: it must not be able to tell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from tqdm import tqdm
+
+from singleimg.config.make import instantiate, instantiate_transforms, resolved_transforms
+from singleimg.dataset.recipe import canonical
+from singleimg.errors import UserError
+from singleimg.images import SingleImage
+from singleimg.learn.data.batches import InMemory
+from singleimg.learn.methods.rotnet import QUARTERS, RotNet, rotations
+from singleimg.learn.methods.train_state import Work
+from singleimg.learn.networks.cifar_conv4 import CifarConv4
+from singleimg.learn.training.devices import open_fabric
+from singleimg.learn.training.loop import Rhythm, Training
+from singleimg.sources.synthetic import noise
+from singleimg.storage.local import Disk
+from singleimg.system.tempdir import scratch
+
+MOST_ROTATION, MOST_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
+_LARGEST = 64  # pixels: larger images would say the same, in hours
+_WIDEST = 800  # pixels of a picture of noise, for the same reason
+_SIZE = 32
+_RULES = 2  # of the noise and the training: another number, and kept results are made anew
+_SEED = 10_000  # of the first picture
+
+
+@dataclass(frozen=True)
+class Noises:
+    """``count`` pictures of isotropic 1/f noise."""
+
+    width: int
+    height: int
+    count: int
+    first: int
+    name: str = "noises"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def load(self, k: int) -> Image.Image:
+        """Picture ``k``."""
+        return _noise(self.width, self.height, self.first + k)
+
+    def where(self, k: int) -> str:
+        """Its group."""
+        return "image=noise"
+
+
+@lru_cache(maxsize=128)
+def _noise(width: int, height: int, seed: int) -> Image.Image:
+    """Cut out of a square twice as large: noise is as periodic as its picture is long, and one that
+    is wide and low would vary along its width at lengths that its height does not have."""
+    side = 2 * max(width, height)
+    return noise((side, side), 1.0, seed).crop((0, 0, width, height))
+
+
+@dataclass(frozen=True)
+class Control:
+    """Test accuracies on noise, 0 … 1: of the four rotations, and of upright against lying."""
+
+    preset: str
+    rotation: float
+    axis: float
+    images: int  # tested, each in four rotations
+
+    @property
+    def holds(self) -> bool:
+        """Whether the preset gives nothing away."""
+        return self.rotation <= MOST_ROTATION and self.axis <= MOST_AXIS
+
+    def __str__(self) -> str:
+        verdict = "gives nothing away" if self.holds else "GIVES ROTATIONS AWAY"
+        return (
+            f"Null control, augment={self.preset}: on noise RotNet tells "
+            f"{100 * self.rotation:.1f} % of rotations (chance 25, at most "
+            f"{100 * MOST_ROTATION:.0f}) and {100 * self.axis:.1f} % of axes (chance 50, at most "
+            f"{100 * MOST_AXIS:.0f}): it {verdict}."
+        )
+
+
+def control(cfg: DictConfig, folder: Path | None = None) -> Control:
+    """Trains and tests; ``folder`` keeps the result, and gives it when nothing changed since."""
+    settings = cfg.shortcut
+    cfg = cfg.copy()
+    cfg.img_size = _SIZE if cfg.img_size > _LARGEST else cfg.img_size
+    width, height = _shape(instantiate(cfg, "image").load(0).size)
+    told = [resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
+            dict(settings), cfg.seed, _RULES]  # fmt: skip
+    mark = sha256(canonical(told).encode()).hexdigest()[:8]
+    file = folder / f"{cfg.augment.name}-{mark}.json" if folder else None
+    if file and file.exists():
+        try:
+            return Control(**json.loads(file.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file} cannot be read as a control ({error}): remove it.") from None
+    tested = settings.tested_sources
+    train = _rendered(cfg, Noises(width, height, settings.sources, _SEED), settings.images)
+    test = _rendered(cfg, Noises(width, height, tested, _SEED + settings.sources), settings.tested)
+    result = _told(cfg, _trained(cfg, train), test)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Disk().write_whole(file, json.dumps(asdict(result)) + "\n")
+    return result
+
+
+def _shape(size: tuple[int, int]) -> tuple[int, int]:
+    """The shape of the source, in which a preset acts: at most so large."""
+    factor = min(1.0, _WIDEST / max(size))
+    return max(8, round(size[0] * factor)), max(8, round(size[1] * factor))
+
+
+def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
+    """So many images of the preset, from the pictures of ``source``."""
+    images = SingleImage(
+        source,
+        instantiate_transforms(cfg),
+        instantiate(cfg, "engine"),
+        img_size=cfg.img_size,
+        seed=cfg.seed,
+    )
+    with images.engine.one_thread():
+        pixels = [
+            images.render(index)
+            for index in tqdm(range(count), unit="img", desc="noise", disable=None, leave=False)
+        ]
+    return InMemory(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous())
+
+
+def _trained(cfg: DictConfig, images: InMemory) -> RotNet:
+    torch.manual_seed(cfg.seed)
+    method = RotNet(
+        name="rotnet",
+        updates=cfg.shortcut.updates,
+        batch_size=32,
+        crop="padded",
+        hflip=0.5,
+        lr=0.05,
+    )
+    network = CifarConv4(size=cfg.img_size)
+    method.build(network, len(images), 0)
+    fabric = open_fabric(cfg.train)
+    method.to(fabric.device)
+    with scratch() as folder:
+        Training(
+            method,
+            images,
+            Work(fabric, cfg.seed, None),
+            Path(folder),
+            size=network.size,
+            rhythm=Rhythm(checkpoint_every=10**9, tensorboard=False),
+            fingerprint="",
+        ).run()
+    return method.eval()
+
+
+@torch.no_grad()
+def _told(cfg: DictConfig, method: RotNet, images: InMemory) -> Control:
+    device = next(method.parameters()).device
+    right = axis = 0
+    for part in images.pixels.split(250):
+        turned, quarters = rotations(part.to(device).float() / 255)
+        chances = method(turned).softmax(1)
+        right += int((chances.argmax(1) == quarters).sum())
+        upright = chances[:, 0::2].sum(1) > 0.5
+        axis += int((upright == (quarters % 2 == 0)).sum())
+    total = QUARTERS * len(images)
+    return Control(cfg.augment.name, right / total, axis / total, len(images))

@@ -1,0 +1,139 @@
+"""Makes one row: trains, probes, writes the scores down; goes on after a stop, and never twice."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import time
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg.config.compose import compose
+from singleimg.config.make import instantiate
+from singleimg.dataset.recipe import canonical
+from singleimg.learn.probes.base import protocol_mark
+from singleimg.learn.probes.scores import RunScore, read_json, write_json
+from singleimg.learn.study.plan import EARLY, THIRDS, Row
+from singleimg.learn.training import checkpoints
+from singleimg.learn.training.devices import open_fabric
+from singleimg.learn.training.run import Run, prepare, train
+from singleimg.learn.training.trunk import load_trunk
+from singleimg.storage.local import Disk
+from singleimg.system.malloc import give_back_memory
+
+SECONDS = "seconds.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row, where it is made, and the study's own configuration as JSON."""
+
+    row: Row
+    folder: Path
+    study: str
+    threads: int  # of torch, for this row
+    quiet: bool = False  # in a worker: bars of several would write over one another
+
+
+@dataclass(frozen=True)
+class Made:
+    """Scores at the end, and by fraction of the training where they were taken earlier."""
+
+    row: Row
+    score: RunScore
+    early: dict[float, RunScore]
+    minutes: float
+    losses: dict[str, float]
+
+
+def make_row(task: Task) -> Made:
+    """Trains and probes what is not there yet."""
+    with redirect_stderr(io.StringIO()) if task.quiet else nullcontext():
+        return _made(task)
+
+
+def _made(task: Task) -> Made:
+    torch.set_num_threads(task.threads)
+    cfg = OmegaConf.create(json.loads(task.study))
+    run = prepare(row_config(task.row, task.folder, cfg))
+    trained = train(run)
+    clock = Clock(run.folder / SECONDS, run.fingerprint)
+    clock.took("training", trained.seconds)
+    score = _probe(run, task.row, cfg, checkpoints.LAST, None, clock)
+    early = {
+        part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY, clock)
+        for part in (THIRDS if task.row.early else ())
+    }
+    gc.collect()
+    give_back_memory()  # joblib ends a worker that seems to leak
+    return Made(task.row, score, early, clock.minutes, trained.metrics)
+
+
+def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
+    """The configuration of a row's training: as typed, with the study's image, network and data."""
+    keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
+    cfg = compose(
+        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false",
+        f"augment={study.augment.name}", f"img_size={study.network.size}",
+        *row.overrides, "threads=1",
+    )  # fmt: skip
+    OmegaConf.set_struct(cfg, False)
+    cfg.targetpath = str(folder)
+    for key in ("image", "imgpath", "max_pixels", "network", "engine"):
+        cfg[key] = study[key]
+    cfg.data = study.data if row.full else None
+    cfg.trusted_modules = study.trusted_modules
+    for key, value in study.train.items():
+        if key not in ("images", "keep", "tensorboard"):  # what rows set
+            cfg.train[key] = value
+    return cfg
+
+
+def _probe(
+    run: Run, row: Row, cfg: DictConfig, name: str, layers: list[int] | None, clock: Clock
+) -> RunScore:
+    data = instantiate(cfg, "data")
+    protocol = OmegaConf.to_container(cfg.probe, resolve=True)
+    told = canonical([run.fingerprint, protocol_mark(protocol, data, cfg.seed), layers])
+    mark = sha256(told.encode()).hexdigest()[:8]
+    file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
+    if file.exists():
+        return read_json(file)[0]
+    begin = time.perf_counter()
+    trunk, network, _ = load_trunk(run.folder / checkpoints.FOLDER / name, cfg.trusted_modules)
+    scores = instantiate(cfg, "probe").run(
+        trunk, network, data, device=open_fabric(cfg.train).device, seed=row.seed, layers=layers
+    )
+    score = RunScore(row.name, row.seed, data.name, tuple(scores))
+    write_json(file, [score])
+    clock.took(file.stem, time.perf_counter() - begin)
+    return score
+
+
+class Clock:
+    """Seconds that the parts of a row took, kept in a file: a row that was stopped goes on."""
+
+    def __init__(self, file: Path, fingerprint: str) -> None:
+        try:
+            kept = json.loads(file.read_text())
+        except (OSError, ValueError):  # none yet, or harmed: it only counts
+            kept = {}
+        self.file, self.fingerprint = file, fingerprint
+        self.parts = kept.get("seconds", {}) if kept.get("fingerprint") == fingerprint else {}
+
+    @property
+    def minutes(self) -> float:
+        """Of all parts."""
+        return sum(self.parts.values()) / 60
+
+    def took(self, part: str, seconds: float) -> None:
+        """Writes down how long a part took."""
+        self.parts[part] = seconds
+        text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
+        Disk().write_whole(self.file, text + "\n")

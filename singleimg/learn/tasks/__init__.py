@@ -1,0 +1,1 @@
+"""pretrain, probe, shortcut and study: siblings, of which none imports another."""

@@ -1,0 +1,104 @@
+"""``task=study``: the control, the rows, the ablation, the findings, in one command."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from singleimg.backends.base import WorkerLost, available_cores
+from singleimg.config import saved
+from singleimg.config.make import instantiate
+from singleimg.dataset.target import LOG
+from singleimg.errors import UserError
+from singleimg.learn.data.base import Labelled
+from singleimg.learn.probes.scores import percent
+from singleimg.learn.study import report
+from singleimg.learn.study.control import control
+from singleimg.learn.study.findings import Rows, findings
+from singleimg.learn.study.plan import ABLATION, ONE, PARTS, Row, ablation_name, rows_of, table_name
+from singleimg.learn.study.rows import Made, Task, make_row
+from singleimg.learn.training.devices import check_one_device
+from singleimg.storage.lock import hold
+from singleimg.system.logs import log, logging_to_console, logging_to_file
+from singleimg.system.signals import deaf
+
+
+def study(cfg: DictConfig) -> None:
+    """Makes what is missing of the rows, and says what they show."""
+    with logging_to_console():
+        for group, example in (("data", "cifar10"), ("network", "cifar_conv4")):
+            if cfg[group] is None:
+                raise UserError(f"{group} is missing: type for example {group}={example}.")
+        data = instantiate(cfg, "data")
+        for split in (data.train, data.test):  # a wrong path is said now, not after an hour
+            split()
+        check_one_device(cfg.train, "study")
+        folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
+        with hold(folder), logging_to_file(folder / LOG):
+            (folder / "config.yaml").write_text(saved.run_text(cfg))
+            run(cfg, folder)
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Everything in its order; what is there already is read."""
+    result = control(cfg, folder / "shortcut")
+    log.info("%s", result)
+    budget = OmegaConf.to_container(cfg.budget, resolve=True)
+    rows, ablation = rows_of(cfg.study.parts, budget)
+    made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
+    table = [made[row] for row in rows]
+    whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
+             if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
+    factors = [*(made[row] for row in ablation), *whole] if ablation else []
+    said = findings(Rows(table), Rows(factors))
+    place = folder if set(cfg.study.parts) == set(PARTS) else folder / "+".join(cfg.study.parts)
+    text = report.write(place, table, factors, said, str(result))
+    log.info("\n%s", text)
+    log.info("Figure:  %s", place / report.FIGURE)
+
+
+def _name(cfg: DictConfig, data: Labelled) -> str:
+    return "-".join(["study", instantiate(cfg, "image").name, data.name, cfg.budget.name])
+
+
+def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:
+    """All rows, side by side in worker processes; each is said when it is done."""
+    backend = instantiate(cfg, "backend")
+    workers = min(backend.workers(cfg.threads), len(rows))
+    threads = max(1, available_cores() // workers)
+    spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
+    tasks = [Task(row, folder / "rows" / _slug(row), spec, threads, workers > 1) for row in rows]
+    made = []
+    with tqdm(total=len(rows), unit="row", disable=None) as bar:
+        try:
+            for one in backend.run(make_row, tasks, workers):
+                made.append(one)
+                bar.update()
+                scores = [percent((layer.accuracy, None)) for layer in one.score.layers]
+                log.info("%s: %s (%.1f minutes)", one.row.label, " ".join(scores), one.minutes)
+        except WorkerLost:
+            raise UserError(
+                "a worker process was killed, most likely because memory ran out: type fewer "
+                "workers (threads=1). The same command goes on where it stopped."
+            ) from None
+        except BaseException:
+            with deaf():
+                backend.stop()
+                log.warning("Stopped. The same command goes on where it stopped.")
+            raise
+    return made
+
+
+def _named(made: Made, name: str) -> Made:
+    row, score = replace(made.row, name=name), replace(made.score, row=name)
+    return replace(made, row=row, score=score)
+
+
+def _slug(row: Row) -> str:
+    return re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")

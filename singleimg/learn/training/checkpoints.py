@@ -1,0 +1,57 @@
+"""Checkpoints: all that a run needs to go on, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from singleimg.errors import UserError, unwritable
+from singleimg.storage.local import Disk
+
+LAST, BEST = "last.pt", "best.pt"
+FOLDER = "checkpoints"
+
+
+def save(file: Path, state: dict[str, Any]) -> None:
+    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot."""
+    temporary = file.with_name(f".tmp-{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+        Disk().sync_folder(file.parent)
+    except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
+        reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
+        raise unwritable(file.parents[1], reason) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """Tensors and plain values only: a file cannot run code. UserError when it is none of ours."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(
+            f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+        ) from None
+    except Exception as error:  # of bytes that are no checkpoint, torch says anything
+        reason = " ".join(str(error).split())[:90]
+        raise UserError(
+            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "
+            "begin anew."
+        ) from None
+    if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
+        raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")
+    return state
+
+
+def kept(fraction: float) -> str:
+    """The name of the checkpoint that stays from this fraction of the training."""
+    return f"at-{round(100 * fraction):02d}.pt"

@@ -1,0 +1,64 @@
+"""On what a training runs: Lightning Fabric, for devices, precision, several GPUs and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from singleimg.errors import UserError
+from singleimg.system.malloc import keep_freed_memory
+
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+def open_fabric(settings: Any) -> Any:
+    """A launched Fabric of ``train.accelerator``, ``devices``, ``num_nodes``, ``precision``.
+
+    With several devices Fabric starts this command once more for each; ``torchrun`` and SLURM are
+    recognised, and start them themselves.
+    """
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.utilities.exceptions import MisconfigurationException
+    except ModuleNotFoundError:
+        raise UserError(
+            "task=pretrain needs the module lightning_fabric, which is not installed: type "
+            'pip install "singleimg[train]".'
+        ) from None
+    if settings.precision not in PRECISIONS:
+        raise UserError(
+            f"train.precision={settings.precision} is not one of {', '.join(PRECISIONS)}: type "
+            "train.precision=32-true."
+        )
+    if settings.precision != "32-true":
+        torch.set_float32_matmul_precision("high")
+    keep_freed_memory()
+    try:
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            precision=settings.precision,
+        )
+        fabric.launch()
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"train.accelerator={settings.accelerator} with train.devices={settings.devices} "
+            f"cannot be had here ({' '.join(str(error).split())}): type train.accelerator=auto "
+            "train.devices=1."
+        ) from None
+    return fabric
+
+
+def check_one_device(settings: Any, task: str) -> None:
+    """Raises UserError when several are asked for, for a task that cannot use them."""
+    devices = settings.devices
+    listed = isinstance(devices, Sequence) and not isinstance(devices, str)
+    if (len(devices) if listed else devices) != 1 or settings.num_nodes != 1:
+        raise UserError(
+            f"train.devices={devices} with train.num_nodes={settings.num_nodes} is not the one "
+            f"device that task={task} uses: type train.devices=1, or for the fourth GPU "
+            "train.devices=[3]."
+        )

@@ -1,1 +1,0 @@
-"""The networks whose convolutions are trained and probed: one file and one YAML each."""

@@ -1,1 +1,0 @@
-"""Pretraining without labels: the paper's methods (one file and one YAML each), and their loop."""

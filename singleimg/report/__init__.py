@@ -1,0 +1,1 @@
+"""What a person looks at. Imports images and what lies below."""

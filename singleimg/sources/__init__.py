@@ -1,0 +1,1 @@
+"""Where source pixels come from: one file a source. Imports errors."""

@@ -1,0 +1,65 @@
+"""``image=dead_leaves``: the picture that ships with us."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import Image
+
+from singleimg.sources.base import cache_folder, check_name, pixel_hash
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DeadLeaves:
+    """The image that ships with us: 2560×1920 discs and polygons; see ``synthetic.dead_leaves``."""
+
+    name: str = "dead_leaves"
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, k: int) -> Image.Image:
+        """The image, from the cache folder when it lies there unharmed."""
+        return _dead_leaves()
+
+    def where(self, k: int) -> str:
+        """Its group."""
+        return "image=dead_leaves"
+
+
+@lru_cache(maxsize=1)
+def _dead_leaves() -> Image.Image:
+    from singleimg.sources.synthetic import DEAD_LEAVES_SHA256, dead_leaves
+
+    file = cache_folder() / f"dead_leaves-{DEAD_LEAVES_SHA256[:16]}.png"
+    try:
+        with Image.open(file) as image:
+            image.load()
+        if pixel_hash(image) == DEAD_LEAVES_SHA256:
+            return image
+    except Exception:  # not there yet, or harmed, which decoders say in any way: it is made anew
+        pass
+    image = dead_leaves()
+    if pixel_hash(image) != DEAD_LEAVES_SHA256:
+        warnings.warn(
+            "This version of Pillow draws dead_leaves otherwise than the one it was defined with: "
+            "the images will not be those that others get.",
+            stacklevel=2,
+        )
+        return image
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
+        image.save(temporary, compress_level=1)
+        temporary.replace(file)
+    except OSError:
+        pass  # a cache that cannot be written costs a second, nothing else
+    return image

@@ -1,0 +1,48 @@
+"""``image=file``: one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from singleimg.errors import UserError
+from singleimg.sources.base import WHITE, checked_colour, safe_name
+from singleimg.sources.decoding import file_stamp, load_picture
+
+
+class File:
+    """One image file."""
+
+    def __init__(
+        self,
+        path: str | None,
+        background: Sequence[int] = WHITE,
+        max_pixels: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        if path is None:
+            raise UserError(
+                "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
+                "imgpath=my/pictures."
+            )
+        self.path = Path(path)
+        self.background, self.max_pixels = checked_colour(background), max_pixels
+        self.name = safe_name(name or self.path.stem)
+        self.files = self._find()
+
+    def _find(self) -> list[Path]:
+        return [self.path]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def load(self, k: int) -> Image.Image:
+        """Image ``k``; each process keeps the last few decoded."""
+        file = self.files[k]
+        return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
+
+    def where(self, k: int) -> str:
+        """Its path."""
+        return f"imgpath={self.files[k]}"

@@ -1,0 +1,58 @@
+"""``image=noise``: colour noise with a 1/f spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PIL import Image
+
+from singleimg.errors import UserError
+from singleimg.sources.base import check_name
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Colour noise of amplitude 1/f^exponent; see ``synthetic.noise``."""
+
+    width: int = 2560
+    height: int = 1920
+    exponent: float = 1.0
+    seed: int = 0
+    name: str = "noise"
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not all(type(side) is int and 8 <= side <= 16384 for side in (self.width, self.height)):
+            raise UserError(
+                f"image.width={self.width} and image.height={self.height} are not both from 8 to "
+                "16384 pixels: type for example image.width=2560 image.height=1920."
+            )
+        if type(self.seed) is not int or self.seed < 0:
+            raise UserError(
+                f"image.seed={self.seed} is not a whole number of 0 or more: type for example "
+                "image.seed=0."
+            )
+        if type(self.exponent) not in (int, float) or not 0 <= self.exponent <= 4:
+            raise UserError(
+                f"image.exponent={self.exponent} is not from 0 (white noise) to 4: "
+                "type for example image.exponent=1."
+            )
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, k: int) -> Image.Image:
+        """The noise, made once in each process."""
+        return _noise(self)
+
+    def where(self, k: int) -> str:
+        """Its group."""
+        return "image=noise"
+
+
+@lru_cache(maxsize=1)
+def _noise(source: Noise) -> Image.Image:
+    from singleimg.sources.synthetic import noise
+
+    return noise((source.width, source.height), source.exponent, source.seed)

@@ -1,0 +1,64 @@
+"""``image=url``: a picture from the web, fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from singleimg.errors import UserError
+from singleimg.sources.base import WHITE, cache_folder, checked_colour, safe_name
+from singleimg.sources.decoding import SUFFIXES, file_stamp, load_picture
+from singleimg.sources.download import Address, Limits, download
+
+
+class Url:
+    """A file fetched once, checked against its SHA-256 and kept in the cache folder."""
+
+    def __init__(
+        self,
+        url: str,
+        sha256: str,
+        max_bytes: int = 100_000_000,
+        max_seconds: float = 600,
+        allow_http: bool = False,
+        background: Sequence[int] = WHITE,
+        max_pixels: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        if type(allow_http) is not bool:
+            raise UserError(
+                f"image.allow_http={allow_http} is not true or false: type one of them."
+            )
+        address = Address(str(url), allow_http)
+        if not re.fullmatch(r"[0-9a-f]{64}", str(sha256).lower()):
+            raise UserError(
+                f"image.sha256={sha256} is not the SHA-256 of a file, 64 hexadecimal digits: "
+                "type what sha256sum prints of the picture you mean."
+            )
+        for key, value in (("max_bytes", max_bytes), ("max_seconds", max_seconds)):
+            if type(value) not in (int, float) or not 0 < value < math.inf:
+                raise UserError(f"image.{key}={value} is not a number over 0: type a larger one.")
+        self.address, self.sha256 = address, str(sha256).lower()
+        self.limits = Limits(max_bytes, max_seconds)
+        self.background, self.max_pixels = checked_colour(background), max_pixels
+        self.name = safe_name(name or Path(address.path).stem)
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, k: int) -> Image.Image:
+        """The image; the first call on a machine downloads it."""
+        suffix = Path(self.address.path).suffix.lower()
+        file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
+        if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
+            download(self.address, self.sha256, self.limits, file)
+        return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
+
+    def where(self, k: int) -> str:
+        """Its address."""
+        return f"image.url={self.address.url}"

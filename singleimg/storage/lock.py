@@ -1,0 +1,98 @@
+"""One run at a time on a dataset: who holds it, and how a dead holder is followed.
+
+The kernel holds the lock of a process and drops it when that ends, however it ends. A file beside
+it says who it is, for people, and for other hosts, whose kernels may not know of each other. Slices
+of one dataset on several machines would each take a lock of their own name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from singleimg.errors import UserError, unwritable
+from singleimg.storage.resolve import is_local
+
+_LOCK, _HOLDER = ".lock", ".lock.json"
+FILES = (_LOCK, _HOLDER)
+
+
+@contextmanager
+def hold(target: Path) -> Iterator[None]:
+    """Holds a dataset's folder (made when missing), or says who does. A store has no lock.
+
+    Raises UserError when another run holds it, or when the folder cannot be made or written.
+    """
+    if not is_local(target):
+        yield
+        return
+    lock = FileLock(target / _LOCK)
+    try:
+        made = [path for path in (target, *target.parents) if not path.exists()]
+        target.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(_held(target, _holder(target))) from None
+    except OSError as error:
+        raise unwritable(target, error) from None
+    try:
+        _take(target)
+        yield
+    finally:
+        _let_go(target, lock)
+        for path in made:  # nothing was written: nothing stays
+            try:
+                path.rmdir()
+            except OSError:
+                break
+
+
+def _take(target: Path) -> None:
+    holder = _holder(target)
+    if holder and holder.get("host") != socket.gethostname():
+        raise UserError(
+            f"{_held(target, holder)[:-1]} (if that run is no more, remove {target / _HOLDER})."
+        )
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
+    try:
+        (target / _HOLDER).write_text(json.dumps(who) + "\n")
+    except OSError as error:
+        raise unwritable(target, error) from None
+
+
+def _let_go(target: Path, lock: FileLock) -> None:
+    holder = _holder(target)
+    mine = holder.get("pid") == os.getpid() and holder.get("host") == socket.gethostname()
+    with suppress(OSError):  # the folder may be removed or sealed meanwhile
+        if mine or not holder:
+            (target / _HOLDER).unlink(missing_ok=True)
+            # While it is held: whoever opened it before sees that it has no name, and starts over.
+            (target / _LOCK).unlink(missing_ok=True)
+    lock.release()
+
+
+def _holder(target: Path) -> dict[str, Any]:
+    try:
+        holder = json.loads((target / _HOLDER).read_text())
+    except (OSError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _held(target: Path, holder: dict[str, Any]) -> str:
+    who = "another run"
+    if holder:
+        who = f"a run on {holder.get('host')} (process {holder.get('pid')}) since "
+        who += f"{holder.get('since')}"
+    return (
+        f"targetpath={target} is held by {who}: wait until that ends, or type another targetpath."
+    )

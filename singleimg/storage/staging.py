@@ -1,0 +1,53 @@
+"""One shard on its way into a dataset."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from singleimg.storage.base import TEMPORARY
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Entry, Record, record_place, record_text
+from singleimg.storage.shards import Shard
+
+
+class Staging:
+    """One shard on its way into a dataset; see the order at the top."""
+
+    def __init__(self, target: Path, shard: Shard, disk: Disk) -> None:
+        self.target, self.shard, self.disk = target, shard, disk
+        self.folder = disk.staging(target) / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
+        self._steps: list[Callable[[], None]] = []
+        self.folder.mkdir()
+        self._syncing = disk.syncing(self.folder)
+        self._sync = self._syncing.__enter__()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever is still in the temporary folder goes."""
+        self._syncing.__exit__(None, None, None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, place: str) -> Path:
+        """Where to write what will lie at ``place`` (a file or a folder, below the target)."""
+        path = self.folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.then(lambda: self.disk.put(path, self.target, place))
+        return path
+
+    def then(self, step: Callable[[], None]) -> None:
+        """Has ``step`` done at the commit, in its turn: when all is durable, before the record."""
+        self._steps.append(step)
+
+    def commit(self, record: Record, entries: Sequence[Entry]) -> None:
+        """Puts all in its place, the record last."""
+        self.path(record_place(self.shard)).write_text(
+            record_text(record, entries), encoding="utf-8"
+        )
+        self._sync()
+        for step in self._steps:
+            step()

@@ -1,1 +1,0 @@
-"""The paper's claim on real data: rows of trainings and probes, one table, one figure, findings."""

@@ -1,0 +1,1 @@
+"""The process and its machine: logs, signals, temporary folders, memory. Imports errors."""

@@ -1,0 +1,131 @@
+"""``task=export``: a dataset in another format, image by image the same bytes, nothing rendered.
+
+The new dataset is the one that a run with that output would have made: its recipe, its records and
+its files are the same to the byte, so that it can be extended, verified and mended like any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from singleimg.config import saved, schema
+from singleimg.config.command_line import go_on
+from singleimg.config.make import instantiate
+from singleimg.dataset.recipe import Recipe, versions
+from singleimg.dataset.target import CONFIG, RESOLVED, Target
+from singleimg.errors import UserError, is_url
+from singleimg.jobs.driver import closing_lines, complete, is_whole
+from singleimg.jobs.existing import Dataset, find_target, open_dataset
+from singleimg.jobs.job import Job, check_place, describe
+from singleimg.storage.lock import hold
+from singleimg.system.logs import log, logging_to_console
+
+_ENCODER = ("encoding", "quality", "subsampling", "jpeg")  # keys of an output that decide bytes
+_OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_change", "backend")
+
+
+def export(cfg: DictConfig) -> None:
+    """Writes the images of ``targetpath`` to ``to``; compares each with its record on the way."""
+    with logging_to_console():
+        if cfg.to is None:
+            raise UserError("task=export needs a place for the new dataset: type to=….")
+        target = find_target(cfg)
+        stored = open_dataset(cfg, target)
+        if stored.summary is None:
+            raise UserError(
+                f"targetpath={target.path} holds a dataset of which images are missing. "
+                f"{go_on(target.path)}"
+            )
+        job = plan(cfg, stored)
+        if is_whole(job):
+            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.folder)
+            closing_lines(job)
+            return
+        with hold(job.folder):
+            complete(job)
+
+
+def plan(cfg: DictConfig, stored: Dataset) -> Job:
+    """The run that makes the same dataset as ``stored`` in the format of ``cfg.output``."""
+    if _place(str(stored.target.path)) == _place(cfg.to):
+        raise UserError(f"to={cfg.to} is targetpath itself: type another folder.")
+    settings, written = stored.settings, saved.raw(stored.target.path)
+    for one in (settings, written):  # with values, and with references
+        OmegaConf.set_struct(one, False)
+        one.output = _output(cfg, one)
+        one.targetpath, one.num_imgs, one.debug = cfg.to, stored.plan.num_imgs, False
+        one.update({key: cfg[key] for key in _OF_THE_RUN})
+    output = instantiate(settings, "output")
+    output.require()
+    if output.layout() is None:
+        raise UserError(f"output={output.name} writes nothing: type another output.")
+    check_place(cfg.to, output, debug=False)
+    draws = output.draws if cfg.save_params is None else cfg.save_params
+    if draws and not cfg.allow_version_change:
+        _check_versions(settings, stored)
+    settings.save_params = written.save_params = draws
+    layout = {**output.layout(), "save_params": draws}
+    recipe = Recipe(stored.recipe.pixels, layout, _made_with(stored, output))
+    return describe(
+        settings,
+        recipe,
+        output,
+        {CONFIG: saved.config_text(written), RESOLVED: saved.resolved_text(settings)},
+        stored={
+            "target": str(stored.target.path),
+            "layout": stored.recipe.layout,
+            "encoding": output.encoding,
+            "num_imgs": stored.plan.num_imgs,
+            "sources": stored.recipe.pixels["sources"],
+        },
+    )
+
+
+def _place(text: str) -> str:
+    """A folder or URL by one name of the several that it may have."""
+    place = Target.at(text).path
+    return str(place) if is_url(text) else str(place.resolve())
+
+
+def _check_versions(settings: DictConfig, stored: Dataset) -> None:
+    """Refuses to say of images what other versions of the libraries would draw for them."""
+    here, made_with = versions(settings.engine.libraries), stored.recipe.made_with
+    other = [f"{n}: {made_with[n]} → {here[n]}" for n in here if made_with.get(n) != here[n]]
+    if other:
+        raise UserError(
+            f"targetpath={stored.target.path} was made with other versions ({'; '.join(other)}), "
+            "which may have drawn otherwise: type save_params=false, allow_version_change=true to "
+            "draw with those here all the same, or bring the old versions back."
+        )
+
+
+def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
+    """The wanted output, with the encoder of the images that there are."""
+    output = OmegaConf.create(OmegaConf.to_container(cfg.output, resolve=False))
+    name = output._target_.split(".")[-2]
+    own = OmegaConf.load(schema.CONF / "output" / f"{name}.yaml")
+    for key in _ENCODER:
+        typed = OmegaConf.to_container(output, resolve=False).get(key)
+        if typed != OmegaConf.to_container(own, resolve=False).get(key):
+            raise UserError(
+                f"output.{key}={typed} would need the images to be made anew, and task=export "
+                "keeps their bytes: leave it out."
+            )
+        output[key] = one.output._get_node(key)
+    if "class_name" in output and output.class_name is None:
+        output.class_name = one.output.get("class_name") or instantiate(one, "image").name
+    return output
+
+
+def _made_with(stored: Dataset, output: Any) -> dict[str, str]:
+    """Versions: of what made the images, and of what writes the new files."""
+    made_with = {
+        name: version
+        for name, version in stored.recipe.made_with.items()
+        if name not in stored.output.libraries
+    }
+    processor = made_with.pop("processor", "")
+    here = versions(output.libraries)
+    return {**made_with, **{n: here[n] for n in output.libraries}, "processor": processor}

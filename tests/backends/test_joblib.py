@@ -1,0 +1,94 @@
+"""The same bytes on any backend and any number of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from singleimg.backends.base import WorkerLost
+from singleimg.backends.joblib import JoblibBackend
+from singleimg.jobs.progress import Progress
+from singleimg.jobs.worker import Task, Work, build, render_shard
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Manifest
+from singleimg.storage.shards import Plan
+from tests.config.test_checks import loaded
+from tests.conftest import images_of
+
+NUM_IMGS = 120
+
+
+def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, str]:
+    cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c", "save_params=true",
+                 "output.shard_size=10", "augment=strong", f"engine={engine}")  # fmt: skip
+    spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
+    target.mkdir()
+    shards = Plan(NUM_IMGS, 10)
+    target.with_name(target.name + "-counts").mkdir()
+    with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
+        pictures = Path(progress.file).parent if workers > 1 else None
+        if pictures:
+            build(spec)[0].share(pictures)
+        work = Work(spec, target, "f", {}, Disk(), True, 32, progress.file, os.getpid(), pictures)
+        tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
+        list(JoblibBackend(backend).run(render_shard, tasks, workers))
+        assert progress.counted == NUM_IMGS and progress.in_hand() == []
+        size = progress.bytes
+    records, damaged = Manifest(target).scan()
+    assert [one.shard for one in records] == list(shards) and damaged == []
+    assert sum(one.bytes for one in records) == size
+    params = [file.read_text() for file in sorted((target / "params").iterdir())]
+    return {**images_of(target), "params": "".join(params)}
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_same_bytes_everywhere(picture, tmp_path, engine):
+    alone = made(picture, tmp_path / "alone", "sequential", 1, engine)
+    assert len(alone) == NUM_IMGS + 1
+    for backend, workers in (("loky", 1), ("loky", 2), ("loky", 3), ("threading", 4)):
+        target = tmp_path / f"{backend}{workers}"
+        assert made(picture, target, backend, workers, engine) == alone
+
+
+def _nested(_: int) -> int:
+    return JoblibBackend("loky").workers(8)
+
+
+def test_inside_a_worker_of_joblib_nothing_is_started():
+    assert set(JoblibBackend("loky").run(_nested, [1, 2], 2)) == {1}
+
+
+def _killed(number: int) -> None:
+    import os
+    import signal
+
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_noticed():
+    with pytest.raises(WorkerLost):
+        list(JoblibBackend("loky").run(_killed, [0, 1, 2, 3], 2))
+
+
+def _blocked(_: int) -> set[int]:
+    return {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])}
+
+
+def test_workers_hear_no_signal_from_their_start_and_the_driver_does_again():
+    """Ctrl-C reaches all of a terminal's processes, also those that are just importing."""
+    before = _blocked(0)
+    for blocked in JoblibBackend("loky").run(_blocked, [1, 2, 3, 4], 2):
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= blocked
+    assert _blocked(0) == before
+
+
+def test_the_number_of_workers():
+    assert JoblibBackend("loky").workers(3) == 3
+    assert JoblibBackend("loky").workers(None) >= 1
+    assert JoblibBackend("sequential").workers(3) == 1

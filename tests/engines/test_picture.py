@@ -1,0 +1,93 @@
+"""Decoded sources: levels, and one copy for all processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from singleimg import SingleImage
+from singleimg.engines.picture import Picture, Pictures
+from singleimg.errors import UserError
+from singleimg.sources import decoding
+from singleimg.sources.base import hashes
+from singleimg.sources.file import File
+
+
+def test_levels_are_means_of_squares():
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (515, 643, 3), np.uint8)
+    picture = Picture.of_source(pixels)
+    assert picture.levels == 3
+    for k in range(1, 4):
+        side = 2**k
+        height, width = 515 // side, 643 // side
+        blocks = pixels[: height * side, : width * side].reshape(height, side, width, side, 3)
+        means = blocks.mean((1, 3))
+        assert picture.level(k).shape == (height, width, 3)
+        assert abs(picture.level(k) - means).max() <= 0.5
+    assert picture.level(0) is pixels
+
+
+def test_a_picture_in_passing_has_no_levels():
+    assert Picture(np.zeros((4000, 4000, 3), np.uint8)).levels == 0
+
+
+class Deaf:
+    """A source that refuses to decode."""
+
+    name = "deaf"
+
+    def __len__(self):
+        return 1
+
+    def load(self, k):
+        raise AssertionError("decoded again")
+
+
+def test_shared_pictures_are_mapped_and_not_decoded(picture, tmp_path):
+    ours = Pictures(File(picture))
+    ours.share(tmp_path)
+    theirs = Pictures(Deaf(), tmp_path).load(0)
+    assert (theirs.pixels == ours.load(0).pixels).all()
+    assert type(theirs.pixels) is np.ndarray and isinstance(theirs.pixels.base, np.memmap)
+    assert [file.name for file in tmp_path.iterdir()] == ["0.npy"]
+
+
+def test_what_was_not_shared_is_decoded(picture, tmp_path):
+    assert Pictures(File(picture), tmp_path).size_of(0) == (150, 200)
+    with pytest.raises(AssertionError, match="decoded again"):
+        Pictures(Deaf(), tmp_path).load(0)
+
+
+def test_what_does_not_fit_is_not_shared(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr("singleimg.engines.picture._SHARED", 100)
+    Pictures(File(picture)).share(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_was_replaced_is_refused(picture, tmp_path):
+    expected = hashes(File(picture))
+    assert Pictures(File(picture), None, expected).load(0).size == (150, 200)
+    other = tmp_path / "other.png"
+    Image.new("RGB", (200, 150)).save(other)
+    with pytest.raises(UserError) as caught:
+        Pictures(File(other), None, expected).load(0)
+    assert str(caught.value) == (
+        f"imgpath={other} has changed since this dataset was begun: put the old picture back, or "
+        "type another targetpath."
+    )
+    Pictures(File(picture)).share(tmp_path)
+    assert Pictures(File(other), tmp_path, expected).size_of(0) == (150, 200)
+
+
+def test_a_dataset_is_opened_with_the_picture_that_it_was_made_of(run, picture, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(picture.read_bytes())
+    target = tmp_path / "set"
+    run(f"imgpath={photo}", "num_imgs=2", "img_size=32", f"targetpath={target}")
+    assert SingleImage.open(target).render(0).shape == (32, 32, 3)
+    Image.new("RGB", (200, 150)).save(photo)
+    decoding.load_picture.cache_clear()
+    with pytest.raises(UserError, match="has changed since this dataset was begun"):
+        SingleImage.open(target).render(0)

@@ -1,0 +1,86 @@
+"""What a worker does with a shard when the system refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from omegaconf import OmegaConf
+
+from singleimg.errors import UserError
+from singleimg.jobs.progress import Dropped, Progress
+from singleimg.jobs.worker import Task, Work, render_shard
+from singleimg.storage.local import Disk
+from singleimg.storage.manifest import Manifest
+from singleimg.storage.shards import Shard
+from tests.config.test_checks import loaded
+
+
+@pytest.fixture
+def task(picture, tmp_path):
+    """Two images of 32 px, to be made in ``tmp_path / "set"``."""
+    (tmp_path / "set").mkdir()
+    with Progress(tmp_path, 2, 0, 1) as progress:
+        yield _task(picture, tmp_path / "set", progress, os.getpid())
+
+
+def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
+    cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c")
+    spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
+    work = Work(spec, target, "f", {}, Disk(), False, 32, progress.file, driver)
+    return Task(work, Shard(0, 0, 2), 0)
+
+
+def test_a_permission_that_is_lost(picture):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with TemporaryDirectory() as name:  # pytest's own lets nobody else in
+        target = Path(name, "set")
+        target.mkdir()
+        with Progress(name, 2, 0, 1) as progress:
+            for path in (name, progress.file):
+                os.chmod(path, 0o777)
+            task = _task(picture, target, progress, os.getpid())
+            render_shard(Task(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
+            os.chmod(target, 0o555)
+            os.seteuid(65534)
+            try:
+                with pytest.raises(UserError) as caught:
+                    render_shard(task)
+            finally:
+                os.seteuid(0)
+        records = Manifest(target).scan()[0]
+    assert str(caught.value) == (
+        f"shard 000000 could not be written to targetpath={target} (Permission denied): "
+        "give yourself the permission to write there."
+    )
+    assert [record.number for record in records] == [1]
+
+
+def test_a_target_that_is_gone_is_not_made_anew(task):
+    task.work.target.rmdir()
+    with pytest.raises(UserError, match=r"\(No such file or directory\): do not move or remove"):
+        render_shard(task)
+    assert not task.work.target.exists()
+
+
+def test_dropped_at_the_drivers_word(picture, tmp_path):
+    (tmp_path / "set").mkdir()
+    with Progress(tmp_path, 2, 0, 1) as progress:
+        progress.stop(0)
+        with pytest.raises(Dropped):
+            render_shard(_task(picture, tmp_path / "set", progress, os.getpid()))
+    assert os.listdir(tmp_path / "set") == []
+
+
+def test_data_without_a_record_in_the_way_are_not_written_over(task):
+    place = task.work.target / "train/c/000000"
+    place.mkdir(parents=True)
+    (place / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match=r"could not be written to targetpath=.*not empty"):
+        render_shard(task)
+    assert (place / "thesis.tex").read_text() == "mine"
+    assert Manifest(task.work.target).scan() == ([], [])

@@ -1,0 +1,92 @@
+"""What tells one probe from another: the training, its checkpoint, the protocol, the images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+import singleimg
+from singleimg.config import make
+from singleimg.errors import UserError
+from singleimg.learn.probes.base import evenly, protocol_mark
+from singleimg.learn.tasks.probe import checkpoints, row_name, told
+
+STORED = {"method": {"name": "rotnet"}, "seed": 0, "inputs": {
+    "stored": {"sources": ["a"], "seed": 0.0}, "images": 9}}  # fmt: skip
+
+
+def training(folder: Path, **changes: object) -> Path:
+    """The record of a training."""
+    folder.mkdir()
+    record = {"decides": {**STORED, **changes}, "made_with": {}}
+    (folder / "pretrain.json").write_text(json.dumps(record))
+    return folder
+
+
+def folders(home: Path, *names: str) -> Path:
+    """A labelled set of files of these names."""
+    for part in ("train", "test"):
+        (home / part / "cat").mkdir(parents=True)
+        for name in names:
+            Image.new("L", (5, 4)).save(home / part / "cat" / f"{name}.png")
+    return home
+
+
+def mark(data: Path, *typed: str) -> str:
+    cfg = singleimg.compose("task=probe", "data=imagefolder", f"data.path={data}", *typed)
+    settings = OmegaConf.to_container(cfg.probe, resolve=True)
+    return protocol_mark(settings, make.instantiate(cfg, "data"), cfg.seed)
+
+
+def test_scores_are_of_a_protocol_and_of_these_images(tmp_path: Path) -> None:
+    one, same, other = (folders(tmp_path / k, *names) for k, names in zip(
+        "abc", ("12", "12", "13"), strict=True))  # fmt: skip
+    assert mark(one) == mark(same)
+    assert len({mark(one), mark(other), mark(one, "probe.epochs=9"), mark(one, "seed=1"),
+                mark(one, "probe=streamed")}) == 5  # fmt: skip
+
+
+def test_what_changes_no_score_may_change_between_a_stop_and_going_on(tmp_path: Path) -> None:
+    data = folders(tmp_path / "data", "1")
+    assert mark(data) == mark(data, "probe.memory=9")
+    assert mark(data, "probe=streamed") == mark(data, "probe=streamed", "threads=7")
+
+
+def test_a_row_is_of_runs_that_differ_in_their_seed_alone() -> None:
+    last = Path("run/checkpoints/last.pt")
+    again = {**STORED, "seed": 1, "inputs": {"stored": {"sources": ["a"], "seed": 1.0},
+                                             "images": 9}}  # fmt: skip
+    other = {**STORED, "inputs": {"stored": {"sources": ["b"], "seed": 0.0}, "images": 9}}
+    assert row_name(STORED, last) == row_name(again, last) != row_name(other, last)
+    assert row_name(STORED, last.with_name("at-33.pt")) != row_name(STORED, last)
+    assert row_name(STORED, last.with_name("at-33.pt")).startswith("rotnet, stored, at-33 (")
+
+
+def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
+    one, same = training(tmp_path / "a"), training(tmp_path / "b")
+    other = training(tmp_path / "c", seed=1)
+    cfg = singleimg.compose("task=probe", f"checkpoint=[{one},{other}]")
+    assert [file.parents[1] for file in checkpoints(cfg)] == [one, other]
+    cfg = singleimg.compose("task=probe", f"checkpoint=[{one},{other},{same}]")
+    with pytest.raises(UserError) as mistake:
+        checkpoints(cfg)
+    assert str(mistake.value) == (
+        f"checkpoint={cfg.checkpoint} names a training of the same settings and the same seed "
+        f"twice ({same}), which is no second run: leave one out."
+    )
+
+
+def test_files_are_named_by_what_was_probed(tmp_path: Path) -> None:
+    files = [tmp_path / name / "checkpoints" / "last.pt" for name in "ab"]
+    assert told(files[:1]) == ["last"]
+    runs, digest = told(files)
+    assert runs == "2-runs" and [runs, digest] != told(files[::-1])
+
+
+def test_a_part_of_a_set_is_spread_evenly_over_it() -> None:
+    assert evenly(10, 4) == [0, 2, 5, 7]
+    assert evenly(3, None) == evenly(3, 3) == evenly(3, 9) == [0, 1, 2]
