@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from singleimg.drawing.columns import Columns
 from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.steps import Step
+from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.picture import Pictures
 from singleimg.errors import UserError
 from singleimg.sources.base import Source
@@ -24,13 +27,21 @@ class SingleImage:
     >>> images = SingleImage.open("outputs/…")     # a folder that run.py made
     >>> images.draw(7).record()                    # what was drawn for image 7
     >>> images.render(7)                           # its pixels, uint8 H×W×3
+
+    source: the pictures. transforms: steps, or transforms in torchvision's protocol. engine: who
+    renders. img_size: side of an image, pixels. seed: 0 … 2^63 - 1. shared: a folder of pictures
+    that are decoded already (``Pictures.share``). sources: hashes of the pictures
+    (``sources.base.hashes``); UserError when one is another now.
+
+    Small to pickle, and to unpickle without torch where all transforms are known by their laws:
+    each process decodes pictures and makes a renderer for itself, when it first needs them.
     """
 
     def __init__(
         self,
         source: Source,
-        transforms: Sequence[Callable],
-        engine: Any,
+        transforms: Sequence[Step | Callable],
+        engine: Engine,
         *,
         img_size: int,
         seed: int = 0,
@@ -40,8 +51,15 @@ class SingleImage:
         self.pictures = Pictures(source, shared, sources)
         self.pipeline = Pipeline(transforms)
         self.engine = engine
-        self.plan = engine.plan(self.pipeline)
         self.img_size, self.seed = img_size, seed
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Who renders in this process."""
+        return self.engine.renderer(self.pipeline)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "renderer"}
 
     def columns(self) -> Columns:
         """What is drawn for each image, as columns of a table."""
@@ -53,16 +71,18 @@ class SingleImage:
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` img_size×img_size×3, RGB."""
-        return self.render_sample(self.draw(index))
+        return self.render_samples([self.draw(index)])[0]
 
-    def render_sample(self, sample: Sample) -> np.ndarray:
-        """The pixels of what :meth:`draw` returned."""
-        pixels = self.plan.render(self.pictures.load(sample.source), sample)
-        if pixels.shape != (self.img_size, self.img_size, 3):
-            height, width = pixels.shape[:2]
-            raise UserError(
-                f"augment.transforms give an image of {width}×{height} pixels where img_size="
-                f"{self.img_size} is asked for: end the list with "
-                "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
-            )
-        return pixels
+    def render_samples(self, samples: Sequence[Sample]) -> list[np.ndarray]:
+        """The pixels of what :meth:`draw` returned, in the same order."""
+        batch = [(self.pictures.load(sample.source), sample) for sample in samples]
+        images = self.renderer.render(batch)
+        for pixels in images:
+            if pixels.shape != (self.img_size, self.img_size, 3):
+                height, width = pixels.shape[:2]
+                raise UserError(
+                    f"augment.transforms give an image of {width}×{height} pixels where img_size="
+                    f"{self.img_size} is asked for: end the list with "
+                    "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
+                )
+        return images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hydra
@@ -40,16 +40,20 @@ def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
     return resolved
 
 
-def instantiate_transforms(cfg: DictConfig) -> list[Callable]:
-    """The transforms themselves; UserError names the one that cannot be made, and its place."""
-    place = _allowed(cfg, "augment")
-    entries = {
-        f"augment.transforms[{number}]": entry
-        for number, entry in enumerate(resolved_transforms(cfg))
+def instantiate_transforms(cfg: DictConfig, places: Sequence[int] | None = None) -> list[Callable]:
+    """The transforms themselves; UserError names the one that cannot be made, and its place.
+
+    ``places``: only these of the list, counted from 0; None: all.
+    """
+    allowed = _allowed(cfg, "augment")
+    entries = resolved_transforms(cfg)
+    chosen = {
+        f"augment.transforms[{place}]": entries[place]
+        for place in (range(len(entries)) if places is None else places)
     }
-    for key, entry in entries.items():  # all of them are checked before the first is made
-        allowlist.check_objects(entry, key, place)
-    return [_make(entry, key, place) for key, entry in entries.items()]
+    for key, entry in chosen.items():  # all of them are checked before the first is made
+        allowlist.check_objects(entry, key, allowed)
+    return [_make(entry, key, allowed) for key, entry in chosen.items()]
 
 
 def instantiate(cfg: DictConfig, group: str) -> Any:

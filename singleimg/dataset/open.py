@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from singleimg.config import saved
-from singleimg.config.make import instantiate, instantiate_transforms
+from singleimg.config.make import instantiate, instantiate_transforms, resolved_transforms
 from singleimg.dataset.target import Target
+from singleimg.drawing.describe import step_of_entry
+from singleimg.drawing.steps import Step
 from singleimg.images import SingleImage
 
 
@@ -25,13 +27,22 @@ def from_config(
     """
     return SingleImage(
         instantiate(cfg, "image"),
-        instantiate_transforms(cfg),
+        steps_of(cfg),
         instantiate(cfg, "engine"),
         img_size=cfg.img_size,
         seed=cfg.seed,
         shared=shared,
         sources=sources,
     )
+
+
+def steps_of(cfg: DictConfig) -> list[Step | Callable]:
+    """The transforms of a configuration: by their laws, or as objects where there is no law."""
+    entries = resolved_transforms(cfg)
+    steps = [step_of_entry(entry, place) for place, entry in enumerate(entries)]
+    unknown = [place for place, step in enumerate(steps) if step is None]
+    made = dict(zip(unknown, instantiate_transforms(cfg, unknown), strict=True))
+    return [made[place] if step is None else step for place, step in enumerate(steps)]
 
 
 def open_images(folder: str | Path, trusted_modules: Sequence[str] = ()) -> SingleImage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import operator
 import os
 from collections.abc import Callable, Sequence
@@ -22,7 +21,6 @@ from singleimg.dataset.open import from_config, saved_config
 from singleimg.dataset.target import Target
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
-from singleimg.images import SingleImage
 from singleimg.outputs.resolve import described
 
 
@@ -108,13 +106,11 @@ class RenderedDataset(Dataset):
         self.transform, self.encoded = transform, encoded
         # Of outputs only what encodes.
         self._encoder = Encoder(**{key.name: cfg.output[key.name] for key in fields(Encoder)})
-        cfg.output = None
-        config_ = OmegaConf.to_container(cfg, resolve=True)
-        self._spec = json.dumps({"config": config_, "sources": sources})
-        self._process, self._images = 0, None
+        self._images = from_config(cfg, sources=sources)
+        self._process = 0  # the one whose threads are set up
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_process": 0, "_images": None}
+        return {**self.__dict__, "_process": 0}
 
     def __len__(self) -> int:
         return self._count
@@ -125,27 +121,18 @@ class RenderedDataset(Dataset):
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` H×W×3, RGB."""
-        index, images = _index(index, self._count), self._ready()
-        if get_worker_info() is not None:
-            return images.render(index)
-        with images.engine.one_thread():
-            return images.render(index)
+        index = _index(index, self._count)
+        if get_worker_info() is None:
+            with self._images.engine.one_thread():
+                return self._images.render(index)
+        if self._process != os.getpid():  # after a fork the threads are to be set up anew
+            self._images.engine.set_up_process()
+            self._process = os.getpid()
+        return self._images.render(index)
 
     def file(self, index: int) -> bytes:
         """The bytes of the file that a run would store for image ``index``."""
         return self._encoder.encode(self.render(index))
-
-    def _ready(self) -> SingleImage:
-        """The images, made when first needed; after a fork the threads are to be set up anew."""
-        if self._images is None:
-            parts = json.loads(self._spec)
-            cfg = OmegaConf.create(parts["config"])
-            self._images = from_config(cfg, sources=parts["sources"])
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            if get_worker_info() is not None:
-                self._images.engine.set_up_process()
-        return self._images
 
 
 def decode(data: bytes) -> Image.Image:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import Any
 
 from singleimg.drawing.pipeline import Pipeline, Sample, plain
-from singleimg.drawing.steps import ApplyStep, ChoiceStep, ContainerStep, GatedStep, Size, Step
+from singleimg.drawing.steps import ApplyStep, ChoiceStep, ContainerStep, Leaf, Step
 from singleimg.drawing.stream import Stream
 from singleimg.errors import UserError
+from singleimg.transforms.base import Measure, Size
 
 _TRIALS = 16  # draws of each transform from which the types of its parameters are known
 _WIDEST = 64  # elements of a list that get a column each; a longer one is a text of JSON
@@ -32,12 +32,21 @@ class Columns:
 
     def __init__(self, pipeline: Pipeline, size: Size) -> None:
         self._steps = pipeline.steps
-        self._prefixes: dict[int, str] = {}
+        self._prefixes: list[str] = []  # of the leaves, in their order
         self.types: dict[str, str] = {}
         self.always: set[str] = set()
         measure = lambda: size  # noqa: E731
-        for step in self._steps:
-            measure = self._add(step, measure, always=True)
+        for place, step in enumerate(self._steps):
+            measure = self._add(step, place, measure, always=True)
+        self._index()
+
+    def _index(self) -> None:
+        leaves = [leaf for step in self._steps for leaf in step.leaves()]
+        self._prefix_of = dict(zip(map(id, leaves), self._prefixes, strict=True))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        self._index()  # in another process the steps are other objects
 
     def row(self, sample: Sample) -> dict[str, Any]:
         """The values of one image; a column that is left out is null.
@@ -68,11 +77,11 @@ class Columns:
             for position, drawn in zip(params["order"], params["transforms"], strict=True):
                 yield from self._values(step.children[position], drawn["params"])
         else:
-            yield from _flat(self._prefixes[id(step)], plain(params))
+            yield from _flat(self._prefix_of[id(step)], plain(params))
 
     # --- which columns there are ---
 
-    def _add(self, step: Step, size: Callable[[], Size], always: bool) -> Callable[[], Size]:
+    def _add(self, step: Step, place: int, size: Measure, always: bool) -> Measure:
         """Takes in the columns of a step that gets pictures of ``size``; the size that it gives.
 
         Measured when asked for, as draws do: a transform that is tried on a black picture may fail.
@@ -81,42 +90,37 @@ class Columns:
             always = always and not isinstance(step, ApplyStep | ChoiceStep)
             after = size
             for child in step.children:  # of a choice each gets the picture as it comes
-                after = self._add(child, size if isinstance(step, ChoiceStep) else after, always)
+                one = size if isinstance(step, ChoiceStep) else after
+                after = self._add(child, place, one, always)
             return after
-        prefix, gated = self._prefix(step), isinstance(step, GatedStep)
+        prefix, gated = self._add_prefix(step), step.p is not None
         if gated:
             self._take_in(f"{prefix}_apply", {"bool"}, always)
         seen: dict[str, list[str]] = {}
         params: dict[str, Any] = {}
         for trial in range(_TRIALS):
-            params = _forced(step)(Stream(0, trial, step.place), size)
+            params = step.draw_params(Stream(0, trial, place), size)
             for name, value in _flat(prefix, plain(params)):
                 if value is not None:
                     seen.setdefault(name, []).append(_KINDS[type(value)])
         for name, kinds in seen.items():
             self._take_in(name, set(kinds), always and not gated and len(kinds) == _TRIALS)
-        drawn = {"apply": True, **params} if gated else params
-        return cache(lambda: step.output_size(size(), drawn))
+        return step.after(size, {"apply": True, **params} if gated else params)
 
     def _take_in(self, name: str, kinds: set[str], always: bool) -> None:
         self.types[name] = _joint(kinds)
         if always:
             self.always.add(name)
 
-    def _prefix(self, step: Step) -> str:
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", step.name).lower()
-        taken = list(self._prefixes.values())
+    def _add_prefix(self, leaf: Leaf) -> str:
+        """A name of its own for a leaf: that of its transform, with a number when it is taken."""
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", leaf.name).lower()
         name, number = words, 1
-        while name in taken:
+        while name in self._prefixes:
             number += 1
             name = f"{words}_{number}"
-        self._prefixes[id(step)] = name
+        self._prefixes.append(name)
         return name
-
-
-def _forced(step: Step) -> Callable[[Stream, Callable[[], Size]], dict[str, Any]]:
-    """How a step draws when its transform does happen."""
-    return super(GatedStep, step).draw if isinstance(step, GatedStep) else step.draw
 
 
 def _joint(kinds: set[str]) -> str:

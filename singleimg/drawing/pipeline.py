@@ -1,4 +1,4 @@
-"""The transforms of a run, ready to draw and to render, and what was drawn."""
+"""Index → random stream → drawn parameters: what is decided about image ``i`` before any pixel."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
-
-from singleimg.drawing.steps import Size, after, step_of
+from singleimg.drawing.steps import LawStep, Step
 from singleimg.drawing.stream import Stream
+from singleimg.transforms.base import Size
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+    if hasattr(value, "tolist"):  # of torch and NumPy
         return value.tolist()
     if isinstance(value, int | float | str | bool | None):
         return value.value if hasattr(value, "value") else value
@@ -44,12 +42,28 @@ def plain(value: Any) -> Any:
 
 
 class Pipeline:
-    """The transforms of a run, ready to draw; ``steps`` are what an engine renders, in order."""
+    """The transforms of a run, ready to draw; ``steps`` are what an engine renders, in order.
 
-    def __init__(self, transforms: Sequence[Callable]) -> None:
-        self.steps = tuple(
-            step_of(transform, place) for place, transform in enumerate(_absorb(transforms))
-        )
+    ``transforms``: steps, or transforms in torchvision's protocol. Small to pickle, and without
+    torch where every step is known by its law.
+    """
+
+    def __init__(self, transforms: Sequence[Step | Callable]) -> None:
+        steps: list[Step] = []
+        for place, transform in enumerate(transforms):
+            if isinstance(transform, Step):
+                step = transform
+            else:
+                from singleimg.drawing.torch_steps import step_of  # imports torch
+
+                step = step_of(transform, place)
+            if steps and isinstance(step, LawStep) and isinstance(steps[-1], LawStep):
+                joint = step.law.absorb(steps[-1].law)
+                if joint is not None:
+                    steps.pop()
+                    step = LawStep(joint, place)
+            steps.append(step)
+        self.steps = tuple(steps)
 
     def draw(self, seed: int, index: int, sources: int, size_of: Callable[[int], Size]) -> Sample:
         """The draws of image ``index``; ``size_of(k)`` is the (height, width) of source ``k``."""
@@ -59,7 +73,7 @@ class Pipeline:
         for place, step in enumerate(self.steps):
             drawn = step.draw(Stream(seed, index, 2 * place + 1), size)
             params.append(drawn)
-            size = after(step, size, drawn)
+            size = step.after(size, drawn)
         return Sample(seed, index, source, tuple(s.name for s in self.steps), tuple(params))
 
     def render(self, image: Any, sample: Sample) -> Any:
@@ -70,16 +84,5 @@ class Pipeline:
 
     def global_draws(self) -> list[str]:
         """Names of transforms seen to draw from ``random`` or ``numpy.random`` so far."""
-        return sorted({leaf.name for step in self.steps for leaf in step.leaves() if leaf.drew})
-
-
-def _absorb(transforms: Sequence[Callable]) -> list[Callable]:
-    """Lets a transform take in the one before it, where its class offers ``absorb``."""
-    merged: list[Callable] = []
-    for transform in transforms:
-        absorb = getattr(transform, "absorb", None)
-        joint = absorb(merged[-1]) if absorb and merged else None
-        if joint is not None:
-            merged.pop()
-        merged.append(transform if joint is None else joint)
-    return merged
+        leaves = [leaf for step in self.steps for leaf in step.leaves()]
+        return sorted({leaf.name for leaf in leaves if leaf.drew_globally})

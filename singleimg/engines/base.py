@@ -1,52 +1,60 @@
-"""What every engine has: its settings, and a plan for each pipeline."""
+"""What every engine owes: its settings, and a renderer for each pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
-from typing import Protocol
 
 import numpy as np
-import torch
 
-from singleimg.drawing.pipeline import Sample
+from singleimg.drawing.pipeline import Pipeline, Sample
 from singleimg.engines.picture import Picture
 
 alone = RLock()
 
 
-class Plan(Protocol):
+class Renderer(ABC):
     """A pipeline made ready to render; ``slow`` says who helps with what has no kernel."""
 
     slow: dict[str, str]
 
-    def render(self, picture: Picture, sample: Sample) -> np.ndarray:
-        """``sample`` rendered from ``picture``: ``uint8`` H×W×3, memory of its own."""
+    @abstractmethod
+    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
+        """Each sample rendered from its picture: ``uint8`` H×W×3, memory of its own."""
 
 
 @dataclass(frozen=True)
-class Engine:
-    """The settings in ``conf/engine``, which the output and the recipe read.
-
-    A subclass has ``plan(pipeline: Pipeline) -> Plan``, called once in each process.
+class Engine(ABC):
+    """The settings in ``conf/engine``, which the encoder and the recipe read. Small to pickle.
 
     name: stands in the recipe. jpeg: the library that writes JPEG beside this engine. libraries:
-    those whose versions decide bytes, by the names that pip knows.
+    those whose versions decide bytes, by the names that pip knows. batch: images that are rendered
+    at a time; a CPU gains nothing by more than one.
     """
 
     name: str = ""
     jpeg: str = "pillow"
     libraries: tuple[str, ...] = ()
+    batch: int = 1
+
+    @abstractmethod
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        """Made once in each process; imports what it renders with."""
 
     def set_up_process(self) -> None:
         """One thread for torch: workers share the cores, and one thread sums in one order."""
+        import torch
+
         torch.set_num_threads(1)
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         """The same for a while, in a process whose threads are somebody else's."""
+        import torch
+
         with alone:  # the number of threads is one for the whole process
             before = torch.get_num_threads()
             self.set_up_process()

@@ -1,7 +1,7 @@
 """Fast kernels on the CPU: the same draws as the reference engine, in a tenth of its time.
 
 The list of transforms is planned once: each becomes a kernel (``singleimg.engines.kernels``), found
-by its exact type; a transform without one is rendered by torchvision's tensor path, or by Pillow
+by its name; a transform without one is rendered by torchvision's tensor path, or by Pillow
 where a trial shows that it gives other pictures on tensors. Rendering an image is then one short
 loop over kernels.
 """
@@ -9,23 +9,24 @@ loop over kernels.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torchvision.transforms import v2
 
 from singleimg.drawing.pipeline import Pipeline, Sample
-from singleimg.drawing.steps import ContainerStep, GatedStep, Step
+from singleimg.drawing.steps import ContainerStep, LawStep, Leaf, Step
 from singleimg.drawing.stream import Stream
-from singleimg.engines.base import Engine, alone
+from singleimg.engines.base import Engine, Renderer, alone
 from singleimg.engines.picture import Picture
 from singleimg.engines.reference import as_pixels
 from singleimg.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 _NEEDED = {"cv2": "opencv-python-headless", "simplejpeg": "simplejpeg"}
 _TRIALS, _SIDE = 4, 96  # how often, and on how large a picture, the tensor path is tried
@@ -69,12 +70,11 @@ class NativeEngine(Engine):
             finally:
                 cv2.setNumThreads(before)
 
-    def plan(self, pipeline: Pipeline) -> NativePlan:
-        """A kernel for each step."""
-        return NativePlan(pipeline)
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        return NativeRenderer(pipeline)
 
 
-class NativePlan:
+class NativeRenderer(Renderer):
     """The kernels of a pipeline; ``slow`` names the transforms that have none, and who helps."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -83,8 +83,10 @@ class NativePlan:
             self._planned(step, first=place == 0) for place, step in enumerate(pipeline.steps)
         )
 
-    def render(self, picture: Picture, sample: Sample) -> np.ndarray:
-        """``sample`` rendered from ``picture``: ``uint8`` H×W×3."""
+    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
+        return [self._rendered(picture, sample) for picture, sample in batch]
+
+    def _rendered(self, picture: Picture, sample: Sample) -> np.ndarray:
         pixels: Any = picture
         seed, index = sample.seed, sample.index
         for place, (step, params) in enumerate(zip(self._steps, sample.params, strict=True)):
@@ -101,7 +103,7 @@ class NativePlan:
         if kernel is None:
             kernel = self._slow(step)
             return (lambda picture, *rest: kernel(picture.pixels, *rest)) if first else kernel
-        gated = isinstance(step, GatedStep)
+        gated = step.p is not None
 
         def planned(pixels: Any, params: dict[str, Any], stream: Stream) -> np.ndarray:
             if gated and not params["apply"]:
@@ -124,7 +126,7 @@ class NativePlan:
 
         return container
 
-    def _slow(self, step: Step) -> Planned:
+    def _slow(self, step: Leaf) -> Planned:
         on_tensors = _same_on_tensors(step)
         self.slow[step.name] = "torchvision's tensor path" if on_tensors else "Pillow"
         convert = _tensor if on_tensors else Image.fromarray
@@ -135,28 +137,38 @@ class NativePlan:
         return slow
 
 
-def _kernel(step: Step) -> tuple[Callable | None, bool]:
-    """The kernel of a step's transform, and whether it reads a ``Picture``."""
+def _kernel(step: Leaf) -> tuple[Callable | None, bool]:
+    """The kernel of a step, by the name of its transform, and whether it reads a ``Picture``."""
     from singleimg.engines.kernels import FACTORIES, READERS  # needs OpenCV, which may be missing
 
-    kind = type(step.transform)
-    factory = FACTORIES.get(kind)
-    return factory(step.transform) if factory else None, kind in READERS
+    known = isinstance(step, LawStep) or _is_torchvisions(step)
+    factory = FACTORIES.get(step.name) if known else None
+    return factory(step.settings()) if factory else None, step.name in READERS
+
+
+def _is_torchvisions(step: Leaf) -> bool:
+    """Whether a step's transform is torchvision's own, not a subclass of it."""
+    from torchvision.transforms import v2
+
+    return getattr(v2, step.name, None) is type(step.settings())
 
 
 def _tensor(pixels: np.ndarray) -> torch.Tensor:
     """3×H×W, ``uint8``; a copy, since a user's transform may write into it."""
+    import torch
+
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
 
 
-def _same_on_tensors(step: Step) -> bool:
+def _same_on_tensors(step: Leaf) -> bool:
     """Whether a transform gives the same picture on tensors as on Pillow images.
 
     torchvision's v2 do. One that someone wrote for Pillow images may fail on tensors, or, worse,
     take the channels for rows: tried here on a small picture that shows it.
     """
-    kind = type(step.transform)
-    if kind.__module__.startswith("torchvision.transforms.v2.") and kind is not v2.Lambda:
+    kind = type(step.settings())
+    lambda_ = kind.__name__ == "Lambda"  # which holds a function of the user's
+    if isinstance(step, LawStep) or (_is_torchvisions(step) and not lambda_):
         return True
     rows, columns = np.mgrid[:_SIDE, : _SIDE + 16]
     channels = [40 + rows, 250 - 2 * columns, (rows // 8 + columns // 12) % 2 * 200]

@@ -70,6 +70,9 @@ class Pictures:
         self.source, self.folder, self.expected = source, folder, expected
         self.load = lru_cache(maxsize=_KEPT)(self._load)
 
+    def __reduce__(self) -> tuple[type[Pictures], tuple]:
+        return Pictures, (self.source, self.folder, self.expected)
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -89,6 +92,10 @@ class Pictures:
                 "picture back, or type another targetpath."
             )
         return Picture.of_source(np.array(image))
+
+    def shared_in(self, folder: Path) -> Pictures:
+        """The same pictures, where :meth:`share` put them."""
+        return Pictures(self.source, folder, self.expected)
 
     def share(self, folder: Path) -> None:
         """Puts decoded pictures into ``folder``, which other processes then map into memory.

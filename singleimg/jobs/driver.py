@@ -15,6 +15,7 @@ from singleimg.errors import UserError, WriteError
 from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
 from singleimg.jobs.job import Job
 from singleimg.jobs.progress import Progress
+from singleimg.jobs.worker import Task, render_shard
 from singleimg.outputs.resolve import described
 from singleimg.report.grid import grid
 from singleimg.storage.shards import Shard
@@ -67,12 +68,10 @@ def log_beside(target: Target) -> AbstractContextManager:
 
 def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Says what is about to happen; refuses what cannot be. The first to import torch."""
-    from singleimg.jobs.worker import build
-
-    origin, _ = build(job.spec)
     num_imgs = sum(map(len, todo))
-    effort = estimate(origin.image, num_imgs)
-    global_draws = origin.global_draws()
+    job.producer.set_up_process()
+    effort = estimate(job.producer.images(Shard(0, 0, num_imgs)), num_imgs)
+    global_draws = job.producer.global_draws()
     if job.backend.in_threads and global_draws:
         raise UserError(
             f"{', '.join(global_draws)} draws from Python's or NumPy's global generator, which "
@@ -133,10 +132,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
 
 def name_slow(job: Job) -> None:
     """Says which transforms the engine has no kernel for."""
-    from singleimg.jobs.worker import build
-
-    origin, _ = build(job.spec)
-    for name, helper in origin.slow().items():
+    for name, helper in job.producer.slow().items():
         log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
 
 
@@ -144,11 +140,12 @@ def run_shards(
     job: Job, todo: Sequence[Shard], workers: int, progress: Progress, folder: Path
 ) -> None:
     """Has every shard made; once more those that were in hand when a worker was killed."""
-    from singleimg.jobs.worker import Task, render_shard
-
     alone = job.work(progress.file, folder)
     shares = workers > 1 and not job.backend.in_threads
-    work = replace(alone, pictures=share_pictures(job, folder)) if shares else alone
+    work = alone
+    if shares:  # each worker maps the decoded source into its memory
+        with temporary_errors():
+            work = replace(alone, producer=job.producer.share(folder))
     tasks = [Task(work, shard, slot) for slot, shard in enumerate(todo)]
     for last in (False, True):
         try:
@@ -190,16 +187,6 @@ def open_progress(folder: Path, job: Job, todo: Sequence[Shard]) -> Progress:
         return Progress(folder, job.num_imgs, job.num_imgs - sum(map(len, todo)), len(todo))
 
 
-def share_pictures(job: Job, folder: Path) -> Path:
-    """Puts the decoded source into ``folder``, where workers map it into their memory."""
-    from singleimg.jobs.worker import build
-
-    origin, _ = build(job.spec)
-    with temporary_errors():
-        origin.share(folder)
-    return folder
-
-
 def stop(job: Job, progress: Progress) -> None:
     """Ends all that is at work, and removes what it had not committed."""
     progress.stop(_PATIENCE if job.backend.in_threads else 0)
@@ -217,11 +204,8 @@ def how_to_go_on(job: Job) -> str:
 
 def draw_grid(job: Job) -> None:
     """``grid.png``: the images of a debug run, to look at."""
-    from singleimg.jobs.worker import build
-
-    origin, _ = build(job.spec)
     with job.target.errors():
-        grid(origin.images.render(i) for i in range(job.num_imgs)).save(job.folder / GRID)
+        grid(job.producer.grid(job.num_imgs)).save(job.folder / GRID)
 
 
 def closing_lines(job: Job) -> None:

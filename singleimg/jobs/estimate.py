@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,16 @@ class Estimate:
         return f"about {size(self.bytes)}, {duration(self.seconds / workers)}"
 
 
-def estimate(image: Callable[[int], tuple[bytes, Any]], num_imgs: int) -> Estimate:
-    """Makes the first few images, drops them, and multiplies; ``image(i)[0]`` are its bytes."""
+def estimate(images: Iterator[tuple[bytes, Any]], num_imgs: int) -> Estimate:
+    """Makes the first few of ``images`` (their bytes come first), drops them, and multiplies."""
     used, seconds = [], []
-    begin = time.perf_counter()
-    for index in range(min(_IMAGES, num_imgs)):
-        start = time.perf_counter()
-        used.append(len(image(index)[0]))
-        seconds.append(time.perf_counter() - start)
-        if time.perf_counter() - begin > _SECONDS:
+    begin = start = time.perf_counter()
+    for data, _ in itertools.islice(images, _IMAGES):
+        now = time.perf_counter()
+        used.append(len(data))
+        seconds.append(now - start)
+        start = now
+        if now - begin > _SECONDS:
             break
     blocks = sum(math.ceil(one / _BLOCK) for one in used) / len(used)
     typical = seconds[1:] or seconds  # the first image pays for what is set up once

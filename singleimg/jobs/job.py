@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from singleimg.backends.joblib import JoblibBackend
 from singleimg.config import saved
 from singleimg.config.make import instantiate, resolved_transforms
+from singleimg.dataset.open import steps_of
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Target
 from singleimg.errors import UserError, is_url
+from singleimg.images import SingleImage
 from singleimg.jobs.estimate import Estimate
+from singleimg.jobs.producers import Producer, Rendered
+from singleimg.jobs.worker import Work
+from singleimg.outputs.base import Output
 from singleimg.report.grid import DEBUG_IMAGES
 from singleimg.sources.base import hashes
 from singleimg.storage.shards import Plan, Shard
-
-if TYPE_CHECKING:
-    from singleimg.jobs.worker import Work
 
 
 @dataclass(frozen=True)
 class Job:
     """What to make, where, and who works."""
 
-    spec: str  # the resolved configuration and the hashes of the sources, as JSON
+    producer: Producer
     texts: dict[str, str]  # files that lie beside the images, by name
     recipe: Recipe
     target: Target
     num_imgs: int
-    output: Any
-    backend: Any
+    output: Output
+    backend: JoblibBackend
     workers: int
     settings: DictConfig  # keys that change no byte: debug, batch_size, if_exists, …
 
@@ -61,10 +63,10 @@ class Job:
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
-        from singleimg.jobs.worker import Work
-
         return Work(
-            spec=self.spec,
+            run=uuid4().hex,
+            producer=self.producer,
+            output=self.output,
             target=self.folder,
             fingerprint=self.recipe.fingerprint,
             made_with=self.recipe.made_with,
@@ -117,21 +119,25 @@ def prepare(cfg: DictConfig) -> Job:
     cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
     check_place(cfg.targetpath, output, cfg.debug)
+    images = SingleImage(
+        source,
+        steps_of(cfg),
+        instantiate(cfg, "engine"),
+        img_size=cfg.img_size,
+        seed=cfg.seed,
+        sources=sources,
+    )
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
-    return describe(cfg, recipe, output, texts, sources=sources)
+    return describe(cfg, recipe, output, Rendered(images, output.encoder, cfg.save_params), texts)
 
 
 def describe(
-    cfg: DictConfig, recipe: Recipe, output: Any, texts: dict[str, str], **spec: Any
+    cfg: DictConfig, recipe: Recipe, output: Output, producer: Producer, texts: dict[str, str]
 ) -> Job:
-    """The job of a configuration whose recipe, output and target are known.
-
-    ``spec``: what workers need beside the configuration, as JSON values.
-    """
-    resolved = OmegaConf.to_container(cfg, resolve=True)
+    """The job of a configuration whose recipe, output, producer and target are known."""
     backend = instantiate(cfg, "backend")
     return Job(
-        spec=json.dumps({"config": resolved, **spec}),
+        producer=producer,
         texts=texts,
         recipe=recipe,
         target=Target.at(cfg.targetpath, cfg.durable),
@@ -143,7 +149,7 @@ def describe(
     )
 
 
-def check_place(targetpath: str, output: Any, debug: bool) -> None:
+def check_place(targetpath: str, output: Output, debug: bool) -> None:
     """Refuses a URL for what can only lie on a disk."""
     if not is_url(targetpath):
         output.check_place(Path(targetpath))

@@ -2,121 +2,127 @@
 
 from __future__ import annotations
 
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from omegaconf import DictConfig
 
 from singleimg.config.command_line import command, typed
-from singleimg.dataset.open import from_config
 from singleimg.dataset.target import Target
+from singleimg.drawing.columns import Columns
 from singleimg.drawing.pipeline import Sample
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
-from singleimg.outputs.resolve import described
 from singleimg.storage.manifest import DamagedRecord, Manifest, parse_entries, parse_record
+from singleimg.storage.reader import Reader
 from singleimg.storage.resolve import disk_of
 from singleimg.storage.shards import Plan, Shard
 
-if TYPE_CHECKING:
-    from singleimg.drawing.columns import Columns
+Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it if that is kept
 
 
-class Origin(Protocol):
-    """Where the bytes of images come from: rendered, or stored already."""
+class Producer(ABC):
+    """Where the bytes of images come from: rendered, or stored already. Built once, pickled.
 
-    columns: Columns | None
+    columns: what is drawn for each image, as columns; None when draws are not kept.
+    """
 
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
+    columns: Columns | None = None
+
+    @abstractmethod
+    def images(self, shard: Shard) -> Iterator[Made]:
+        """The images of a shard, in the order of their indices."""
+
+    def set_up_process(self) -> None:  # noqa: B027, not everyone has something to set up
+        """Called once in each process, before the first image."""
 
     def made_with(self, shard: Shard) -> dict[str, str]:
         """Versions of libraries that made images before; others are those of the run."""
-
-    def global_draws(self) -> list[str]:
-        """Names of transforms seen to draw from generators that threads share."""
-
-    def slow(self) -> dict[str, str]:
-        """Transforms that the engine has no kernel for, and who renders them."""
-
-    def share(self, folder: Path) -> None:
-        """Puts what workers would each have to make into ``folder``."""
-
-
-class Rendered:
-    """Images as the recipe makes them."""
-
-    def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
-        self.images, self._encoder, self._draws = images, encoder, draws
-        self.columns = images.columns() if draws else None
-
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
-        sample = self.images.draw(index)
-        data = self._encoder.encode(self.images.render_sample(sample))
-        return data, sample if self._draws else None
-
-    def made_with(self, shard: Shard) -> dict[str, str]:
-        """None: all are made now."""
         return {}
 
     def global_draws(self) -> list[str]:
         """Names of transforms seen to draw from generators that threads share."""
-        return self.images.pipeline.global_draws()
+        return []
 
     def slow(self) -> dict[str, str]:
         """Transforms that the engine has no kernel for, and who renders them."""
-        return self.images.plan.slow
+        return {}
 
-    def share(self, folder: Path) -> None:
-        """Puts the decoded pictures into ``folder``."""
-        self.images.pictures.share(folder)
+    def share(self, folder: Path) -> Producer:
+        """Puts what workers would each have to make into ``folder``; a producer that uses it."""
+        return self
 
 
-class Stored:
-    """Images as they lie in a dataset; see ``Origin``."""
+class Rendered(Producer):
+    """Images as the recipe makes them; ``draws``: whether what was drawn is kept."""
 
-    def __init__(self, cfg: DictConfig, stored: dict[str, Any]) -> None:
-        self._target = Target.at(stored["target"])
-        output = described(stored["layout"], encoding=stored["encoding"])
-        self._reader = output.reader(self._target.path)
-        self._plan = Plan(stored["num_imgs"], output.shard_size)
-        self._images = self._draws(cfg, stored["sources"]) if cfg.save_params else None
-        self.columns = None if self._images is None else self._images.columns()
+    def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
+        self._images, self._encoder, self._draws = images, encoder, draws
+        self.columns = images.columns() if draws else None
 
-    def _draws(self, cfg: DictConfig, sources: list[str]) -> SingleImage:
-        """What draws: the parameters that the new format holds are drawn again, which is cheap."""
-        try:
-            images = from_config(cfg, sources=sources)
-            images.pictures.size_of(0)
-        except UserError as error:
-            raise UserError(
-                f"what was drawn cannot be drawn again without the source: {error} Or type "
-                "save_params=false."
-            ) from None
-        return images
+    def images(self, shard: Shard) -> Iterator[Made]:
+        step = self._images.engine.batch
+        for start in range(shard.start, shard.stop, step):
+            indices = range(start, min(start + step, shard.stop))
+            samples = [self._images.draw(index) for index in indices]
+            for sample, pixels in zip(samples, self._images.render_samples(samples), strict=True):
+                yield self._encoder.encode(pixels), sample if self._draws else None
 
-    def image(self, index: int) -> tuple[bytes, Sample | None]:
-        """The file of image ``index``, and what was drawn for it if that is to be saved."""
+    def set_up_process(self) -> None:
+        self._images.engine.set_up_process()
+
+    def global_draws(self) -> list[str]:
+        return self._images.pipeline.global_draws()
+
+    def slow(self) -> dict[str, str]:
+        return self._images.renderer.slow
+
+    def share(self, folder: Path) -> Rendered:
+        self._images.pictures.share(folder)
+        shared = copy.copy(self)
+        shared._images = copy.copy(self._images)
+        shared._images.pictures = self._images.pictures.shared_in(folder)
+        return shared
+
+    def grid(self, count: int) -> list:
+        """The pixels of the first ``count`` images, each ``uint8`` H×W×3."""
+        return [self._images.render(index) for index in range(count)]
+
+
+class Stored(Producer):
+    """Images as they lie in a dataset: checked against their records, nothing is rendered.
+
+    reader: of the ``target``, which has ``plan`` for its shards. images: who draws again what the
+    new format holds beside them; None: nothing.
+    """
+
+    def __init__(
+        self, target: Target, reader: Reader, plan: Plan, images: SingleImage | None
+    ) -> None:
+        self._target, self._reader, self._plan, self._images = target, reader, plan, images
+        if images is not None:
+            self.columns = images.columns()
+
+    def images(self, shard: Shard) -> Iterator[Made]:
+        for index in range(shard.start, shard.stop):
+            yield self._file(index), None if self._images is None else self._images.draw(index)
+
+    def _file(self, index: int) -> bytes:
         try:
             data = self._reader.read(index)
-            whole = sha256(data).hexdigest() == self._digest(index)
+            shard = self._plan[index // self._plan.shard_size]
+            whole = sha256(data).hexdigest() == _record(self._target.path, shard)[1].get(index)
         except (OSError, DamagedRecord):  # of the files that are read, not of those written
             whole = False
         if not whole:
             raise UserError(
                 f"image {index} of targetpath={self._target.path} is not as it was committed: "
-                f"{command('task=verify', typed('targetpath', self._target.path))} "
-                "says more."
+                f"{command('task=verify', typed('targetpath', self._target.path))} says more."
             )
-        return data, None if self._images is None else self._images.draw(index)
-
-    def _digest(self, index: int) -> str | None:
-        shard = self._plan[index // self._plan.shard_size]
-        return _record(self._target.path, shard)[1].get(index)
+        return data
 
     def made_with(self, shard: Shard) -> dict[str, str]:
         """Versions that made the images of a shard, by the records of those that they come from."""
@@ -126,17 +132,6 @@ class Stored:
             for name, version in _record(self._target.path, self._plan[number])[0].items():
                 found.setdefault(name, []).append(version)
         return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
-
-    def global_draws(self) -> list[str]:
-        """None: nothing is rendered."""
-        return []
-
-    def slow(self) -> dict[str, str]:
-        """None: nothing is rendered."""
-        return {}
-
-    def share(self, folder: Path) -> None:
-        """There is nothing to share."""
 
 
 @lru_cache(maxsize=64)

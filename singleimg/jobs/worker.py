@@ -6,19 +6,16 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
-from singleimg.config.make import instantiate
-from singleimg.dataset.open import from_config
 from singleimg.dataset.target import params_place, write_error
-from singleimg.jobs.producers import Origin, Rendered, Stored
+from singleimg.jobs.producers import Producer
 from singleimg.jobs.progress import Counter, Dropped
+from singleimg.outputs.base import Output
 from singleimg.storage.local import Disk, write_all
 from singleimg.storage.manifest import Entry, Record
 from singleimg.storage.resolve import is_local
@@ -32,22 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """What all shards of a run have in common; small, sent with each of them.
+    """What all shards of a run have in common: objects that were built once, and are small.
 
-    ``spec`` is the resolved configuration and the hashes of the sources as JSON: a cache key. To
-    export, it says where the images are ``stored``.
+    It travels with each shard; two of the same ``run`` are equal, and each process keeps the first
+    one that it gets, with what that has decoded and prepared since.
     """
 
-    spec: str
-    target: Path
-    fingerprint: str
-    made_with: dict[str, str]
-    disk: Disk | Store
-    save_params: bool
-    batch_size: int
-    counts: str  # file of the progress counters
-    driver: int  # process id
-    pictures: Path | None = None  # folder of the decoded pictures
+    run: str  # tells this run from all others in this process's life
+    producer: Producer = field(compare=False)
+    output: Output = field(compare=False)
+    target: Path = field(compare=False)
+    fingerprint: str = field(compare=False)
+    made_with: dict[str, str] = field(compare=False)
+    disk: Disk | Store = field(compare=False)
+    save_params: bool = field(compare=False)
+    batch_size: int = field(compare=False)
+    counts: str = field(compare=False)  # file of the progress counters
+    driver: int = field(compare=False)  # process id
 
 
 @dataclass(frozen=True)
@@ -60,16 +58,10 @@ class Task:
 
 
 @lru_cache(maxsize=1)
-def build(spec: str, pictures: Path | None = None) -> tuple[Origin, Any]:
-    """Origin and output of a specification, built once in each process."""
-    parts = json.loads(spec)
-    cfg = OmegaConf.create(parts["config"])
-    output = instantiate(cfg, "output")
-    if parts.get("stored"):
-        return Stored(cfg, parts["stored"]), output
-    images = from_config(cfg, pictures, parts["sources"])
-    images.engine.set_up_process()
-    return Rendered(images, output.encoder, cfg.save_params), output
+def kept(work: Work) -> Work:
+    """The first ``work`` of its run in this process, ready to make shards."""
+    work.producer.set_up_process()
+    return work
 
 
 def render_shard(task: Task) -> None:
@@ -77,7 +69,7 @@ def render_shard(task: Task) -> None:
 
     Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
     """
-    work = task.work
+    work = kept(task.work)
     with Counter(work.counts, task.slot, work.batch_size, work.driver) as counter:
         try:
             _make(work, task.shard, counter)
@@ -88,20 +80,20 @@ def render_shard(task: Task) -> None:
 
 
 def _make(work: Work, shard: Shard, counter: Counter) -> None:
-    origin, output = build(work.spec, work.pictures)
+    producer, output = work.producer, work.output
     if output.layout() is None:
-        _write(shard, origin, output.open(None, shard), counter)
+        _write(shard, producer, output.open(None, shard), counter)
         return
     with _errors(work, shard), Staging(work.target, shard, work.disk) as staging:
-        writer = output.open(staging, shard, origin.columns)
-        draws = _write(shard, origin, writer, counter, beside=not output.draws_inside)
+        writer = output.open(staging, shard, producer.columns)
+        draws = _write(shard, producer, writer, counter, beside=not output.draws_inside)
         entries = writer.close()
         if work.save_params and not output.draws_inside:
             place = params_place(shard)
             entries.append(_write_params(staging.path(place), place, draws))
         counter.check()
         # What the recipe says of all, but for images that were made before.
-        made_with = {k: origin.made_with(shard).get(k, v) for k, v in work.made_with.items()}
+        made_with = {k: producer.made_with(shard).get(k, v) for k, v in work.made_with.items()}
         made = Record(
             shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, made_with
         )
@@ -109,12 +101,11 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
 
 
 def _write(
-    shard: Shard, origin: Origin, writer: Any, counter: Counter, beside: bool = False
+    shard: Shard, producer: Producer, writer: Any, counter: Counter, beside: bool = False
 ) -> list[str]:
     """Has every image written; what was drawn for each, a line of JSON, if it lies ``beside``."""
     draws = []
-    for index in range(shard.start, shard.stop):
-        data, sample = origin.image(index)
+    for index, (data, sample) in enumerate(producer.images(shard), shard.start):
         writer.write(index, data, sample)
         if beside and sample is not None:
             draws.append(json.dumps(sample.record()) + "\n")

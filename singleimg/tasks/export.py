@@ -13,12 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg.config import saved, schema
 from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
+from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import CONFIG, RESOLVED, Target
 from singleimg.errors import UserError, is_url
 from singleimg.jobs.driver import closing_lines, complete, is_whole
 from singleimg.jobs.existing import Dataset, find_target, open_dataset
 from singleimg.jobs.job import Job, check_place, describe
+from singleimg.jobs.producers import Stored
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console
 
@@ -68,19 +70,23 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
     settings.save_params = written.save_params = draws
     layout = {**output.layout(), "save_params": draws}
     recipe = Recipe(stored.recipe.pixels, layout, _made_with(stored, output))
-    return describe(
-        settings,
-        recipe,
-        output,
-        {CONFIG: saved.config_text(written), RESOLVED: saved.resolved_text(settings)},
-        stored={
-            "target": str(stored.target.path),
-            "layout": stored.recipe.layout,
-            "encoding": output.encoding,
-            "num_imgs": stored.plan.num_imgs,
-            "sources": stored.recipe.pixels["sources"],
-        },
-    )
+    texts = {CONFIG: saved.config_text(written), RESOLVED: saved.resolved_text(settings)}
+    return describe(settings, recipe, output, _producer(settings, stored, draws), texts)
+
+
+def _producer(settings: DictConfig, stored: Dataset, draws: bool) -> Stored:
+    """The images as they lie there; ``draws``: what was drawn is drawn again, which is cheap."""
+    reader = stored.output.reader(stored.target.path)
+    if not draws:
+        return Stored(stored.target, reader, stored.plan, None)
+    try:
+        images = from_config(settings, sources=stored.recipe.pixels["sources"])
+        return Stored(stored.target, reader, stored.plan, images)
+    except UserError as error:
+        raise UserError(
+            f"what was drawn cannot be drawn again without the source: {error} Or type "
+            "save_params=false."
+        ) from None
 
 
 def _place(text: str) -> str:

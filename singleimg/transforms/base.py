@@ -1,60 +1,79 @@
-"""What our transforms share: where their numbers come from, ranges, reflection."""
+"""What a transform is, as plain values: its settings and the law of its draws. Imports no torch.
+
+A law travels to workers, which draw and render from it; torchvision's object of the same name is
+made only where somebody asks for it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol
+from abc import ABC
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
-from PIL import Image
-from torchvision.transforms import v2
-from torchvision.transforms.v2._utils import query_size
 
 from singleimg.errors import UserError
 
+Size = tuple[int, int]  # height, width
+Measure = Callable[[], Size]  # a size, found when it is asked for
+
+CORNERS = ("fill", "reflect", "image")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
 RATIO = (3 / 4, 4 / 3)
 SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filter, in pixels
 
 
-class Uniforms(Protocol):
-    """Where random numbers come from, such as a ``singleimg.drawing.stream.Stream``."""
+class Numbers(Protocol):
+    """Where random numbers come from: a ``singleimg.drawing.stream.Stream``, or torch."""
 
     def uniform(self) -> float:
         """The next number, in [0, 1)."""
 
+    def below(self, n: int) -> int:
+        """A whole number, 0 … n - 1."""
 
-class _TorchUniforms:
-    """Torch's own generator."""
-
-    def uniform(self) -> float:
-        return torch.rand(1, dtype=torch.float64).item()
+    def permutation(self, n: int) -> list[int]:
+        """A random order of 0 … n - 1."""
 
 
-class Drawn(v2.Transform):
-    """A transform that draws without torch, which is faster.
+@dataclass(frozen=True)
+class Law(ABC):
+    """The settings of one transform, which are its fields, and how its parameters are drawn.
 
-    A subclass has ``draw(numbers: Uniforms, size: tuple[int, int]) -> dict``: the parameters for
-    an image of ``size`` (height, width), from ``numbers`` alone.
+    name: of the transform, in records of draws. home: the module of the transform's own class,
+    whose arguments are the fields of the law. gated: whether it happens with probability ``p`` (a
+    field), which is drawn first.
     """
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """What ``draw`` returns, from torch's generator, for the size of the inputs."""
-        return self.draw(_TorchUniforms(), tuple(query_size(flat_inputs)))
+    name: ClassVar[str]
+    home: ClassVar[str] = "torchvision.transforms.v2"
+    gated: ClassVar[bool] = False
 
+    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
+        """The parameters for an image of ``size()`` (height, width), given that it happens."""
+        return {}
 
-# --- shared --------------------------------------------------------------------------------------
+    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
+        """Height and width of what comes out."""
+        return size
+
+    def absorb(self, previous: Law) -> Law | None:
+        """This law with the one before it taken in, or None: they stay two."""
+        return None
+
+    def make(self) -> Any:
+        """The transform itself, a ``torchvision.transforms.v2.Transform``; imports torchvision."""
+        kind = getattr(importlib.import_module(self.home), self.name)
+        return kind(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 def check_ranges(
-    transform: v2.Transform,
-    degrees: float,
-    ratio: Sequence[float],
-    scale: Sequence[float] | None,
+    name: str, degrees: float, ratio: Sequence[float], scale: Sequence[float] | None
 ) -> None:
-    name = type(transform).__name__
+    """Raises UserError for settings of the transform ``name`` that are out of their ranges."""
     if not 0 <= degrees <= 180:
         raise UserError(f"{name}: degrees={degrees:g} is not from 0 to 180.")
     if len(ratio) != 2 or not 0 < ratio[0] <= ratio[1]:
@@ -66,10 +85,11 @@ def check_ranges(
 
 
 def log_uniform(low: float, high: float, draw: float) -> float:
+    """``draw``, 0 … 1, on a logarithmic scale from ``low`` to ``high``."""
     return math.exp(math.log(low) + (math.log(high) - math.log(low)) * draw)
 
 
-def random_corner(numbers: Uniforms, free_rows: int, free_columns: int) -> tuple[int, int]:
+def random_corner(numbers: Numbers, free_rows: int, free_columns: int) -> tuple[int, int]:
     """A top-left corner, each whole pixel of the free room as likely, both ends included."""
     row, column = numbers.uniform(), numbers.uniform()
     return int(row * (free_rows + 1)), int(column * (free_columns + 1))
@@ -80,20 +100,3 @@ def mirrored(indices: range, length: int) -> np.ndarray:
     period = max(2 * (length - 1), 1)
     folded = np.abs(np.arange(indices.start, indices.stop)) % period
     return np.minimum(folded, period - folded) if length > 1 else folded * 0
-
-
-def neighbourhood(image: Image.Image, rows: range, columns: range) -> Image.Image:
-    """A part of ``image`` that may reach beyond it, where it is reflected."""
-    inside = rows.start >= 0 and columns.start >= 0
-    if inside and rows.stop <= image.height and columns.stop <= image.width:
-        return image.crop((columns.start, rows.start, columns.stop, rows.stop))
-    pixels = np.asarray(image)
-    rows_, columns_ = mirrored(rows, image.height), mirrored(columns, image.width)
-    return Image.fromarray(pixels[rows_[:, None], columns_[None, :]])
-
-
-def reflected(image: Image.Image, across: int, down: int) -> Image.Image:
-    """``image`` with margins of its own reflection."""
-    return neighbourhood(
-        image, range(-down, image.height + down), range(-across, image.width + across)
-    )

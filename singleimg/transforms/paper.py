@@ -1,4 +1,4 @@
-"""The paper's own geometry."""
+"""The paper's own geometry, in torchvision's protocol."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 from PIL import Image
 
-from singleimg.errors import UserError
-from singleimg.transforms.base import RATIO, Drawn, Uniforms, check_ranges, log_uniform, reflected
+from singleimg.transforms.base import RATIO
+from singleimg.transforms.geometry import RotatedCropLaw
+from singleimg.transforms.pillow import LawfulTransform, reflected
 
 
-class RotatedCrop(Drawn):
+class RotatedCrop(LawfulTransform):
     """A patch of any angle, shape and place that lies wholly in the image: the paper's geometry.
 
     Defined without rejection, with five draws: the angle α uniform in ± degrees; the aspect
@@ -36,50 +37,13 @@ class RotatedCrop(Drawn):
         degrees: float = 35,
         area: str = "uniform",
     ) -> None:
-        super().__init__()
-        check_ranges(self, degrees, ratio, scale)
-        if area not in ("uniform", "log"):
-            raise UserError(f"RotatedCrop: area={area} is not one of uniform, log.")
-        self.size, self.scale, self.ratio = size, scale, tuple(ratio)
-        self.degrees, self.area = degrees, area
-
-    def draw(self, numbers: Uniforms, size: tuple[int, int]) -> dict[str, Any]:
-        """``angle`` (degrees), ``width height`` of the patch and its centre ``u v`` (pixels).
-
-        ``u`` is to the right and ``v`` down from the centre of the source, all floats.
-        """
-        H, W = size
-        draws = [numbers.uniform() for _ in range(5)]
-        angle = (2 * draws[0] - 1) * self.degrees
-        cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
-        if self.scale is None:
-            worst = math.radians(min(self.degrees, 45))
-            w = h = min(H, W) / (math.cos(worst) + math.sin(worst))
-            return {"angle": angle, "width": w, "height": h, "u": 0.0, "v": 0.0}
-        aspect = log_uniform(*self.ratio, draws[1])
-        tallest = min(W / (aspect * cos + sin), H / (aspect * sin + cos))
-        area = self._draw_area(aspect * tallest**2, H * W, draws[2])
-        w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
-        u = (2 * draws[3] - 1) * max(0.0, W - w * cos - h * sin) / 2
-        v = (2 * draws[4] - 1) * max(0.0, H - w * sin - h * cos) / 2
-        return {"angle": angle, "width": w, "height": h, "u": u, "v": v}
-
-    def _draw_area(self, largest: float, whole: float, draw: float) -> float:
-        low, high = whole / self.scale[0], min(whole / self.scale[1], largest)
-        if low > high:
-            raise UserError(
-                f"scale=[{self.scale[0]:g},{self.scale[1]:g}] asks for patches of at least "
-                f"1/{self.scale[0]:g} of the image, and at deg={self.degrees:g} some angles leave "
-                f"room for 1/{whole / largest:.3g} only: type a larger first number, or a "
-                "smaller deg."
-            )
-        return log_uniform(low, high, draw) if self.area == "log" else low + (high - low) * draw
+        super().__init__(RotatedCropLaw(size, scale, ratio, degrees, area))
 
     def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
         """A Pillow image in, a Pillow image of size×size out."""
         w, h = params["width"], params["height"]
         # Antialiasing looks beyond the patch: where that is beyond the source, it is reflected.
-        margin = math.ceil(max(w, h) / self.size) + 2
+        margin = math.ceil(max(w, h) / self.law.size) + 2
         turned = reflected(inpt, margin, margin)
         if params["angle"]:
             turned = turned.rotate(params["angle"], Image.Resampling.BILINEAR, expand=True)
@@ -88,8 +52,4 @@ class RotatedCrop(Drawn):
         x = turned.width / 2 + params["u"] * cos + params["v"] * sin
         y = turned.height / 2 - params["u"] * sin + params["v"] * cos
         box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        return turned.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
-
-    def output_size(self, size: tuple[int, int], params: dict[str, Any]) -> tuple[int, int]:
-        """Height and width of what comes out."""
-        return self.size, self.size
+        return turned.resize((self.law.size, self.law.size), Image.Resampling.BILINEAR, box=box)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from singleimg.backends.base import WorkerLost
 from singleimg.backends.joblib import JoblibBackend
+from singleimg.config.make import instantiate
+from singleimg.dataset.open import from_config
+from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Progress
-from singleimg.jobs.worker import Task, Work, build, render_shard
+from singleimg.jobs.worker import Task, Work, render_shard
 from singleimg.storage.local import Disk
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Plan
@@ -26,15 +27,17 @@ NUM_IMGS = 120
 def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, str]:
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c", "save_params=true",
                  "output.shard_size=10", "augment=strong", f"engine={engine}")  # fmt: skip
-    spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
+    output = instantiate(cfg, "output")
+    producer = Rendered(from_config(cfg), output.encoder, draws=True)
     target.mkdir()
     shards = Plan(NUM_IMGS, 10)
     target.with_name(target.name + "-counts").mkdir()
     with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
-        pictures = Path(progress.file).parent if workers > 1 else None
-        if pictures:
-            build(spec)[0].share(pictures)
-        work = Work(spec, target, "f", {}, Disk(), True, 32, progress.file, os.getpid(), pictures)
+        if workers > 1:
+            producer = producer.share(Path(progress.file).parent)
+        run = f"{target} {backend} {workers}"
+        disk, driver = Disk(), os.getpid()
+        work = Work(run, producer, output, target, "f", {}, disk, True, 32, progress.file, driver)
         tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
         list(JoblibBackend(backend).run(render_shard, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []

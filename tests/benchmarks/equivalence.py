@@ -44,7 +44,7 @@ def compare(source: str, preset: str, size: int, count: int, *more: str) -> dict
     found, jittered, brighter, tensors = [], [], [], []
     for index in range(1 if preset == "none" else count):
         sample = reference.draw(index)
-        shown, ours = reference.render_sample(sample), native.render_sample(sample)
+        shown, ours = (one.render_samples([sample])[0] for one in (reference, native))
         found.append(psnr(shown, ours))
         brighter.append(ours.mean() - shown.mean())
         jittered.append("ColorJitter" in json.dumps(sample.record()))

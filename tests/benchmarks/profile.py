@@ -27,11 +27,11 @@ def split(photograph: Path, preset: str, size: int, count: int) -> dict[str, flo
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
     encoder = contestants.encoder_of("native")
     samples = [made.draw(i) for i in range(count)]
-    pixels = [made.render_sample(sample) for sample in samples]
+    pixels = [made.render_samples([sample])[0] for sample in samples]
     files = [encoder.encode(one) for one in pixels]
     return {
         "draw": _each(made.draw, range(count)),
-        "render": _each(made.render_sample, samples),
+        "render": _each(lambda sample: made.render_samples([sample]), samples),
         "encode": _each(encoder.encode, pixels),
         "write": _written(files),
     }
@@ -70,11 +70,11 @@ def table(photograph: Path, preset: str, size: int, count: int = 500) -> str:
     lines += [f"  {name:8}{ms:8.3f}  {ms / whole:6.0%}" for name, ms in parts.items()]
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
     samples = [made.draw(i) for i in range(count)]
-    made.render_sample(samples[0])
+    made.render_samples(samples[:1])
     profiler, text = cProfile.Profile(), io.StringIO()
     profiler.enable()
     for sample in samples:
-        made.render_sample(sample)
+        made.render_samples([sample])
     profiler.disable()
     pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(15)
     return "\n".join(lines) + "\n" + text.getvalue()

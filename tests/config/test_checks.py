@@ -65,9 +65,9 @@ def test_the_script_preset_is_the_published_list_in_its_order():
     kinds = [RandomSquareCrop, CropResizeAffine, v2.RandomVerticalFlip, v2.RandomApply]
     assert [type(one) for one in transforms] == kinds
     square, crop, flip, jitter = transforms
-    assert square.fraction == 0.5 and flip.p == 0.5 and jitter.p == 0.5
-    assert (crop.size, crop.canvas, crop.scale) == (64, 90, [500, 1])
-    assert (crop.degrees, crop.shear, crop.corners) == (30, 30, "fill")
+    assert square.law.fraction == 0.5 and flip.p == 0.5 and jitter.p == 0.5
+    assert (crop.law.size, crop.law.canvas, crop.law.scale) == (64, 90, [500, 1])
+    assert (crop.law.degrees, crop.law.shear, crop.law.corners) == (30, 30, "fill")
     (colours,) = jitter.transforms
     assert (colours.brightness, colours.hue) == ((0.6, 1.4), (-0.1, 0.1))
 
@@ -80,7 +80,7 @@ def test_when_leaves_a_transform_out():
 def test_the_command_line_has_the_last_word_over_a_preset():
     assert composed("augment=paper").deg == 35
     (crop, *_) = make.instantiate_transforms(loaded("augment=paper", "deg=12"))
-    assert (type(crop), crop.degrees, crop.scale) == (RotatedCrop, 12, [1000, 1])
+    assert (type(crop), crop.law.degrees, crop.law.scale) == (RotatedCrop, 12, [1000, 1])
 
 
 # --- every group ---------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ def test_draws_are_those_of_the_reference(picture, augment):
 
 @pytest.mark.parametrize("augment", PRESETS)
 def test_every_transform_of_a_preset_has_a_kernel(picture, augment):
-    assert not SingleImage.from_config(loaded(f"imgpath={picture}", f"augment={augment}")).plan.slow
+    assert not SingleImage.from_config(
+        loaded(f"imgpath={picture}", f"augment={augment}")
+    ).renderer.slow
 
 
 @pytest.mark.parametrize(
@@ -109,11 +111,12 @@ class Rows(v2.Transform):
 
 def rendered(transforms: list, count: int = 12) -> tuple[dict, list[float]]:
     pipeline, source = Pipeline(transforms), Picture.of_source(np.array(waves()))
-    plan, reference = (engine.plan(pipeline) for engine in (NativeEngine(), ReferenceEngine()))
+    plan, reference = (engine.renderer(pipeline) for engine in (NativeEngine(), ReferenceEngine()))
     found = []
     for i in range(count):
         sample = pipeline.draw(0, i, 1, lambda _: source.size)
-        found.append(psnr(plan.render(source, sample), reference.render(source, sample)))
+        shown, expected = (one.render([(source, sample)])[0] for one in (plan, reference))
+        found.append(psnr(shown, expected))
     return plan.slow, found
 
 

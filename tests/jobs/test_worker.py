@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from omegaconf import OmegaConf
 
+from singleimg.config.make import instantiate
+from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
+from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
 from singleimg.jobs.worker import Task, Work, render_shard
 from singleimg.storage.local import Disk
@@ -29,8 +30,11 @@ def task(picture, tmp_path):
 
 def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c")
-    spec = json.dumps({"config": OmegaConf.to_container(cfg, resolve=True), "sources": None})
-    work = Work(spec, target, "f", {}, Disk(), False, 32, progress.file, driver)
+    output = instantiate(cfg, "output")
+    producer = Rendered(from_config(cfg), output.encoder, draws=False)
+    work = Work(
+        str(target), producer, output, target, "f", {}, Disk(), False, 32, progress.file, driver
+    )
     return Task(work, Shard(0, 0, 2), 0)
 
 

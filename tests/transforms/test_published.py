@@ -17,8 +17,10 @@ from torchvision.transforms.v2 import functional as F
 
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.errors import UserError
+from singleimg.transforms.geometry import CropResizeAffineLaw
 from singleimg.transforms.paper import RotatedCrop
 from singleimg.transforms.published import CropResizeAffine, RandomSquareCrop
+from singleimg.transforms.torchvision import RandomCropLaw
 
 RARE = 1e-3  # a p-value below it means that the law is another one; seeds are fixed
 
@@ -96,14 +98,14 @@ def test_randinterp_draws_one_of_three():
 def torchvision_steps(image: Image.Image, transform: CropResizeAffine, p: dict) -> Image.Image:
     box = [p["top"], p["left"], p["height"], p["width"]]
     mode = F.InterpolationMode(p["interpolation"])
-    image = F.resized_crop(image, *box, [int(math.sqrt(2) * transform.size)] * 2, mode)
-    if transform.shear:
+    image = F.resized_crop(image, *box, [int(math.sqrt(2) * transform.law.size)] * 2, mode)
+    if transform.law.shear:
         image = F.affine(
             image, p["angle"], [0, 0], 1.0, [p["shear"], 0.0], F.InterpolationMode.BILINEAR, 0
         )
-    elif transform.degrees:
+    elif transform.law.degrees:
         image = F.rotate(image, p["angle"], F.InterpolationMode.BILINEAR)
-    return F.center_crop(image, [transform.size, transform.size])
+    return F.center_crop(image, [transform.law.size, transform.law.size])
 
 
 @pytest.mark.parametrize("size", [32, 33])
@@ -119,7 +121,8 @@ def test_fill_equals_torchvisions_three_steps(size, degrees, shear):
 def test_a_square_crop_taken_in_changes_no_pixel():
     square, crop = RandomSquareCrop(0.5), CropResizeAffine(32, degrees=30, shear=30)
     image = picture()
-    for params in draws(crop.absorb(square), (90, 120), 25):
+    joint_law = crop.law.absorb(square.law)
+    for params in draws(joint_law.make(), (90, 120), 25):
         joint = crop.transform(image, params)
         top, left = params["top"] // 2, params["left"] // 2
         inner = {**params, "top": params["top"] - top, "left": params["left"] - left}
@@ -128,7 +131,9 @@ def test_a_square_crop_taken_in_changes_no_pixel():
 
 
 def test_only_a_square_crop_is_taken_in():
-    assert CropResizeAffine(32).absorb(v2.RandomCrop(9)) is None
+    assert CropResizeAffineLaw(32).absorb(RandomCropLaw(9)) is None
+    pipeline = Pipeline([v2.RandomCrop(9), RandomSquareCrop(0.5), CropResizeAffine(32)])
+    assert [step.name for step in pipeline.steps] == ["RandomCrop", "CropResizeAffine"]
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,4 +1,6 @@
-"""Fast kernels, one for each transform that has one, found by the transform's exact type.
+"""Fast kernels, one for each transform that has one, found by the transform's name.
+
+Imports torch and OpenCV, so it is imported where a renderer is made.
 
 A kernel is made once in each process from the transform's settings. It is then called with
 (pixels, parameters) for every image: ``uint8`` H×W×3 in C order in and out, never written to in

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from torchvision.transforms import v2
 
 from singleimg.engines.kernels.registry import Kernel, Params, kernel_for
+from singleimg.transforms.torchvision import (
+    ColorJitterLaw,
+    GaussianBlurLaw,
+    GrayscaleLaw,
+    RandomGrayscaleLaw,
+    RandomInvertLaw,
+    RandomPosterizeLaw,
+    RandomSolarizeLaw,
+)
 
 _CUT = 0.498
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as Pillow's mode L
@@ -51,8 +59,8 @@ _JITTER = (
 )
 
 
-@kernel_for(v2.ColorJitter)
-def colour_jitter(transform: v2.ColorJitter) -> Kernel:
+@kernel_for("ColorJitter")
+def colour_jitter(settings: ColorJitterLaw) -> Kernel:
     """The four, in the order that was drawn."""
 
     def kernel(pixels: np.ndarray, params: Params) -> np.ndarray:
@@ -65,18 +73,18 @@ def colour_jitter(transform: v2.ColorJitter) -> Kernel:
     return kernel
 
 
-@kernel_for(v2.RandomGrayscale, v2.Grayscale)
-def greyscale(transform: v2.RandomGrayscale) -> Kernel:
+@kernel_for("RandomGrayscale", "Grayscale")
+def greyscale(settings: RandomGrayscaleLaw | GrayscaleLaw) -> Kernel:
     """Three equal channels."""
     return lambda pixels, params: cv2.cvtColor(
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB
     )
 
 
-@kernel_for(v2.GaussianBlur)
-def gaussian_blur(transform: v2.GaussianBlur) -> Kernel:
+@kernel_for("GaussianBlur")
+def gaussian_blur(settings: GaussianBlurLaw) -> Kernel:
     """Separable, reflected at the edges."""
-    size = tuple(transform.kernel_size)
+    size = tuple(settings.kernel_size)
 
     def kernel(pixels: np.ndarray, params: Params) -> np.ndarray:
         x, y = params["sigma"]
@@ -85,23 +93,23 @@ def gaussian_blur(transform: v2.GaussianBlur) -> Kernel:
     return kernel
 
 
-@kernel_for(v2.RandomInvert)
-def invert(transform: v2.RandomInvert) -> Kernel:
+@kernel_for("RandomInvert")
+def invert(settings: RandomInvertLaw) -> Kernel:
     """The negative."""
     return lambda pixels, params: cv2.bitwise_not(pixels)
 
 
-@kernel_for(v2.RandomSolarize)
-def solarize(transform: v2.RandomSolarize) -> Kernel:
+@kernel_for("RandomSolarize")
+def solarize(settings: RandomSolarizeLaw) -> Kernel:
     """The negative of levels at or over the threshold."""
     levels = np.arange(256)
-    table = np.where(levels < transform.threshold, levels, 255 - levels).astype(np.uint8)
+    table = np.where(levels < settings.threshold, levels, 255 - levels).astype(np.uint8)
     return lambda pixels, params: cv2.LUT(pixels, table)
 
 
-@kernel_for(v2.RandomPosterize)
-def posterize(transform: v2.RandomPosterize) -> Kernel:
+@kernel_for("RandomPosterize")
+def posterize(settings: RandomPosterizeLaw) -> Kernel:
     """The upper bits of each level."""
-    mask = 256 - 2 ** (8 - transform.bits)
+    mask = 256 - 2 ** (8 - settings.bits)
     table = (np.arange(256) & mask).astype(np.uint8)
     return lambda pixels, params: cv2.LUT(pixels, table)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from PIL import Image
-from torchvision.transforms import v2
 
 from singleimg.engines.kernels.registry import Kernel, Params, kernel_for
 from singleimg.engines.kernels.resample import (
@@ -22,8 +21,19 @@ from singleimg.engines.kernels.resample import (
     warp,
 )
 from singleimg.engines.picture import Picture
-from singleimg.transforms.paper import RotatedCrop
-from singleimg.transforms.published import CropResizeAffine, RandomSquareCrop
+from singleimg.transforms.geometry import CropResizeAffineLaw, RandomSquareCropLaw, RotatedCropLaw
+from singleimg.transforms.torchvision import (
+    CenterCropLaw,
+    IdentityLaw,
+    RandomCropLaw,
+    RandomHorizontalFlipLaw,
+    RandomVerticalFlipLaw,
+    ResizeLaw,
+    resized,
+)
+
+if TYPE_CHECKING:
+    from torchvision.transforms.v2 import RandomResizedCrop
 
 _FILTERS = {2: "bilinear", 3: "bicubic", 1: "lanczos"}  # by the numbers that Pillow gives them
 _OVERSAMPLED = 3  # samples of a rotated patch for each pixel of the result, at least
@@ -37,27 +47,27 @@ _BORDERS = {
 }
 
 
-@kernel_for(RandomSquareCrop, reader=True)
-def square_crop(transform: RandomSquareCrop) -> Kernel:
+@kernel_for("RandomSquareCrop", reader=True)
+def square_crop(settings: RandomSquareCropLaw) -> Kernel:
     """A slice."""
     return lambda picture, params: _cut(
         picture.pixels, params["top"], params["left"], params["height"], params["width"]
     )
 
 
-@kernel_for(CropResizeAffine, reader=True)
-def crop_resize_affine(transform: CropResizeAffine) -> Kernel:
+@kernel_for("CropResizeAffine", reader=True)
+def crop_resize_affine(settings: CropResizeAffineLaw) -> Kernel:
     """Resamples the part of the canvas that the result sees, and warps only the result's pixels.
 
     Without rotation and shear, the resized centre of the canvas.
     """
-    size, canvas = transform.size, transform.canvas
+    size, canvas = settings.size, settings.canvas
     offset = round((canvas - size) / 2)  # of torchvision's centre crop
-    beyond, fill = transform.corners == "image", transform.corners == "fill"
-    turns = transform.degrees > 0 or transform.shear > 0 or beyond  # which sees beyond the crop
-    border = _BORDERS[transform.corners]
+    beyond, fill = settings.corners == "image", settings.corners == "fill"
+    turns = settings.degrees > 0 or settings.shear > 0 or beyond  # which sees beyond the crop
+    border = _BORDERS[settings.corners]
     # torchvision's rotate turns counter-clockwise and its affine clockwise
-    sign = 1.0 if transform.shear else -1.0
+    sign = 1.0 if settings.shear else -1.0
 
     def still(picture: Picture, params: Params) -> np.ndarray:
         whole = resize(picture, _box(params), (canvas, canvas), params["interpolation"])
@@ -145,14 +155,14 @@ def _blacken(pixels: np.ndarray, matrix: np.ndarray, canvas: int) -> np.ndarray:
     return cv2.copyTo(pixels, inside.view(np.uint8))
 
 
-@kernel_for(RotatedCrop, reader=True)
-def rotated_crop(transform: RotatedCrop) -> Kernel:
+@kernel_for("RotatedCrop", reader=True)
+def rotated_crop(settings: RotatedCropLaw) -> Kernel:
     """Rotates the patch alone, and then shrinks it.
 
     Read from the picture, or from a level at which the patch has ``_OVERSAMPLED`` times the
     result's pixels a side.
     """
-    size = transform.size
+    size = settings.size
 
     def kernel(picture: Picture, params: Params) -> np.ndarray:
         w, h, angle = params["width"], params["height"], math.radians(params["angle"])
@@ -231,16 +241,16 @@ def _warped(pixels: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np
 # --- torchvision's own ---------------------------------------------------------------------------
 
 
-@kernel_for(v2.Resize, reader=True)
-def resize_to(transform: v2.Resize) -> Kernel | None:
+@kernel_for("Resize", reader=True)
+def resize_to(settings: ResizeLaw) -> Kernel | None:
     """Antialiased, as Pillow always is."""
-    filter_ = _filter(transform.interpolation)
-    if filter_ is None or transform.size is None:
+    filter_ = _filter(settings.interpolation)
+    if filter_ is None or settings.size is None:
         return None
 
     def kernel(picture: Picture, params: Params) -> np.ndarray:
         height, width = picture.size
-        size = _shorter_side(height, width, transform.size, transform.max_size)
+        size = resized(picture.size, settings.size, settings.max_size)
         return resize(picture, Box(0, 0, height, width), size, filter_)
 
     return kernel
@@ -253,32 +263,20 @@ def _filter(interpolation: Any) -> str | None:
     return name if name in _FILTERS.values() else None
 
 
-def _shorter_side(height: int, width: int, size: Any, max_size: int | None) -> tuple[int, int]:
-    """(height, width) after torchvision's Resize."""
-    size = [size] if isinstance(size, int) else list(size)
-    if len(size) == 2:
-        return size[0], size[1]
-    short, long = min(height, width), max(height, width)
-    new_short, new_long = size[0], int(size[0] * long / short)
-    if max_size is not None and new_long > max_size:
-        new_short, new_long = int(max_size * new_short / new_long), max_size
-    return (new_short, new_long) if height <= width else (new_long, new_short)
-
-
-@kernel_for(v2.RandomResizedCrop, reader=True)
-def random_resized_crop(transform: v2.RandomResizedCrop) -> Kernel | None:
+@kernel_for("RandomResizedCrop", reader=True)
+def random_resized_crop(settings: RandomResizedCrop) -> Kernel | None:
     """Resizes straight from the picture."""
-    filter_ = _filter(transform.interpolation)
+    filter_ = _filter(settings.interpolation)
     if filter_ is None:
         return None
-    height, width = transform.size
+    height, width = settings.size
     return lambda picture, params: resize(picture, _box(params), (height, width), filter_)
 
 
-@kernel_for(v2.CenterCrop, reader=True)
-def center_crop(transform: v2.CenterCrop) -> Kernel:
+@kernel_for("CenterCrop", reader=True)
+def center_crop(settings: CenterCropLaw) -> Kernel:
     """A slice; black where the picture is smaller."""
-    height, width = transform.size
+    height, width = settings.size
 
     def kernel(picture: Picture, params: Params) -> np.ndarray:
         H, W = picture.size
@@ -292,10 +290,10 @@ def center_crop(transform: v2.CenterCrop) -> Kernel:
     return kernel
 
 
-@kernel_for(v2.RandomCrop, reader=True)
-def random_crop(transform: v2.RandomCrop) -> Kernel | None:
+@kernel_for("RandomCrop", reader=True)
+def random_crop(settings: RandomCropLaw) -> Kernel | None:
     """A slice."""
-    if transform.padding is not None or transform.pad_if_needed:
+    if settings.padding is not None or settings.pad_if_needed:
         return None
 
     def kernel(picture: Picture, params: Params) -> np.ndarray:
@@ -308,20 +306,20 @@ def random_crop(transform: v2.RandomCrop) -> Kernel | None:
     return kernel
 
 
-@kernel_for(v2.RandomHorizontalFlip)
-def horizontal_flip(transform: v2.RandomHorizontalFlip) -> Kernel:
+@kernel_for("RandomHorizontalFlip")
+def horizontal_flip(settings: RandomHorizontalFlipLaw) -> Kernel:
     """Left to right."""
     return lambda pixels, params: cv2.flip(pixels, 1)
 
 
-@kernel_for(v2.RandomVerticalFlip)
-def vertical_flip(transform: v2.RandomVerticalFlip) -> Kernel:
+@kernel_for("RandomVerticalFlip")
+def vertical_flip(settings: RandomVerticalFlipLaw) -> Kernel:
     """Top to bottom."""
     return lambda pixels, params: cv2.flip(pixels, 0)
 
 
-@kernel_for(v2.Identity)
-def identity(transform: v2.Identity) -> Kernel:
+@kernel_for("Identity")
+def identity(settings: IdentityLaw) -> Kernel:
     """Nothing."""
     return lambda pixels, params: pixels
 

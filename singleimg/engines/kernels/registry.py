@@ -1,4 +1,4 @@
-"""Which kernel serves which transform: by the transform's exact type."""
+"""Which kernel serves which transform: by the transform's name."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ Params = dict[str, Any]
 Kernel = Callable[[np.ndarray, Params], np.ndarray]
 Factory = Callable[[Any], Kernel | None]
 
-FACTORIES: dict[type, Factory] = {}
-READERS: set[type] = set()
+FACTORIES: dict[str, Factory] = {}
+READERS: set[str] = set()
 
 
-def kernel_for(*types: type, reader: bool = False) -> Callable[[Factory], Factory]:
-    """Registers a factory: a transform of one of ``types`` in, its kernel out.
+def kernel_for(*names: str, reader: bool = False) -> Callable[[Factory], Factory]:
+    """Registers a factory: settings of a transform of one of these ``names`` in, its kernel out.
 
-    The factory returns None for settings that it does not serve.
+    The settings are a law, or torchvision's object, which has the same attributes. The factory
+    returns None for settings that it does not serve.
     """
 
     def register(factory: Factory) -> Factory:
-        FACTORIES.update(dict.fromkeys(types, factory))
+        FACTORIES.update(dict.fromkeys(names, factory))
         if reader:
-            READERS.update(types)
+            READERS.update(names)
         return factory
 
     return register

@@ -20,7 +20,8 @@ from omegaconf import DictConfig
 from PIL import Image
 from tqdm import tqdm
 
-from singleimg.config.make import instantiate, instantiate_transforms, resolved_transforms
+from singleimg.config.make import instantiate, resolved_transforms
+from singleimg.dataset.open import steps_of
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
@@ -131,7 +132,7 @@ def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
     images = SingleImage(
         source,
-        instantiate_transforms(cfg),
+        steps_of(cfg),
         instantiate(cfg, "engine"),
         img_size=cfg.img_size,
         seed=cfg.seed,
