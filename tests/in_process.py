@@ -84,7 +84,7 @@ def _stream(name: str, number: int, file: TextIO) -> Iterator[None]:
     before, kept = getattr(sys, name), os.dup(number)
     before.flush()
     os.dup2(file.fileno(), number)
-    stream = open(number, "w", encoding="utf-8", closefd=False, buffering=1)
+    stream = open(number, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     setattr(sys, name, stream)
     try:
         yield
