@@ -59,7 +59,7 @@ class Job:
 
     def workers_for(self, effort: Estimate) -> int:
         """How many are worth starting."""
-        return 1 if effort.seconds < self.backend.from_seconds else self.workers
+        return self.backend.worth_starting(self.workers, effort.seconds)
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""

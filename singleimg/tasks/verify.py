@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from singleimg.backends.base import WorkerLost
+from singleimg.backends.joblib import JoblibBackend
 from singleimg.config.command_line import command, go_on, typed
 from singleimg.config.make import instantiate
 from singleimg.dataset.target import DATASET, PARAMS, RECIPE
@@ -24,11 +21,13 @@ from singleimg.storage.lock import hold
 from singleimg.storage.manifest import FOLDER, parse_entries
 from singleimg.storage.resolve import is_local
 from singleimg.system.logs import log, logging_to_console
-from singleimg.system.signals import ignore
+from singleimg.system.signals import deaf
 from singleimg.tasks.repair import repair
 
 _SAMPLE = 100  # images that deep=true renders again
 _CONNECTIONS = 8  # to a store at once
+# Of a check on one core: as measured on a disk of no great speed.
+_BYTES_A_SECOND, _SECONDS_AN_IMAGE = 5e8, 3e-5
 
 
 def verify(cfg: DictConfig) -> None:
@@ -40,7 +39,8 @@ def verify(cfg: DictConfig) -> None:
     held = hold(target.path) if cfg.repair else nullcontext()  # nobody writes between look and mend
     with logging_to_console(), held:
         dataset = open_dataset(cfg, target)
-        problems, missing = inspect(dataset, workers(cfg))
+        backend = instantiate(cfg, "backend")
+        problems, missing = inspect(dataset, backend, backend.workers(cfg.threads))
         if cfg.deep:
             bad = {problem.shard for problem in problems if problem.shard is not None}
             problems += render_again(dataset, bad)
@@ -52,15 +52,10 @@ def verify(cfg: DictConfig) -> None:
             conclude(dataset, problems, missing)
 
 
-def workers(cfg: DictConfig) -> int:
-    """How many processes check, by the same rule as for those that render."""
-    return instantiate(cfg, "backend").workers(cfg.threads)
-
-
 # --- every byte ----------------------------------------------------------------------------------
 
 
-def inspect(dataset: Dataset, workers: int) -> tuple[list[Problem], int]:
+def inspect(dataset: Dataset, backend: JoblibBackend, workers: int) -> tuple[list[Problem], int]:
     """All that is wrong, and how many images are still to be made."""
     target, plan = dataset.target, dataset.plan
     recorded = {file.stem for file in target.manifest.files()}
@@ -71,49 +66,45 @@ def inspect(dataset: Dataset, workers: int) -> tuple[list[Problem], int]:
         Check(files, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
         for shard in shards
     ]
-    problems = list(check_all(checks, workers))
+    if is_local(target.path):
+        stated = (dataset.summary or {}).get("bytes")
+        size = stated if isinstance(stated, int) else target.bytes()
+        images = sum(map(len, shards))
+        seconds = size / _BYTES_A_SECOND + images * _SECONDS_AN_IMAGE
+        workers = backend.worth_starting(workers, seconds)
+    else:  # a store is waited for, and its connections go into no other process
+        backend, workers = JoblibBackend("threading"), max(workers, _CONNECTIONS)
+    problems = check_all(checks, backend, workers)
     problems += foreign(dataset)
     problems += summary_problems(dataset, problems)
     return problems, plan.num_imgs - sum(map(len, shards))
 
 
-def check_all(checks: Sequence[Check], workers: int) -> Iterator[Problem]:
-    """Checks shards in processes, under a bar of images."""
+def check_all(checks: Sequence[Check], backend: JoblibBackend, workers: int) -> list[Problem]:
+    """Checks every shard, under a bar of images; what was found, in the order of ``checks``."""
+    found: dict[int, list[Problem]] = {}
     total = sum(len(check.shard) for check in checks)
-    with (
-        tqdm(total=total, unit="img", desc="verify", disable=None) as bar,
-        _mapping(workers, in_threads=any(not is_local(c.files.target) for c in checks)) as apply,
-    ):
-        for check, found in zip(checks, apply(check_shard, checks), strict=True):
-            bar.update(len(check.shard))
-            yield from found
+    with tqdm(total=total, unit="img", desc="verify", disable=None) as bar:
+        try:
+            for number, problems in backend.run(_check, enumerate(checks), workers):
+                found[number] = problems
+                bar.update(len(checks[number].shard))
+        except WorkerLost:
+            raise UserError(
+                "a process that checked was killed, most likely because memory ran out: type fewer "
+                "workers (threads=1)."
+            ) from None
+        except BaseException:
+            with deaf():
+                backend.stop()
+            raise
+    return [problem for number in range(len(checks)) for problem in found[number]]
 
 
-@contextmanager
-def _mapping(workers: int, in_threads: bool) -> Iterator[Any]:
-    """``map``, here or in processes. Forked where that is safe: a check needs nothing imported.
-
-    In threads where a store is waited for: its connections survive no fork.
-    """
-    if in_threads:
-        with ThreadPoolExecutor(max(workers, _CONNECTIONS)) as threads:
-            yield threads.map
-        return
-    if workers == 1:
-        yield map
-        return
-    method = "fork" if sys.platform == "linux" else None
-    context = multiprocessing.get_context(method)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=ignore)
-    try:
-        yield pool.map
-    except BrokenProcessPool:
-        raise UserError(
-            "a process that checked was killed, most likely because memory ran out: type fewer "
-            "workers (threads=1)."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _check(numbered: tuple[int, Check]) -> tuple[int, list[Problem]]:
+    """A check by its number, since backends give results in any order."""
+    number, check = numbered
+    return number, check_shard(check)
 
 
 def foreign(dataset: Dataset) -> list[Problem]:
