@@ -30,6 +30,7 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(help_page())
         return 0
+    _mistakes.clear()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
     try:
         with stoppable():

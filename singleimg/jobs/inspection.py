@@ -11,6 +11,7 @@ from tqdm import tqdm
 from singleimg.backends.base import WorkerLost
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.config.make import instantiate
+from singleimg.dataset.open import from_config
 from singleimg.dataset.target import DATASET, PARAMS, RECIPE
 from singleimg.errors import UserError
 from singleimg.jobs.existing import Dataset, files_of, other_versions
@@ -144,8 +145,6 @@ def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Prob
 
 def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     """Renders a random sample of images again; those whose bytes are not the committed ones."""
-    from singleimg.dataset.open import from_config
-
     manifest, plan = dataset.target.manifest, dataset.plan
     recorded = {file.stem for file in manifest.files()} - {f"{number:06d}" for number in bad}
     good = [shard for shard in plan if shard.name in recorded]

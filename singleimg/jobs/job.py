@@ -14,11 +14,10 @@ from omegaconf import DictConfig
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.config import saved
 from singleimg.config.make import instantiate, resolved_transforms
-from singleimg.dataset.open import steps_of
+from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Target
 from singleimg.errors import UserError, is_url
-from singleimg.images import SingleImage
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
@@ -115,14 +114,7 @@ def prepare(cfg: DictConfig) -> Job:
     )
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
     check_place(cfg.targetpath, output)
-    images = SingleImage(
-        source,
-        steps_of(cfg),
-        instantiate(cfg, "engine"),
-        img_size=cfg.img_size,
-        seed=cfg.seed,
-        sources=sources,
-    )
+    images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     return describe(cfg, recipe, output, Rendered(images, output.encoder, cfg.save_params), texts)
 

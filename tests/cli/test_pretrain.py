@@ -160,11 +160,11 @@ def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run, image
     command = [*ROTNET, image, "method.lr=1e-6", "method.updates=26", "train.log_every=1",
                "train.checkpoint_every=1", "train.devices=2", "train.accelerator=cpu",
                "task.tensorboard=false"]  # fmt: skip
-    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}", timeout=120)
+    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 9, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 26
-    run(*command, f"targetpath={killed}", timeout=120)
+    run(*command, f"targetpath={killed}")
     first, second = state(tmp_path / "whole"), state(killed)
     for part in ("method", "optimizers", "best", "metrics", "random"):
         assert same(first[part], second[part]), part
