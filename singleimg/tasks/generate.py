@@ -15,11 +15,11 @@ def generate(cfg: DictConfig) -> None:
     with logging_to_console():
         job = prepare(cfg)
         if not job.writes:
-            todo = job.todo()
+            todo = list(job.plan)
             make(job, todo, announce(job, todo))
         elif is_whole(job):
-            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.folder)
+            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
         else:
-            with hold(job.folder):
+            with hold(job.store):
                 complete(job)

@@ -21,8 +21,7 @@ from singleimg.errors import UserError
 from singleimg.jobs.existing import Dataset, files_of, find_target, open_dataset, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
 from singleimg.storage.lock import hold
-from singleimg.storage.manifest import FOLDER, parse_entries
-from singleimg.storage.resolve import is_local
+from singleimg.storage.manifest import FOLDER, record_place
 from singleimg.system.logs import log, logging_to_console
 from singleimg.system.signals import ignore
 from singleimg.tasks.repair import repair
@@ -37,7 +36,9 @@ def verify(cfg: DictConfig) -> None:
     Raises UserError, which says how to go on, when something is wrong or missing.
     """
     target = find_target(cfg)
-    held = hold(target.path) if cfg.repair else nullcontext()  # nobody writes between look and mend
+    held = (
+        hold(target.store) if cfg.repair else nullcontext()
+    )  # nobody writes between look and mend
     with logging_to_console(), held:
         dataset = open_dataset(cfg, target)
         problems, missing = inspect(dataset, workers(cfg))
@@ -63,10 +64,10 @@ def workers(cfg: DictConfig) -> int:
 def inspect(dataset: Dataset, workers: int) -> tuple[list[Problem], int]:
     """All that is wrong, and how many images are still to be made."""
     target, plan = dataset.target, dataset.plan
-    recorded = {file.stem for file in target.manifest.files()}
+    recorded = set(target.manifest.names())
     finished = dataset.summary is not None
-    shards = [shard for shard in plan if finished or shard.name in recorded]
-    files = dataset.output.files(target.path)
+    shards = [shard for shard in plan if finished or record_place(shard) in recorded]
+    files = dataset.output.files(target.store)
     checks = [
         Check(files, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
         for shard in shards
@@ -82,7 +83,9 @@ def check_all(checks: Sequence[Check], workers: int) -> Iterator[Problem]:
     total = sum(len(check.shard) for check in checks)
     with (
         tqdm(total=total, unit="img", desc="verify", disable=None) as bar,
-        _mapping(workers, in_threads=any(not is_local(c.files.target) for c in checks)) as apply,
+        _mapping(
+            workers, in_threads=any(c.files.store.local_path is None for c in checks)
+        ) as apply,
     ):
         for check, found in zip(checks, apply(check_shard, checks), strict=True):
             bar.update(len(check.shard))
@@ -128,12 +131,12 @@ def foreign(dataset: Dataset) -> list[Problem]:
 
     for shard in dataset.plan:
         allow(output.place(shard))
-        allow(f"{FOLDER}/{shard.name}.jsonl")
+        allow(record_place(shard))
         if dataset.settings.save_params and not output.draws_inside:
             allow(f"{PARAMS}/{shard.name}.jsonl")
     for path in (*output.closing, *output.kept):
         allow(path)
-    files = output.files(dataset.target.path)
+    files = output.files(dataset.target.store)
     return [
         foreign_file(f"{folder}/{name}")
         for folder, names in allowed.items()
@@ -167,21 +170,20 @@ def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     from singleimg.dataset.open import from_config
 
     manifest, plan = dataset.target.manifest, dataset.plan
-    recorded = {file.stem for file in manifest.files()} - {f"{number:06d}" for number in bad}
-    good = [shard for shard in plan if shard.name in recorded]
+    recorded = set(manifest.names())
+    good = [shard for shard in plan if shard.number not in bad and record_place(shard) in recorded]
     count = sum(map(len, good))
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
     images.engine.set_up_process()
     encoder, problems = dataset.output.encoder, []
-    reader = dataset.output.reader(dataset.target.path)
+    reader = dataset.output.reader(dataset.target.store)
     for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
         shard = good[place // dataset.output.shard_size]
         index = shard.start + place % dataset.output.shard_size
         if encoder.encode(images.render(index)) != reader.read(index):
             what = "is not what its recipe renders here" + other_versions(dataset)
-            file = manifest.file(shard)
-            entries = parse_entries(file, manifest.disk.read(file) or b"")
+            _, entries = manifest.load(shard)
             path = next(entry.path for entry in entries if entry.index == index)
             problems.append(Problem(shard.number, f"image {index}", path, what))
     log.info("%d images rendered again, %d of them otherwise.", len(chosen), len(problems))
@@ -193,7 +195,7 @@ def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
 
 def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> None:
     """The last line: all is well, or how to mend it."""
-    plan, path = dataset.plan, dataset.target.path
+    plan, path = dataset.plan, dataset.target.store
     if problems:
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
