@@ -1,67 +1,83 @@
-"""``task=verify repair=true``: makes what is bad again, moves what is foreign away."""
+"""``task=repair``: makes what is bad again, moves what is foreign away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+
+from omegaconf import DictConfig
 
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import DATASET, RECIPE, Target
 from singleimg.errors import UserError
-from singleimg.jobs.existing import Dataset, other_versions
+from singleimg.jobs.driver import complete
+from singleimg.jobs.existing import Dataset, find_target, open_dataset, other_versions
+from singleimg.jobs.inspection import inspect
+from singleimg.jobs.job import prepare
 from singleimg.storage.integrity import Problem
-from singleimg.system.logs import log
+from singleimg.storage.lock import hold
+from singleimg.system.logs import log, logging_to_console
 
-FOREIGN = "foreign"  # where repair=true puts files that are not of the dataset
+FOREIGN = "foreign"  # below the dataset: where files go that are not of it
 
 
-def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
+def repair(cfg: DictConfig) -> None:
+    """Mends what an inspection finds; nobody else writes between the look and the end of it."""
+    target = find_target(cfg)
+    with logging_to_console(), hold(target.store):
+        dataset = open_dataset(cfg, target)
+        problems, missing = inspect(cfg, dataset)
+        if problems or missing:
+            mend(dataset, problems, cfg.allow_version_change)
+        else:
+            count = f"{dataset.plan.num_imgs:,}"
+            log.info("All %s images in %s are as they were committed.", count, target.store)
+
+
+def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
     """Makes the shards that are bad again, and moves what is foreign out of the way.
 
     For the holder of the lock.
     """
-    from singleimg.jobs.driver import complete
-    from singleimg.jobs.job import prepare
-
     target, settings = dataset.target, dataset.settings
     settings.allow_version_change = allow_version_change
     job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is
     bad = {problem.shard for problem in problems} - {None}
     if any(problem.path == RECIPE for problem in problems):
         restore_recipe(dataset, job.recipe)
-    target.check(job.recipe, job.num_imgs, "resume")
-    target.check_versions(job.recipe, allow_version_change)
-    with target.errors():
+    found = target.look()
+    target.check(found, job.recipe, job.num_imgs, "resume")
+    target.check_versions(found, job.recipe, allow_version_change)
+    with target.store.errors():
         moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
-        target.disk.remove(target.path / DATASET)
+        target.store.remove(DATASET)
         target.manifest.remove(job.plan[number] for number in sorted(bad))
     complete(job)
     if moved:
-        log.info("%d foreign files lie in %s now.", len(moved), target.path / FOREIGN)
+        log.info("%d foreign files lie in %s now.", len(moved), target.store.path_of(FOREIGN))
     before = (dataset.summary or {}).get("digest")
     if before not in (None, (target.summary() or {}).get("digest")):
         log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
     log.info("Mended: %d shards made again.", len(bad))
 
 
-def move_away(target: Target, path: str) -> Path:
+def move_away(target: Target, path: str) -> str:
     """Moves a file or folder to a free name at the same place below ``foreign/``."""
-    place, number = target.path / FOREIGN / path, 0
-    while target.disk.exists(place):
+    place, number = f"{FOREIGN}/{path}", 0
+    while target.store.exists(place):
         number += 1
-        place = target.path / FOREIGN / f"{path}.{number}"
-    target.disk.move(target.path / path, place)
+        place = f"{FOREIGN}/{path}.{number}"
+    target.store.move(path, place)
     return place
 
 
 def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:
     """Writes ``recipe.json`` anew, if it is the one that the records speak of."""
-    records, _ = dataset.target.manifest.scan()
+    records = dataset.target.manifest.scan().records
     if not records or {record.fingerprint for record in records} != {recipe.fingerprint}:
         raise UserError(
-            f"{dataset.target.path / RECIPE} is altered and so is config.yaml, or the source: "
-            "bring back the files that were altered."
+            f"{dataset.target.store.path_of(RECIPE)} is altered and so is config.yaml, or the "
+            "source: bring back the files that were altered."
         )
     made_with = Recipe(recipe.pixels, recipe.layout, records[0].made_with)
-    dataset.target.disk.write_whole(dataset.target.path / RECIPE, made_with.text())
+    dataset.target.store.write(RECIPE, made_with.text())

@@ -21,10 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from singleimg.config.make import instantiate, resolved_transforms
-from singleimg.dataset.open import steps_of
+from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError
-from singleimg.images import SingleImage
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.rotnet import QUARTERS, RotNet, rotate_quarters
 from singleimg.learn.methods.train_state import TrainState
@@ -32,7 +31,7 @@ from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.sources.synthetic import noise
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.system.tempdir import scratch
 
 MAX_ROTATION, MAX_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
@@ -118,7 +117,7 @@ def run_control(cfg: DictConfig, folder: Path | None = None) -> Control:
     result = _measure(cfg, _train(cfg, train), test)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        Disk().write_whole(file, json.dumps(asdict(result)) + "\n")
+        LocalStore(file.parent).write(file.name, json.dumps(asdict(result)) + "\n")
     return result
 
 
@@ -130,13 +129,7 @@ def _noise_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def _render(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
-    images = SingleImage(
-        source,
-        steps_of(cfg),
-        instantiate(cfg, "engine"),
-        img_size=cfg.img_size,
-        seed=cfg.seed,
-    )
+    images = from_config(cfg, source=source)
     with images.engine.one_thread():
         pixels = [
             images.render(index)

@@ -24,7 +24,7 @@ from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.run import Run, describe_run, train
 from singleimg.learn.training.trunk import load_trunk
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.system.malloc import give_back_memory
 
 SECONDS = "seconds.json"
@@ -75,7 +75,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     """The configuration of a row's training: as typed, with the study's image, network and data."""
     keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
     cfg = compose(
-        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false",
+        "task=pretrain", f"task.keep=[{keep}]", "task.tensorboard=false",
         f"augment={study.augment.name}", f"img_size={study.network.size}",
         *row.overrides, "threads=1",
     )  # fmt: skip
@@ -85,9 +85,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
-    for key, value in study.train.items():
-        if key not in ("images", "keep", "tensorboard"):  # what rows set
-            cfg.train[key] = value
+    cfg.train = study.train
     return cfg
 
 
@@ -132,4 +130,4 @@ class Clock:
         """Writes down how long a part took."""
         self.parts[part] = seconds
         text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
-        Disk().write_whole(self.file, text + "\n")
+        LocalStore(self.file.parent).write(self.file.name, text + "\n")

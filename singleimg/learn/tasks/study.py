@@ -32,6 +32,7 @@ from singleimg.learn.study.design import (
 from singleimg.learn.study.findings import Rows, findings
 from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
+from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console, logging_to_file
 from singleimg.system.signals import ignore_signals
@@ -48,7 +49,7 @@ def study(cfg: DictConfig) -> None:
             split()
         check_one_device(cfg.train, "study")
         folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
-        with hold(folder), logging_to_file(folder / LOG):
+        with hold(LocalStore(folder)), logging_to_file(folder / LOG):
             (folder / "config.yaml").write_text(saved.run_text(cfg))
             run(cfg, folder)
 
@@ -58,14 +59,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
     result = run_control(cfg, folder / "shortcut")
     log.info("%s", result)
     budget = OmegaConf.to_container(cfg.budget, resolve=True)
-    rows, ablation = rows_of(cfg.study.parts, budget)
+    rows, ablation = rows_of(cfg.task.parts, budget)
     made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
     table = [made[row] for row in rows]
     whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
              if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
     factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
-    place = folder if set(cfg.study.parts) == set(PARTS) else folder / "+".join(cfg.study.parts)
+    place = folder if set(cfg.task.parts) == set(PARTS) else folder / "+".join(cfg.task.parts)
     text = report.write(place, table, factors, said, str(result))
     log.info("\n%s", text)
     log.info("Figure:  %s", place / report.FIGURE)

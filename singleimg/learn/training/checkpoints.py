@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from singleimg.errors import UserError, unwritable
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 
 LAST, BEST = "last.pt", "best.pt"
 FOLDER = "checkpoints"
@@ -26,7 +26,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
-        Disk().sync_folder(file.parent)
+        LocalStore(file.parent).sync_folder()
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None
@@ -40,13 +40,13 @@ def load(file: Path) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
-            f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+            f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
         ) from None
     except Exception as error:  # of bytes that are no checkpoint, torch says anything
         reason = " ".join(str(error).split())[:90]
         raise UserError(
-            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "
-            "begin anew."
+            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type "
+            "task.resume=never to begin anew."
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")

@@ -32,13 +32,12 @@ from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
 from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
+from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_file
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-RESUME = ("auto", "never")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def train(run: Run) -> Trained:
     fabric = open_fabric(run.settings.train)
     run.method.check_devices(fabric.world_size)
     is_main = fabric.is_global_zero
-    with hold(run.folder) if is_main else nullcontext():
+    with hold(LocalStore(run.folder)) if is_main else nullcontext():
         last = _load_last(run)
         fabric.barrier()
         if is_main:
@@ -147,7 +146,7 @@ def train(run: Run) -> Trained:
                     "Trained in %s (last epoch: %s).", duration(trained.seconds), metrics or "none"
                 )
                 log.info("Folder:  %s", run.folder)
-                checkpoint = typed("checkpoint", run.folder)
+                checkpoint = typed("task.checkpoint", run.folder)
                 log.info("Probe:   %s", command("task=probe", checkpoint, "data=…", "data.path=…"))
     return trained
 
@@ -155,10 +154,7 @@ def train(run: Run) -> Trained:
 def _load_last(run: Run) -> dict[str, Any] | None:
     """The checkpoint to go on from; UserError when it is of another run."""
     file = run.folder / checkpoints.FOLDER / checkpoints.LAST
-    resume = run.settings.resume
-    if resume not in RESUME:
-        raise UserError(f"resume={resume} is not one of {', '.join(RESUME)}: type resume=auto.")
-    if resume == "never" or not file.exists():
+    if run.settings.task.resume == "never" or not file.exists():
         return None
     last = checkpoints.load(file)
     if last["fingerprint"] != run.fingerprint:
@@ -167,7 +163,7 @@ def _load_last(run: Run) -> dict[str, Any] | None:
         changed = [line.removeprefix("pixels.") for line in old.differences(new)]
         raise UserError(
             f"targetpath={run.folder} holds another training ({'; '.join(changed[:5])}): type "
-            "another targetpath, resume=never to replace it, or the old values."
+            "another targetpath, task.resume=never to replace it, or the old values."
         )
     return last
 
@@ -202,7 +198,7 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
         run.folder,
         size=run.network.size,
         log_settings=LogSettings(
-            settings.log_every, settings.checkpoint_every, settings.keep, settings.tensorboard
+            settings.log_every, settings.checkpoint_every, cfg.task.keep, cfg.task.tensorboard
         ),
         fingerprint=run.fingerprint,
     )
