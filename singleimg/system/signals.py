@@ -36,15 +36,20 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none.
+
+    For what must not be cut in two, and for libraries that make another error of an exception that
+    a signal raised within them.
+    """
+    came: list[int] = []
     try:
-        yield
+        # Blocking alone is not enough: the signal would reach another thread of this process, and
+        # Python answers it in the main thread all the same.
+        with _handled(lambda number, frame: came.append(number)), _blocked():
+            yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def ignore() -> None:
@@ -55,6 +60,18 @@ def ignore() -> None:
 
 def _raise(number: int) -> None:
     raise Stopped(number)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
