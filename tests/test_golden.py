@@ -18,9 +18,9 @@ import pytest
 from omegaconf import DictConfig
 
 from singleimg import SingleImage, compose
-from singleimg.job import prepare
-from singleimg.recipe import Recipe
-from singleimg.schema import CONF
+from singleimg.config.schema import CONF
+from singleimg.dataset.recipe import Recipe
+from singleimg.jobs.job import prepare
 from tests.fixtures.make import HERE, PICTURE
 from tests.written import others, same_bytes
 

@@ -260,7 +260,7 @@ def test_it_is_exported_image_by_image(run, written, tmp_path, name):
     wanted = EXPORT_TO[format_of(name)]
     need(*{format_of(name), wanted} - {"mds"})
     new, made_with = tmp_path / "new", recipe_of(written / name)["made_with"]
-    command = ("task=export", f"targetpath={written / name}", f"output={wanted}", f"to={new}")
+    command = ("task=export", f"targetpath={written / name}", f"output={wanted}", f"task.to={new}")
     if wanted in ("webdataset", "parquet") and others(made_with):  # what is drawn is saved with it
         assert "was made with other versions" in run(*command, code=1).stderr
         command = (*command, "save_params=false")

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from singleimg.recipe import versions
+from singleimg.dataset.recipe import versions
 from tests.fixtures.make import PICTURE, PLACE, WRITTEN
 
 

@@ -22,7 +22,6 @@ from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
-from singleimg.report.grid import DEBUG_IMAGES
 from singleimg.sources.base import hashes
 from singleimg.storage.shards import Plan, Shard
 
@@ -39,7 +38,7 @@ class Job:
     output: Output
     backend: JoblibBackend
     workers: int
-    settings: DictConfig  # keys that change no byte: debug, batch_size, if_exists, …
+    settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
 
     @property
     def writes(self) -> bool:
@@ -58,7 +57,7 @@ class Job:
 
     def workers_for(self, effort: Estimate) -> int:
         """How many are worth starting."""
-        return 1 if effort.seconds < self.backend.from_seconds else self.workers
+        return self.backend.worth_starting(self.workers, effort.seconds)
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
@@ -81,8 +80,6 @@ class Job:
         typed = []
         if self.settings.trusted_modules:
             typed.append(f"trusted_modules=[{','.join(self.settings.trusted_modules)}]")
-        if self.settings.debug:
-            typed.append("debug=false")
         if self.settings.allow_version_change:
             typed.append("allow_version_change=true")
         return typed
@@ -115,9 +112,8 @@ def prepare(cfg: DictConfig) -> Job:
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
         libraries=[*cfg.engine.libraries, *output.libraries],
     )
-    cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
-    check_place(cfg.targetpath, output, cfg.debug)
+    check_place(cfg.targetpath, output)
     images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     return describe(cfg, recipe, output, Rendered(images, output.encoder, cfg.save_params), texts)
@@ -141,7 +137,7 @@ def describe(
     )
 
 
-def check_place(targetpath: str, output: Output, debug: bool) -> None:
+def check_place(targetpath: str, output: Output) -> None:
     """Refuses a URL for what can only lie on a disk."""
     if not is_url(targetpath):
         output.check_place(Path(targetpath))
@@ -150,11 +146,6 @@ def check_place(targetpath: str, output: Output, debug: bool) -> None:
         raise UserError(
             f"targetpath={targetpath} is behind a URL, and output={output.name} writes to disks of "
             "this machine only: type output=webdataset, output=parquet or output=mds, or a folder."
-        )
-    if debug:
-        raise UserError(
-            f"debug=true makes a picture to look at, and targetpath={targetpath} is behind a URL: "
-            "type a folder."
         )
 
 

@@ -52,12 +52,6 @@ def deferred() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
-def ignore() -> None:
-    """For a process that another one stops: signals to the whole group change nothing here."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _raise(number: int) -> None:
     raise Stopped(number)
 

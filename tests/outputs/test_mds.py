@@ -168,7 +168,7 @@ def test_damage_is_named_and_mended(python, mds, tmp_path):
         f"images 500 … 599: train/000005/index.json is truncated (2 of {size:,} bytes)",
         "train/index.json is missing",
     ]
-    said = Command("task=verify", f"targetpath={target}", "repair=true", python=python).end()
+    said = Command("task=repair", f"targetpath={target}", python=python).end()
     assert "Mended: 2 shards made again." in said.output
     assert scenarios.tree_hash(target) == whole
 

@@ -48,13 +48,13 @@ def load(file: Path) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
-            f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+            f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
         ) from None
     except Exception as error:  # of bytes that are no checkpoint, torch says anything
         reason = " ".join(str(error).split())[:90]
         raise UserError(
-            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "
-            "begin anew."
+            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type "
+            "task.resume=never to begin anew."
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")

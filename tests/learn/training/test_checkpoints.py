@@ -33,7 +33,7 @@ def unreadable(file: Path) -> str:
     text = str(mistake.value)
     head, tail = (
         f"{file} cannot be read as a checkpoint (",
-        ("): remove it, or type resume=never to begin anew."),
+        ("): remove it, or type task.resume=never to begin anew."),
     )
     assert text.startswith(head) and text.endswith(tail) and "\n" not in text
     return text[len(head) : -len(tail)]
@@ -251,5 +251,5 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(file: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints.load(file)
     assert str(mistake.value) == (
-        f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+        f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
     )
