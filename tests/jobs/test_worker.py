@@ -33,9 +33,10 @@ def task(picture, tmp_path):
 
 
 def _task(
-    picture: Path, target: Path, progress: Progress, driver: int, output: str = "folder"
+    picture: Path, target: Path, progress: Progress, driver: int, name: str = "folder"
 ) -> Task:
-    cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={output}")
+    own = ["output.class_name=c"] if name == "folder" else []
+    cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), output.encoder, draws=False)
     work = Work(
@@ -103,8 +104,8 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
     """At each call of a library while the shard is written, one after the other."""
     pytest.importorskip({"parquet": "pyarrow", "lmdb": "lmdb"}.get(name, "os"))
 
-    def write(at: int) -> int:
-        """Makes a shard, with SIGTERM at call number ``at``; how many calls there were."""
+    def write(at: int) -> bool:
+        """Makes a shard, with SIGTERM at call number ``at``; whether there were so many."""
         calls, target = 0, tmp_path / f"set-{at}"
         target.mkdir()
 
@@ -120,13 +121,20 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
             render_shard(replace(task, work=work))
         finally:
             sys.setprofile(None)
-        return calls
+        return calls >= at
 
     with Progress(tmp_path, 2, 0, 1) as progress:
         task = _task(picture, tmp_path, progress, os.getpid(), name)
-        write(-1)  # what is imported late is there
-        calls = write(0)
-        for at in range(1, calls, max(1, calls // 100)):
-            with pytest.raises(Stopped) as stopped, stoppable():
-                write(at)
-            assert stopped.value.status == 143
+        write(0)  # what is imported late is there
+        stopped, at = 0, 1
+        while True:
+            try:
+                with stoppable():
+                    reached = write(at)
+            except Stopped as signalled:
+                assert signalled.status == 143
+                stopped, at = stopped + 1, at + 7
+            else:
+                assert not reached, f"the signal at call {at} is lost"
+                break
+        assert stopped > 40
