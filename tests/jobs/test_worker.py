@@ -17,7 +17,7 @@ from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
 from singleimg.jobs.worker import Task, Work, kept, render_shard
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shard
 from singleimg.system.signals import Stopped, stoppable
@@ -40,7 +40,7 @@ def _task(
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), output.encoder, draws=False)
     work = Work(
-        str(target), producer, output, target, "f", {}, Disk(), False, 32, progress.file, driver
+        str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file, driver
     )
     return Task(work, Shard(0, 0, 2), 0)
 
@@ -63,7 +63,7 @@ def test_a_permission_that_is_lost(picture):
                     render_shard(task)
             finally:
                 os.seteuid(0)
-        records = Manifest(target).scan()[0]
+        records = Manifest(LocalStore(target)).scan()[0]
     assert str(caught.value) == (
         f"shard 000000 could not be written to targetpath={target} (Permission denied): "
         "give yourself the permission to write there."
@@ -72,10 +72,10 @@ def test_a_permission_that_is_lost(picture):
 
 
 def test_a_target_that_is_gone_is_not_made_anew(task):
-    task.work.target.rmdir()
+    task.work.store.root.rmdir()
     with pytest.raises(UserError, match=r"\(No such file or directory\): do not move or remove"):
         render_shard(task)
-    assert not task.work.target.exists()
+    assert not task.work.store.root.exists()
 
 
 def test_dropped_at_the_drivers_word(picture, tmp_path):
@@ -88,13 +88,13 @@ def test_dropped_at_the_drivers_word(picture, tmp_path):
 
 
 def test_data_without_a_record_in_the_way_are_not_written_over(task):
-    place = task.work.target / "train/c/000000"
+    place = task.work.store.root / "train/c/000000"
     place.mkdir(parents=True)
     (place / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match=r"could not be written to targetpath=.*not empty"):
         render_shard(task)
     assert (place / "thesis.tex").read_text() == "mine"
-    assert Manifest(task.work.target).scan() == ([], [])
+    assert Manifest(task.work.store).scan() == ([], [])
 
 
 @pytest.mark.parametrize("name", ["folder", "webdataset", "parquet", "lmdb"])
@@ -115,7 +115,7 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
             if event == "c_call" and calls == at:
                 signal.raise_signal(signal.SIGTERM)
 
-        work = kept(replace(task.work, run=str(target), target=target))
+        work = kept(replace(task.work, run=str(target), store=LocalStore(target)))
         sys.setprofile(count)
         try:
             render_shard(replace(task, work=work))

@@ -31,7 +31,7 @@ from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.loop import Rhythm, Training
 from singleimg.sources.synthetic import noise
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.system.tempdir import scratch
 
 MOST_ROTATION, MOST_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
@@ -117,7 +117,7 @@ def control(cfg: DictConfig, folder: Path | None = None) -> Control:
     result = _told(cfg, _trained(cfg, train), test)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        Disk().write_whole(file, json.dumps(asdict(result)) + "\n")
+        LocalStore(file.parent).write(file.name, json.dumps(asdict(result)) + "\n")
     return result
 
 

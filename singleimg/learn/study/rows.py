@@ -24,7 +24,7 @@ from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.run import Run, prepare, train
 from singleimg.learn.training.trunk import load_trunk
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.system.malloc import give_back_memory
 
 SECONDS = "seconds.json"
@@ -120,7 +120,7 @@ class Clock:
     def __init__(self, file: Path, fingerprint: str) -> None:
         try:
             kept = json.loads(file.read_text())
-        except (OSError, ValueError):  # none yet, or harmed: it only counts
+        except (OSError, ValueError):  # none yet, or damaged: it only counts
             kept = {}
         self.file, self.fingerprint = file, fingerprint
         self.parts = kept.get("seconds", {}) if kept.get("fingerprint") == fingerprint else {}
@@ -134,4 +134,4 @@ class Clock:
         """Writes down how long a part took."""
         self.parts[part] = seconds
         text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
-        Disk().write_whole(self.file, text + "\n")
+        LocalStore(self.file.parent).write(self.file.name, text + "\n")

@@ -24,6 +24,7 @@ from singleimg.learn.study.findings import Rows, findings
 from singleimg.learn.study.plan import ABLATION, ONE, PARTS, Row, ablation_name, rows_of, table_name
 from singleimg.learn.study.rows import Made, Task, make_row
 from singleimg.learn.training.devices import check_one_device
+from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console, logging_to_file
 from singleimg.system.signals import deaf
@@ -40,7 +41,7 @@ def study(cfg: DictConfig) -> None:
             split()
         check_one_device(cfg.train, "study")
         folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
-        with hold(folder), logging_to_file(folder / LOG):
+        with hold(LocalStore(folder)), logging_to_file(folder / LOG):
             (folder / "config.yaml").write_text(saved.run_text(cfg))
             run(cfg, folder)
 

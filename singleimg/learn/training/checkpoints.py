@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from singleimg.errors import UserError, unwritable
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.system.signals import deferred
 
 LAST, BEST = "last.pt", "best.pt"
@@ -34,7 +34,7 @@ def _save(file: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
-        Disk().sync_folder(file.parent)
+        LocalStore(file.parent).sync_folder()
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None

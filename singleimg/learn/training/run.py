@@ -30,6 +30,7 @@ from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.loop import Rhythm, Training
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
+from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_file
 
@@ -123,7 +124,7 @@ def train(run: Run) -> Trained:
     settings = run.settings.train
     fabric = open_fabric(settings)
     run.method.check_devices(fabric.world_size)
-    with hold(run.folder) if fabric.is_global_zero else nullcontext():
+    with hold(LocalStore(run.folder)) if fabric.is_global_zero else nullcontext():
         state = _found(run)
         fabric.barrier()
         if fabric.is_global_zero:
