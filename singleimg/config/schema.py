@@ -14,7 +14,7 @@ from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, R
 from singleimg.config.tasks import TASKS, Task
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("task", "image", "augment", "engine", "output", "backend")
+GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys of training and probing, which a dataset's own configuration does not keep.
 TRAINING = ("train", "shortcut", *OPTIONAL_GROUPS)
@@ -97,6 +97,7 @@ class Config:
     image: Any = key(None, "source")
     augment: Any = key(None, "source")
     engine: Any = key(None, "source")
+    encode: Any = key(None)
     output: Any = key(None, "output")
     backend: Any = key(None, "work")
     method: Any = key(None)

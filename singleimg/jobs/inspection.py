@@ -151,7 +151,7 @@ def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
     images.engine.set_up_process()
-    encoder, problems = dataset.output.encoder, []
+    encoder, problems = dataset.encoder, []
     reader = dataset.output.reader(dataset.target.store)
     for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
         shard = good[place // dataset.output.shard_size]

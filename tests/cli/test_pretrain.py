@@ -77,6 +77,40 @@ def test_a_signal_stops_it_in_good_order(image, tmp_path):
     assert not (tmp_path / "run" / ".lock").exists()
 
 
+IN_THE_MIDDLE = """
+import os, runpy, sys, torch
+
+save, number = torch.save, int(sys.argv.pop(1))
+
+class Stream:
+    def __init__(self, stream):
+        self.stream, self.flush = stream, stream.flush
+
+    def write(self, data):
+        os.kill(os.getpid(), number)
+        return self.stream.write(data)
+
+torch.save = lambda state, stream: save(state, Stream(stream))
+sys.argv[0] = "run.py"
+runpy.run_path("run.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
+    command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
+               "train.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
+    stopped = subprocess.run(
+        [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert stopped.returncode == 128 + number, stopped.stderr
+    said = stopped.stdout.splitlines()
+    assert said[-1] == "Stopped. The same command goes on from the last checkpoint."
+    assert "make room" not in stopped.stderr
+    assert state(tmp_path / "run")["step"] == 2
+
+
 def test_no_updates_leave_the_first_weights(run, image, tmp_path):
     run(*ROTNET, image, "method.epochs=0", f"targetpath={tmp_path / 'run'}")
     assert state(tmp_path / "run")["step"] == 0

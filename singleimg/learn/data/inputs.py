@@ -85,7 +85,7 @@ def _stored(cfg: DictConfig) -> Inputs:
     if recipe.pixels["img_size"] <= _SMALL and recipe.pixels["encoder"]["encoding"] == "jpeg":
         log.warning(
             "task.dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large "
-            "part: images stored with output.encoding=png, or rendered as needed, are better.",
+            "part: images stored with encode=png, or rendered as needed, are better.",
             cfg.task.dataset, int(recipe.pixels["img_size"]),
         )  # fmt: skip
     return Inputs(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from singleimg.config.former import with_first_names
 from singleimg.dataset.recipe import canonical
 from singleimg.learn.data.base import Labelled, identity
 from singleimg.learn.networks.base import Network, Trunk
@@ -51,6 +52,7 @@ def evenly_spaced(count: int, limit: int | None) -> list[int]:
 
 def protocol_digest(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:
     """Eight letters that tell a protocol (its settings as in conf/probe) on these images."""
-    decides = {key: value for key, value in protocol.items() if key not in ProbeProtocol.free}
+    named = with_first_names({"probe": dict(protocol)})["probe"]
+    decides = {key: value for key, value in named.items() if key not in ProbeProtocol.free}
     images = [identity(split()) for split in (data.train, data.test)]
     return sha256(canonical([decides, images, seed]).encode()).hexdigest()[:8]

@@ -30,6 +30,7 @@ from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.loop import LogSettings, Training
+from singleimg.sources.base import Source
 from singleimg.sources.synthetic import noise
 from singleimg.storage.local import LocalStore
 from singleimg.system.tempdir import scratch
@@ -43,7 +44,7 @@ _SEED = 10_000  # of the first picture
 
 
 @dataclass(frozen=True)
-class Noises:
+class Noises(Source):
     """``count`` pictures of isotropic 1/f noise."""
 
     width: int

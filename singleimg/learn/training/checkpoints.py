@@ -10,6 +10,7 @@ import torch
 
 from singleimg.errors import UserError, unwritable
 from singleimg.storage.local import LocalStore
+from singleimg.system.signals import deferred
 
 LAST, BEST = "last.pt", "best.pt"
 FOLDER = "checkpoints"
@@ -17,7 +18,15 @@ _RENAMED = {"judge": "discriminator"}  # names in checkpoints of older versions:
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot."""
+    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot.
+
+    A signal that comes meanwhile is answered when the file is whole.
+    """
+    with deferred():  # torch would make a RuntimeError of it, which a full disk gives as well
+        _save(file, state)
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
     temporary = file.with_name(f".tmp-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
