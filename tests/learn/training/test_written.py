@@ -17,8 +17,9 @@ WHOLE, STOPPED = TRAININGS
 
 
 def typed(folder: Path) -> tuple[str, ...]:
-    """The command that made it."""
-    return (*TRAINING, f"imgpath={folder.parent}/picture.png", f"targetpath={folder}")
+    """The command that made it, in today's spelling."""
+    training = [one.replace("train.tensorboard", "task.tensorboard") for one in TRAINING]
+    return (*training, f"imgpath={folder.parent}/picture.png", f"targetpath={folder}")
 
 
 def last(folder: Path) -> Path:
