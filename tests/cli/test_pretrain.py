@@ -172,7 +172,7 @@ def kill_at(
 
 
 def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole, tmp_path):
-    run(*SMALL[2:], image, "output.encoding=png", f"targetpath={tmp_path / 'images'}")
+    run(*SMALL[2:], image, "encode=png", f"targetpath={tmp_path / 'images'}")
     run("task=pretrain", "network=cifar_conv4", "method=rotnet", "method.batch_size=16",
         "method.lr=0.03", "method.epochs=3", f"task.dataset={tmp_path / 'images'}",
         f"targetpath={tmp_path / 'run'}")  # fmt: skip
