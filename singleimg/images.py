@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,8 @@ class SingleImage:
     >>> images.render(7)                           # its pixels, uint8 H×W×3
 
     source: the pictures. transforms: steps, or transforms in torchvision's protocol. engine: who
-    renders. img_size: side of an image, pixels. seed: 0 … 2^63 - 1. shared: a folder of pictures
-    that are decoded already (``Pictures.share``). sources: hashes of the pictures
-    (``sources.base.hashes``); UserError when one is another now.
+    renders. img_size: side of an image, pixels. seed: 0 … 2^63 - 1. sources: hashes of the
+    pictures (``sources.base.hashes``); UserError when one is another now.
 
     Small to pickle, and to unpickle without torch where all transforms are known by their laws:
     each process decodes pictures and makes a renderer for itself, when it first needs them.
@@ -45,10 +43,9 @@ class SingleImage:
         *,
         img_size: int,
         seed: int = 0,
-        shared: Path | None = None,
         sources: Sequence[str] | None = None,
     ) -> None:
-        self.pictures = Pictures(source, shared, sources)
+        self.pictures = Pictures(source, expected=sources)
         self.pipeline = Pipeline(transforms)
         self.engine = engine
         self.img_size, self.seed = img_size, seed

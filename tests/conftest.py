@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.in_process import run_script
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -41,9 +43,30 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Run:
-    """``run("num_imgs=8", …)``: the command line as a user types it; ``code=0`` is checked."""
-    home = tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory) -> Path:
+    """The cache of all commands of this worker: a folder that is empty at first."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def run(cache) -> Run:
+    """``run("num_imgs=8", …)``: the command line as a user types it; ``code=0`` is checked.
+
+    In this process, which spares the imports; ``run_process`` does the same in one of its own.
+    """
+
+    def command(
+        *arguments: str, code: int | None = 0, cwd: Path = ROOT, **environment: str
+    ) -> subprocess.CompletedProcess:
+        environment = {"SINGLEIMG_CACHE": str(cache), **environment}
+        return _checked(run_script(ROOT / "run.py", arguments, cwd, environment), code)
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def run_process(cache) -> Run:
+    """``run`` where a process is the point: its imports, its locks, its limits, its exit status."""
 
     def command(
         *arguments: str,
@@ -58,13 +81,17 @@ def run(tmp_path_factory) -> Run:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env={**os.environ, "SINGLEIMG_CACHE": str(home), **environment},
+            env={**os.environ, "SINGLEIMG_CACHE": str(cache), **environment},
         )
-        if code is not None:
-            assert result.returncode == code, result.stdout + result.stderr
-        return result
+        return _checked(result, code)
 
     return command
+
+
+def _checked(result: subprocess.CompletedProcess, code: int | None) -> subprocess.CompletedProcess:
+    if code is not None:
+        assert result.returncode == code, result.stdout + result.stderr
+    return result
 
 
 def images_of(target: Path) -> dict[str, str]:

@@ -48,6 +48,10 @@ class JoblibBackend:
             return 1
         return threads or available_cores()
 
+    def worth_starting(self, workers: int, seconds: float) -> int:
+        """How many of ``workers`` are, for so many ``seconds`` of work for one core: all or 1."""
+        return 1 if seconds < self.from_seconds else workers
+
     def run(self, function: Callable, tasks: Iterable[Any], workers: int) -> Iterator[Any]:
         """Starts ``function`` on every task at once; yields results as they come, in any order.
 

@@ -9,7 +9,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from singleimg.cli.help import comments
-from singleimg.config.schema import CONF, GROUPS, OPTIONAL_GROUPS
+from singleimg.config.former import FORMER, former_key
+from singleimg.config.schema import CONF, GROUPS, OPTIONAL_GROUPS, typed_keys
+from singleimg.config.tasks import TASKS
 from singleimg.errors import did_you_mean
 
 
@@ -20,7 +22,8 @@ def keys() -> list[str]:
     for file in CONF.glob("*/*.yaml"):
         if file.parent.name not in ("augment", "experiment"):
             names += [f"{file.parent.name}.{key}" for key in OmegaConf.load(file)]
-    return [str(name) for name in dict.fromkeys(names)]
+    names += [key for kind in TASKS.values() for key, _ in typed_keys(kind)]
+    return [str(name) for name in dict.fromkeys(names) if not str(name).endswith(".defaults")]
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -52,6 +55,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _no_key(key: str) -> str:
     name = key.lstrip("+~")
+    if name in FORMER:
+        return f"{former_key(name)}."
+    tasks = [task for task, kind in TASKS.items() if name in dict(typed_keys(kind))]
+    if tasks:
+        return (
+            f"{name} is a key of task={' and task='.join(tasks)}: type that too, or leave it out."
+        )
     return f"{name} is no key{did_you_mean(name, keys())}: python run.py --help lists them."
 
 

@@ -1,13 +1,18 @@
-"""The help page, from the comments in conf/."""
+"""The help page, from the comments in conf/ and the keys of each task."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from textwrap import wrap
 
+from omegaconf import OmegaConf
+
 from singleimg.config.schema import CONF, GROUPS, OPTIONAL_GROUPS
+from singleimg.config.tasks import TASKS
 
 # --- help ----------------------------------------------------------------------------------------
 
@@ -21,7 +26,7 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py -m deg=0,30 scale=[500,1],[100,1]              one dataset for each combination
   python run.py experiment=paper_imagenet_a                    a configuration of the paper
   python run.py task=pretrain method=rotnet network=cifar_conv4 img_size=32 augment=paper
-  python run.py task=probe checkpoint=outputs/… data=cifar10 data.path=…
+  python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…
 """
 _FOOT = "--cfg job shows the composed settings, --hydra-help what else Hydra offers."
 
@@ -40,12 +45,29 @@ def help_page() -> str:
         "Keys (key=value):",
         *_table(list(comments(CONF / "config.yaml"))),
         "",
+        "Keys of one task (task.key=value):",
+        *_table(list(_of_tasks())),
+        "",
         "Output (output.key=value):",
         *_table(list(comments(CONF / "output" / "folder.yaml"))),
         "",
         _FOOT,
     ]
     return "\n".join(parts)
+
+
+def _of_tasks() -> Iterator[tuple[str, str]]:
+    """The keys of each task, and the tasks that have it."""
+    keys: dict[str, tuple[list[str], str]] = {}
+    for name, kind in TASKS.items():
+        own = OmegaConf.structured(kind)
+        for field in fields(kind):
+            if field.metadata:
+                value = json.dumps(OmegaConf.to_container(own)[field.name]).replace('"', "")
+                row = keys.setdefault(f"task.{field.name}={value}", ([], field.metadata["help"]))
+                row[0].append(name)
+    for key, (tasks, text) in keys.items():
+        yield key, f"task={' and '.join(tasks)}: {text}"
 
 
 def comments(file: Path) -> Iterator[tuple[str, str]]:

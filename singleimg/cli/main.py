@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from singleimg.cli.explain import explain, keys, one_line
 from singleimg.cli.help import help_page
 from singleimg.config import checks, guard
+from singleimg.config.former import refuse_former
 from singleimg.config.make import task
 from singleimg.errors import UserError, did_you_mean
 from singleimg.system.signals import stoppable
@@ -29,10 +30,12 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(help_page())
         return 0
+    _mistakes.clear()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
     try:
         with stoppable():
             check_flags(arguments)
+            refuse_former(arguments)
             guard.install(arguments)
             main()
     except KeyboardInterrupt as stopped:

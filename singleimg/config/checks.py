@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from singleimg.config import allowlist
-from singleimg.config.schema import (
-    AUGMENT_KEYS,
-    CONF,
-    CORNERS,
-    GROUPS,
-    IF_EXISTS,
-    MOST,
-    OPTIONAL_GROUPS,
-    Shortcut,
-)
-from singleimg.errors import UserError, did_you_mean, is_url
+from singleimg.config import allowlist, schema
+from singleimg.config.ranges import parse_count
+from singleimg.config.schema import AUGMENT_KEYS, CONF, GROUPS, OPTIONAL_GROUPS
+from singleimg.config.tasks import TASKS, Task
+from singleimg.errors import UserError, is_url
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
 
 
 def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
@@ -37,9 +30,14 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     typed = {text.lstrip("+~").split("=")[0]: text.partition("=")[2] for text in overrides}
     allowlist.check_modules(cfg.trusted_modules)
     _check_groups(cfg)
+    _type_task(cfg)
     _check_task(cfg, typed)
+    keys = dict(schema.typed_keys(TASKS.get(cfg.task.name)))
+    for key, field in keys.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and field.metadata.get("check"):
+            field.metadata["check"].check(key, value)
     cfg.num_imgs = parse_count("num_imgs", cfg.num_imgs)
-    _check_ranges(cfg)
     _select_image(cfg, typed)
     _check_effect(cfg, typed)
     if cfg.debug and "num_imgs" in typed:
@@ -48,29 +46,14 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         )
     if cfg.debug and cfg.output._target_.endswith("NoOutput"):
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
-    for key in ("imgpath", "targetpath", "to", "dataset"):
-        if cfg[key] is not None and (key == "imgpath" or not is_url(cfg[key])):
-            cfg[key] = str(Path(cfg[key]).expanduser().absolute())
+    for key, field in keys.items():
+        value = OmegaConf.select(cfg, key) if field.metadata.get("path") else None
+        if value is not None and (key == "imgpath" or not is_url(value)):
+            OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
     return cfg
 
 
 # --- checks --------------------------------------------------------------------------------------
-
-
-def parse_count(key: str, value: Any) -> int:
-    """A number of images from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; 1 … MOST."""
-    text = str(value).strip().lower().replace("_", "")
-    number, suffix = (text[:-1], text[-1]) if text[-1:] in "km" and text else (text, "")
-    try:
-        count = float(number) * _SUFFIXES[suffix]
-    except ValueError:
-        count = -1.0
-    if not 1 <= count <= MOST or count != int(count) or isinstance(value, bool):
-        raise UserError(
-            f"{key}={value} is not a number of images from 1 to {MOST:,}: type for example "
-            f"{key}=1000, {key}=1e6 or {key}=1M."
-        )
-    return int(count)
 
 
 def _check_groups(cfg: DictConfig) -> None:
@@ -89,85 +72,55 @@ def example(group: str) -> str:
     return f"{group}={min(file.stem for file in (CONF / group).glob('*.yaml'))}"
 
 
+def _type_task(cfg: DictConfig) -> None:
+    """A saved configuration holds of its task what it was when it was saved."""
+    kind = TASKS.get(cfg.task.get("name"))
+    if kind is not None and OmegaConf.get_type(cfg.task) is not kind:
+        own = {field.name for field in fields(kind)} & set(cfg.task)
+        cfg.task = OmegaConf.merge(OmegaConf.structured(kind), {k: cfg.task[k] for k in own})
+
+
 def _check_task(cfg: DictConfig, typed: dict[str, str]) -> None:
-    """What was typed must be read by the task, which says what it reads, or what it does not."""
-    reads, ignores = cfg.task.get("reads"), cfg.task.get("ignores") or ()
+    """What was typed must be read by the task, which names what it reads."""
+    task = TASKS.get(cfg.task.name)
+    if task is None:  # of a user's own
+        return
     for key, value in typed.items():
-        name = key.split(".")[0].split("@")[0].split("/")[0]
-        ignored = {name, key, f"{name}.*" if "." in key else name} & {*ignores}
-        if ignored or (reads is not None and name not in ("task", "hydra", *reads)):
-            does = f" (it reads {', '.join(reads)})" if reads else ""
+        places = _places(key)
+        if not places & {"task", "hydra", "trusted_modules", *task.reads}:
+            does = "" if "source" in task.reads else f" (it reads {', '.join(_read_by(task))})"
             raise UserError(
                 f"{key}={value} has no effect, since task={cfg.task.name} does not read it{does}: "
                 "leave it out."
             )
-        for other, keys in (cfg.task.get("beside") or {}).items():
-            if name in keys and cfg[other] is not None:
+        for other, unread in task.beside.items():
+            if places & set(unread) and OmegaConf.select(cfg, other) is not None:
                 raise UserError(
                     f"{key}={value} has no effect beside {other}, whose images are taken as they "
                     f"are: leave {key} or {other} out."
                 )
 
 
-def _check_ranges(cfg: DictConfig) -> None:
-    for key, low, high, what in (
-        ("img_size", 8, 4096, "a whole number of pixels"),
-        ("batch_size", 1, None, "a whole number"),
-        ("seed", 0, 2**63 - 1, "a whole number"),
-        ("threads", 1, None, "a number of workers"),
-        ("deg", 0, 180, "an angle in degrees"),
-        ("shear", 0, 80, "an angle in degrees"),
-        ("max_pixels", 1, None, "a number of pixels"),
-        ("train.num_nodes", 1, None, "a number of machines"),
-        ("train.log_every", 1, None, "a number of updates"),
-        ("train.checkpoint_every", 1, None, "a number of updates"),
-        *((f"shortcut.{key}", 1, None, "a whole number") for key in Shortcut.__dataclass_fields__),
-    ):
-        _check_range(cfg, key, low, high, what)
-    if not 0 < cfg.initcrop <= 1:
-        raise UserError(
-            f"initcrop={cfg.initcrop:g} is not a fraction over 0 and up to 1: "
-            "type for example initcrop=0.5, or cropfirst=false for no such crop."
-        )
-    for part in cfg.train.keep:
-        if not 0 < part <= 1:
-            raise UserError(
-                f"train.keep={list(cfg.train.keep)} holds {part:g}, which is not a fraction over 0 "
-                "and up to 1: type for example train.keep=[0.5]."
-            )
-    _check_choice(cfg, "corners", CORNERS, "image")
-    _check_choice(cfg, "if_exists", IF_EXISTS, "resume")
-    _check_scale(cfg.scale)
+def _places(key: str) -> set[str]:
+    """The names by which a task may say that it reads ``key``: its own, its group's, its section's.
+
+    A key that is none of ours may be meant for a preset, as an experiment is.
+    """
+    name = key.split("@")[0].replace("/", ".")
+    top = name.partition(".")[0]
+    if name.startswith("augment."):  # the group is one thing, what its preset does another
+        return {"augmentation"}
+    keys = dict(schema.typed_keys(None))
+    if top not in ("hydra", *keys):
+        return {"experiment"}
+    field = keys.get(name) or keys.get(top)
+    return {name, top, field.metadata["section"] if field else top}
 
 
-def _check_range(cfg: DictConfig, key: str, low: int, high: int | None, what: str) -> None:
-    value = OmegaConf.select(cfg, key)
-    if value is None or (low <= value and (high is None or value <= high)):
-        return
-    allowed = f"from {low} to {high}" if high is not None else f"of {low} or more"
-    near = low if value < low else high
-    raise UserError(f"{key}={value:g} is not {what} {allowed}: type for example {key}={near}.")
-
-
-def _check_choice(cfg: DictConfig, key: str, choices: Sequence[str], example: str) -> None:
-    if cfg[key] not in choices:
-        raise UserError(
-            f"{key}={cfg[key]} is not one of {', '.join(choices)}"
-            f"{did_you_mean(cfg[key], choices)}: type for example {key}={example}."
-        )
-
-
-def _check_scale(scale: ListConfig | None) -> None:
-    if scale is None:
-        return
-    numbers = all(type(value) in (int, float) for value in scale)
-    if not numbers or len(scale) != 2 or not MOST >= scale[0] >= scale[1] >= 1:
-        text = ",".join(f"{value:g}" if numbers else str(value) for value in scale)
-        raise UserError(
-            f"scale=[{text}] is not an inverse area range, two numbers from 1 to {MOST:,} of "
-            "which the first is not the smaller: type for example scale=[500,1] for crops of 1/500 "
-            "to all of the area."
-        )
+def _read_by(task: type[Task]) -> list[str]:
+    keys = [key for key, _ in schema.typed_keys(task) if key.startswith("task.")]
+    shared = [key for key, _ in schema.typed_keys(None) if "." not in key]
+    return [*keys, *(key for key in shared if _places(key) & {"trusted_modules", *task.reads})]
 
 
 def _select_image(cfg: DictConfig, typed: dict[str, str]) -> None:

@@ -9,9 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from singleimg.config.checks import load
-from singleimg.config.schema import (
-    CONF,
-)
+from singleimg.config.former import refuse_former
+from singleimg.config.schema import CONF
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -19,6 +18,7 @@ def compose(*overrides: str) -> DictConfig:
 
     >>> singleimg.compose("imgpath=photo.jpg", "augment=strong", "num_imgs=1M")
     """
+    refuse_former(overrides)
     # Within an application of Hydra's that one steps aside: Hydra composes one at a time.
     other, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:

@@ -20,7 +20,9 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config import allowlist
-from singleimg.config.schema import ONCE
+from singleimg.config.former import drop_former
+from singleimg.config.schema import typed_keys
+from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
 
 # What Hydra makes objects of, and what it hands to logging.config.dictConfig, which makes more.
@@ -100,6 +102,12 @@ class CheckedLoader(ConfigLoaderImpl):
         check(cfg, self.typed)
         return cfg
 
+    def _load_single_config(self, default: Any, repo: Any) -> Any:
+        result = super()._load_single_config(default, repo)
+        if default.primary and "task" in result.config:  # a run saved it, perhaps long ago
+            drop_former(result.config)
+        return result
+
     def _process_config_searchpath(self, config_name: Any, parsed: Any, repo: Any) -> None:
         # The one thing that imports while composing: pkg://name, to look for files beside its code.
         loaded = repo.load_config(config_path=config_name) if config_name is not None else None
@@ -119,10 +127,14 @@ def check(cfg: DictConfig, typed: Typed) -> None:
     References in what Hydra acts on are replaced by their values, so that none changes afterwards.
     """
     _check_trusted_modules(cfg, typed)
-    for key in ONCE:
-        once = OmegaConf.select(cfg, key)
-        if key != "trusted_modules" and once not in (None, False, "resume") and not typed.has(key):
-            raise _file_says(key, str(once).lower())
+    name = OmegaConf.select(cfg, "task.name")
+    once = [key for key, field in typed_keys(TASKS.get(name)) if field.metadata.get("typed")]
+    for key in once:
+        value = OmegaConf.select(cfg, key)
+        if value not in (None, False, "resume") and not typed.has(key):
+            raise _file_says(key, str(value).lower())
+    if name == "repair" and "task" not in typed.keys:  # it changes a dataset
+        raise _file_says("task", name)
     for group in cfg:
         if group != "hydra":
             _check_group(cfg, str(group), allowlist.allowed(str(group), typed.trusted))

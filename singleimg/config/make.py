@@ -72,7 +72,8 @@ def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
     target = str(cfg.task.get(allowlist.TARGET))
     function = allowlist.find(target, "task._target_", _allowed(cfg, "task"))
     files = sorted((CONF / "task").glob("*.yaml"))
-    known = target in [OmegaConf.load(file)[allowlist.TARGET] for file in files]
+    named = [file for file in files if file.stem == cfg.task.get("name")]
+    known = target in [OmegaConf.load(file)[allowlist.TARGET] for file in named]
     if not known and not allowlist.Allowed((), tuple(cfg.trusted_modules)).has(target):
         raise UserError(
             f"task._target_={target} is no task: type one of "

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from singleimg.config import allowlist
+from singleimg.config.former import drop_former
 from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
 from singleimg.storage.base import Store
@@ -58,8 +59,9 @@ def run_text(cfg: DictConfig) -> str:
     """The text of the ``config.yaml`` of a training or a study: every value that it ran with."""
     own = cfg.copy()
     OmegaConf.set_struct(own, False)
-    for key in ("task", *ONCE):
+    for key in ONCE:
         own.pop(key)
+    own.task.pop(allowlist.TARGET)
     return "# What this was run with.\n" + OmegaConf.to_yaml(own, resolve=True)
 
 
@@ -125,7 +127,10 @@ def _read(store: Store, name: str) -> DictConfig:
     data = store.read(name)
     if data is None:
         raise UserError(f"{store.path_of(name)} is missing: type another folder, or bring it back.")
-    return OmegaConf.create(data.decode())
+    cfg = OmegaConf.create(data.decode())
+    if OmegaConf.is_dict(cfg):
+        drop_former(cfg)
+    return cfg
 
 
 def _for_file(cfg: DictConfig) -> DictConfig:

@@ -1,117 +1,127 @@
 """The keys of the configuration, their types and first values; conf/ says what they mean."""
+# ruff: noqa: RUF009, since key() gives a field of dataclasses
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range
+from singleimg.config.tasks import TASKS, Task
+
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
-# Keys that act only through a preset that names them.
-AUGMENT_KEYS = (
-    "vflip",
-    "deg",
-    "shear",
-    "cropfirst",
-    "initcrop",
-    "scale",
-    "randinterp",
-    "corners",
-)
-CORNERS = ("fill", "reflect", "image")
-IF_EXISTS = ("resume", "overwrite", "error")
-# Keys for one command, which a saved configuration does not keep: who replays it types them again.
-ONCE = ("if_exists", "allow_version_change", "repair", "deep", "to", "trusted_modules")
 # Keys of training and probing, which a dataset's own configuration does not keep.
-TRAINING = ("dataset", "checkpoint", "resume", "train", "shortcut", "study", *OPTIONAL_GROUPS)
-MOST = 10**9  # images; their names have nine digits
+TRAINING = ("train", "shortcut", *OPTIONAL_GROUPS)
+
+
+def key(default: Any, section: str = "", check: Check | None = None, **more: bool) -> Any:
+    """A key that several tasks read: they name it, or its ``section``.
+
+    ``path``: a folder or URL. ``once``: for one command, which a saved configuration does not keep;
+    ``typed``: neither that, nor is it taken from a file: who replays types it again.
+    """
+    metadata = {"section": section, "check": check, **more}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_WHOLE = Range(1, None, "a whole number")
+_UPDATES = Range(1, None, "a number of updates")
 
 
 @dataclass
 class Train:
     """The keys below ``train``."""
 
-    devices: Any = 1
-    accelerator: str = "auto"
-    num_nodes: int = 1
-    precision: str = "32-true"
-    images: Any = None
-    memory: float = 4
-    max_norm: float | None = None
-    log_every: int = 20
-    checkpoint_every: int = 500
-    keep: list[float] = field(default_factory=list)
-    tensorboard: bool = True
+    devices: Any = key(1, "devices")
+    accelerator: str = key("auto", "devices")
+    num_nodes: int = key(1, "devices", Range(1, None, "a number of machines"))
+    precision: str = key("32-true", "devices")
+    memory: float = key(4, "training")
+    max_norm: float | None = key(None, "training")
+    log_every: int = key(20, "training", _UPDATES)
+    checkpoint_every: int = key(500, "training", _UPDATES)
 
 
 @dataclass
 class Shortcut:
     """The keys below ``shortcut``."""
 
-    sources: int = 48
-    images: int = 20000
-    updates: int = 3000
-    tested_sources: int = 16
-    tested: int = 4000
-
-
-@dataclass
-class Study:
-    """The keys below ``study``."""
-
-    parts: list[str] = field(default_factory=lambda: ["table", "ablation"])
+    sources: int = key(48, "shortcut", _WHOLE)
+    images: int = key(20000, "shortcut", _WHOLE)
+    updates: int = key(3000, "shortcut", _WHOLE)
+    tested_sources: int = key(16, "shortcut", _WHOLE)
+    tested: int = key(4000, "shortcut", _WHOLE)
 
 
 @dataclass
 class Config:
     """The top-level keys; conf/config.yaml says what each means, and the defaults."""
 
-    num_imgs: Any = 1281167  # Any, because 1M is no number to OmegaConf; see parse_count
-    img_size: int = 256
-    targetpath: str | None = None
-    imgpath: str | None = None
-    seed: int = 0
-    cropfirst: bool = True
-    initcrop: float = 0.5
-    scale: list[float] | None = None
-    deg: float = 30
-    shear: float = 30
-    corners: str = "fill"
-    randinterp: bool = False
-    vflip: bool = False
-    threads: int | None = None
-    batch_size: int = 32
-    save_params: bool | None = None
-    max_pixels: int | None = None
-    debug: bool = False
-    if_exists: str = "resume"
-    allow_version_change: bool = False
-    durable: bool = True
-    repair: bool = False
-    deep: bool = False
-    to: str | None = None
-    dataset: str | None = None
-    checkpoint: Any = None
-    resume: str = "auto"
-    train: Train = field(default_factory=Train)
-    shortcut: Shortcut = field(default_factory=Shortcut)
-    study: Study = field(default_factory=Study)
-    trusted_modules: list[str] = field(default_factory=list)
-    task: Any = None
-    image: Any = None
-    augment: Any = None
-    engine: Any = None
-    output: Any = None
-    backend: Any = None
-    method: Any = None
-    network: Any = None
-    data: Any = None
-    probe: Any = None
-    budget: Any = None
+    num_imgs: Any = key(1281167, check=Count())  # Any, because 1M is no number to OmegaConf
+    img_size: int = key(256, check=Range(8, 4096, "a whole number of pixels"))
+    targetpath: str | None = key(None, path=True)
+    imgpath: str | None = key(None, "source", path=True)
+    seed: int = key(0, check=Range(0, 2**63 - 1, "a whole number"))
+    cropfirst: bool = key(True, "augmentation")
+    initcrop: float = key(
+        0.5, "augmentation", Fraction(0.5, ", or cropfirst=false for no such crop")
+    )
+    scale: list[float] | None = key(None, "augmentation", AreaRange())
+    deg: float = key(30, "augmentation", Range(0, 180, "an angle in degrees"))
+    shear: float = key(30, "augmentation", Range(0, 80, "an angle in degrees"))
+    corners: str = key("fill", "augmentation", Choice(("fill", "reflect", "image"), "image"))
+    randinterp: bool = key(False, "augmentation")
+    vflip: bool = key(False, "augmentation")
+    threads: int | None = key(None, "work", Range(1, None, "a number of workers"))
+    batch_size: int = key(32, "output", _WHOLE)
+    save_params: bool | None = key(None, "output")
+    max_pixels: int | None = key(None, "source", Range(1, None, "a number of pixels"))
+    debug: bool = key(False, once=True)
+    if_exists: str = key(
+        "resume", "output", Choice(("resume", "overwrite", "error"), "resume"), typed=True
+    )
+    allow_version_change: bool = key(False, "commit", typed=True)
+    durable: bool = key(True, "commit")
+    train: Train = key(Train, "devices")
+    shortcut: Shortcut = key(Shortcut, "shortcut")
+    trusted_modules: list[str] = key(list, once=True)
+    task: Any = key(None)
+    image: Any = key(None, "source")
+    augment: Any = key(None, "source")
+    engine: Any = key(None, "source")
+    output: Any = key(None, "output")
+    backend: Any = key(None, "work")
+    method: Any = key(None)
+    network: Any = key(None)
+    data: Any = key(None)
+    probe: Any = key(None)
+    budget: Any = key(None)
+
+
+# Keys that act only through a preset that names them, in the order of a folder's name.
+AUGMENT_KEYS = ("vflip", "deg", "shear", "cropfirst", "initcrop", "scale", "randinterp", "corners")
+# Keys that a saved configuration does not keep.
+ONCE = [one.name for one in fields(Config) if {"once", "typed"} & set(one.metadata)]
+
+
+def typed_keys(task: type[Task] | None) -> Iterator[tuple[str, Field[Any]]]:
+    """Each key that has a type, by its dotted name, those of ``task`` among them."""
+    for one in fields(Config):
+        yield one.name, one
+    for name, section in (("train", Train), ("shortcut", Shortcut), ("task", task)):
+        for one in fields(section) if section else ():
+            if one.metadata:
+                yield f"{name}.{one.name}", one
 
 
 ConfigStore.instance().store(name="base_config", node=Config)
+for _name, _kind in TASKS.items():  # conf/task names the keys of each task first
+    ConfigStore.instance().store(group="task", name=f"{_name}_keys", node=_kind)

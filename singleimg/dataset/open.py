@@ -13,25 +13,24 @@ from singleimg.dataset.target import Target
 from singleimg.drawing.describe import step_of_entry
 from singleimg.drawing.steps import Step
 from singleimg.images import SingleImage
+from singleimg.sources.base import Source
 
 
 def from_config(
-    cfg: DictConfig, shared: Path | None = None, sources: Sequence[str] | None = None
+    cfg: DictConfig, sources: Sequence[str] | None = None, source: Source | None = None
 ) -> SingleImage:
     """From a composed configuration (``image``, ``augment``, ``engine``, …).
 
     It may name our and torchvision's classes, and those below ``cfg.trusted_modules``.
-    ``shared``: a folder of pictures that are decoded already (``Pictures.share``).
     ``sources``: hashes of the pictures (``sources.base.hashes``); UserError when one is another
-    now.
+    now. ``source``: instead of the one that is configured.
     """
     return SingleImage(
-        instantiate(cfg, "image"),
+        instantiate(cfg, "image") if source is None else source,
         steps_of(cfg),
         instantiate(cfg, "engine"),
         img_size=cfg.img_size,
         seed=cfg.seed,
-        shared=shared,
         sources=sources,
     )
 

@@ -49,7 +49,7 @@ class StoredDataset(Dataset):
         try:
             encoding = recipe.pixels["encoder"]["encoding"]
         except (KeyError, TypeError):
-            mend = command("task=verify", typed("targetpath", path), "repair=true")
+            mend = command("task=repair", typed("targetpath", path))
             raise UserError(f"{target.store}/recipe.json is harmed. To mend it: {mend}") from None
         self.transform = transform
         self._count: int = summary["images"]

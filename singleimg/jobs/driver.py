@@ -10,14 +10,13 @@ from pathlib import Path
 
 from singleimg.backends.base import WorkerLost
 from singleimg.config.command_line import replay
-from singleimg.dataset.target import GRID, LOG, Target
+from singleimg.dataset.target import LOG, Target
 from singleimg.errors import UserError, WriteError
 from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
 from singleimg.jobs.job import Job
 from singleimg.jobs.progress import Progress
 from singleimg.jobs.worker import Task, render_shard
 from singleimg.outputs.resolve import described
-from singleimg.report.grid import grid
 from singleimg.storage.shards import Shard
 from singleimg.system.logs import log, logging_to_file
 from singleimg.system.signals import deaf
@@ -54,8 +53,6 @@ def complete(job: Job) -> None:
         if todo:
             make(job, todo, effort)
         target.finish(job.recipe, job.num_imgs, job.output)
-        if settings.debug:
-            draw_grid(job)
         closing_lines(job)
 
 
@@ -202,12 +199,6 @@ def how_to_go_on(job: Job) -> str:
     if job.settings.if_exists == "overwrite":
         return "The same command with if_exists=resume goes on where it stopped."
     return "The same command goes on where it stopped."
-
-
-def draw_grid(job: Job) -> None:
-    """``grid.png``: the images of a debug run, to look at."""
-    with job.store.errors():
-        grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))
 
 
 def closing_lines(job: Job) -> None:

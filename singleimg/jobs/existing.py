@@ -9,9 +9,10 @@ from omegaconf import DictConfig
 
 from singleimg.config import saved
 from singleimg.config.make import instantiate
-from singleimg.dataset.recipe import Recipe
+from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import RECIPE, Target
 from singleimg.errors import UserError
+from singleimg.jobs.job import prepare
 from singleimg.outputs.base import Output
 from singleimg.storage.shards import Plan
 
@@ -67,8 +68,6 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
 
 def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
     """``recipe.json``, or where that was altered what the configuration describes; and which."""
-    from singleimg.jobs.job import prepare
-
     text = target.store.read(RECIPE)
     try:
         recipe = target.recipe()
@@ -89,8 +88,6 @@ def files_of(summary: dict[str, Any]) -> dict[str, Any]:
 
 def other_versions(dataset: Dataset) -> str:
     """`` (made with …)`` when the libraries here are not those that made the dataset."""
-    from singleimg.dataset.recipe import versions
-
     here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
     made_with = dataset.recipe.made_with.items()
     other = [f"{name} {version}" for name, version in made_with if here.get(name) != version]

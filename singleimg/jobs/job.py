@@ -14,16 +14,14 @@ from omegaconf import DictConfig
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.config import saved
 from singleimg.config.make import instantiate, resolved_transforms
-from singleimg.dataset.open import steps_of
+from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url
-from singleimg.images import SingleImage
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
-from singleimg.report.grid import DEBUG_IMAGES
 from singleimg.sources.base import hashes
 from singleimg.storage.base import Store
 from singleimg.storage.shards import Plan, Shard
@@ -41,7 +39,7 @@ class Job:
     output: Output
     backend: JoblibBackend
     workers: int
-    settings: DictConfig  # keys that change no byte: debug, batch_size, if_exists, …
+    settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
 
     @property
     def writes(self) -> bool:
@@ -60,7 +58,7 @@ class Job:
 
     def workers_for(self, effort: Estimate) -> int:
         """How many are worth starting."""
-        return 1 if effort.seconds < self.backend.from_seconds else self.workers
+        return self.backend.worth_starting(self.workers, effort.seconds)
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
@@ -82,8 +80,6 @@ class Job:
         typed = []
         if self.settings.trusted_modules:
             typed.append(f"trusted_modules=[{','.join(self.settings.trusted_modules)}]")
-        if self.settings.debug:
-            typed.append("debug=false")
         if self.settings.allow_version_change:
             typed.append("allow_version_change=true")
         return typed
@@ -116,17 +112,9 @@ def prepare(cfg: DictConfig) -> Job:
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
         libraries=[*cfg.engine.libraries, *output.libraries],
     )
-    cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
-    check_place(cfg.targetpath, output, cfg.debug)
-    images = SingleImage(
-        source,
-        steps_of(cfg),
-        instantiate(cfg, "engine"),
-        img_size=cfg.img_size,
-        seed=cfg.seed,
-        sources=sources,
-    )
+    check_place(cfg.targetpath, output)
+    images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     return describe(cfg, recipe, output, Rendered(images, output.encoder, cfg.save_params), texts)
 
@@ -149,7 +137,7 @@ def describe(
     )
 
 
-def check_place(targetpath: str, output: Output, debug: bool) -> None:
+def check_place(targetpath: str, output: Output) -> None:
     """Refuses a URL for what can only lie on a disk."""
     if not is_url(targetpath):
         output.check_place(Path(targetpath))
@@ -158,11 +146,6 @@ def check_place(targetpath: str, output: Output, debug: bool) -> None:
         raise UserError(
             f"targetpath={targetpath} is behind a URL, and output={output.name} writes to disks of "
             "this machine only: type output=webdataset, output=parquet or output=mds, or a folder."
-        )
-    if debug:
-        raise UserError(
-            f"debug=true makes a picture to look at, and targetpath={targetpath} is behind a URL: "
-            "type a folder."
         )
 
 

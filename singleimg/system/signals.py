@@ -36,7 +36,28 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none."""
+    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none.
+
+    For what must not be cut in two, and for libraries that make another error of an exception that
+    a signal raised within them.
+    """
+    came: list[int] = []
+    try:
+        # Blocking alone is not enough: the signal would reach another thread of this process, and
+        # Python answers it in the main thread all the same.
+        with _handled(lambda number, frame: came.append(number)), _blocked():
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _raise(number: int) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -45,16 +66,6 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def ignore() -> None:
-    """For a process that another one stops: signals to the whole group change nothing here."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _raise(number: int) -> None:
-    raise Stopped(number)
 
 
 @contextmanager

@@ -29,10 +29,10 @@ _OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_c
 
 
 def export(cfg: DictConfig) -> None:
-    """Writes the images of ``targetpath`` to ``to``; compares each with its record on the way."""
+    """Writes the images of ``targetpath`` to ``task.to``; compares each with its record."""
     with logging_to_console():
-        if cfg.to is None:
-            raise UserError("task=export needs a place for the new dataset: type to=….")
+        if cfg.task.to is None:
+            raise UserError("task=export needs a place for the new dataset: type task.to=….")
         target = find_target(cfg)
         stored = open_dataset(cfg, target)
         if stored.summary is None:
@@ -51,19 +51,20 @@ def export(cfg: DictConfig) -> None:
 
 def plan(cfg: DictConfig, stored: Dataset) -> Job:
     """The run that makes the same dataset as ``stored`` in the format of ``cfg.output``."""
-    if _place(str(stored.target.store)) == _place(cfg.to):
-        raise UserError(f"to={cfg.to} is targetpath itself: type another folder.")
+    to = cfg.task.to
+    if _place(str(stored.target.store)) == _place(to):
+        raise UserError(f"task.to={to} is targetpath itself: type another folder.")
     settings, written = stored.settings, saved.raw(stored.target.store)
     for one in (settings, written):  # with values, and with references
         OmegaConf.set_struct(one, False)
         one.output = _output(cfg, one)
-        one.targetpath, one.num_imgs, one.debug = cfg.to, stored.plan.num_imgs, False
+        one.targetpath, one.num_imgs = to, stored.plan.num_imgs
         one.update({key: cfg[key] for key in _OF_THE_RUN})
     output = instantiate(settings, "output")
     output.require()
     if output.layout() is None:
         raise UserError(f"output={output.name} writes nothing: type another output.")
-    check_place(cfg.to, output, debug=False)
+    check_place(to, output)
     draws = output.draws if cfg.save_params is None else cfg.save_params
     if draws and not cfg.allow_version_change:
         _check_versions(settings, stored)

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from singleimg.dataset.target import GRID
+from singleimg.errors import UserError
 from singleimg.jobs.driver import announce, closing_lines, complete, is_whole, make
 from singleimg.jobs.job import prepare
+from singleimg.report.grid import DEBUG_IMAGES, grid
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console
 
 
 def generate(cfg: DictConfig) -> None:
-    """Makes the dataset that ``cfg`` describes, or what is missing of it."""
+    """Makes the dataset that ``cfg`` describes, or what is missing of it.
+
+    ``debug``: 64 images of it, and ``grid.png`` to look at them.
+    """
     with logging_to_console():
+        cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
         job = prepare(cfg)
+        if cfg.debug and job.store.local_path is None:
+            raise UserError(
+                f"debug=true makes a picture to look at, and targetpath={cfg.targetpath} is behind "
+                "a URL: type a folder."
+            )
         if not job.writes:
             todo = list(job.plan)
             make(job, todo, announce(job, todo))
@@ -23,3 +35,6 @@ def generate(cfg: DictConfig) -> None:
         else:
             with hold(job.store):
                 complete(job)
+                if cfg.debug:
+                    with job.store.errors():
+                        grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))

@@ -1,28 +1,44 @@
-"""``task=verify repair=true``: makes what is bad again, moves what is foreign away."""
+"""``task=repair``: makes what is bad again, moves what is foreign away."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from omegaconf import DictConfig
+
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import DATASET, RECIPE, Target
 from singleimg.errors import UserError
-from singleimg.jobs.existing import Dataset, other_versions
+from singleimg.jobs.driver import complete
+from singleimg.jobs.existing import Dataset, find_target, open_dataset, other_versions
+from singleimg.jobs.inspection import inspect
+from singleimg.jobs.job import prepare
 from singleimg.storage.integrity import Problem
-from singleimg.system.logs import log
+from singleimg.storage.lock import hold
+from singleimg.system.logs import log, logging_to_console
 
-FOREIGN = "foreign"  # where repair=true puts files that are not of the dataset
+FOREIGN = "foreign"  # below the dataset: where files go that are not of it
 
 
-def repair(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
+def repair(cfg: DictConfig) -> None:
+    """Mends what an inspection finds; nobody else writes between the look and the end of it."""
+    target = find_target(cfg)
+    with logging_to_console(), hold(target.store):
+        dataset = open_dataset(cfg, target)
+        problems, missing = inspect(cfg, dataset)
+        if problems or missing:
+            mend(dataset, problems, cfg.allow_version_change)
+        else:
+            count = f"{dataset.plan.num_imgs:,}"
+            log.info("All %s images in %s are as they were committed.", count, target.store)
+
+
+def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
     """Makes the shards that are bad again, and moves what is foreign out of the way.
 
     For the holder of the lock.
     """
-    from singleimg.jobs.driver import complete
-    from singleimg.jobs.job import prepare
-
     target, settings = dataset.target, dataset.settings
     settings.allow_version_change = allow_version_change
     job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is

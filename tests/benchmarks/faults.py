@@ -123,7 +123,7 @@ class Faults:
             output = Command(*verify).end().output
             wrong += [f"not said: {path} {what}" for path, what in said.items()
                       if f"{path} {what}" not in output]  # fmt: skip
-            wrong += self.finished([*verify, "repair=true"])
+            wrong += self.finished(["task=repair", *verify[1:]])
             if tree_hash(target) != before:
                 wrong.append(f"seed {seed} was not mended")
         times = f"{6 * self.damages} damages"

@@ -78,7 +78,7 @@ def test_a_training_of_the_paper_is_ready_to_begin(name, method, picture, labell
 def test_twenty_updates_at_224_pixels(run, picture, tmp_path, method):
     run("experiment=pretrain_mono_b", f"method={method}", "image=file", f"imgpath={picture}",
         "method.batch_size=32", "num_imgs=512", "method.updates=20", "train.log_every=10",
-        f"targetpath={tmp_path}", timeout=1800)  # fmt: skip
+        f"targetpath={tmp_path}")  # fmt: skip
     rows = read(tmp_path / "updates.csv")
     assert [row["step"] for row in rows] == [10, 20]
     print(f"{method}: {rows[-1]['images_per_second']:.1f} images/s")

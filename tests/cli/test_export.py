@@ -52,7 +52,10 @@ def exported(run, direct, tmp_path_factory) -> dict[str, Path]:
         name = OmegaConf.load(CONF / "output" / f"{wanted}.yaml")._target_
         (home / "from" / name).symlink_to(direct[f"{source}-{COUNT}"])
         made[wanted] = home / name
-    places = (f"targetpath={home}/from/${{output._target_}}", f"to={home}/${{output._target_}}")
+    places = (
+        f"targetpath={home}/from/${{output._target_}}",
+        f"task.to={home}/${{output._target_}}",
+    )
     result = run("-m", "task=export", f"output={','.join(made)}", *places, "output.shard_size=7")
     (home / "said").write_text(result.stdout)
     return made
@@ -83,7 +86,8 @@ def same(one: Path, other: Path) -> bool:
 
 def refused(**typed: object) -> str:
     """What ``task=export`` says to keys that it refuses."""
-    overrides = [f"{key.replace('__', '.')}={value}" for key, value in typed.items()]
+    keys = {key: key.replace("__", ".") for key in typed} | {"to": "task.to"}
+    overrides = [f"{keys[key]}={value}" for key, value in typed.items()]
     with pytest.raises(UserError) as caught:
         export.export(loaded("task=export", *overrides))
     return str(caught.value)
@@ -114,7 +118,7 @@ def test_it_is_what_a_run_with_that_output_makes(direct, exported, source, wante
 def test_all_of_them_verify_to_the_pixel(run, direct, exported):
     """``deep=true`` renders images again, from what lies beside them. Their sources stay whole."""
     paths = [*exported.values(), *(direct[f"{source}-{COUNT}"] for source, _ in PAIRS)]
-    result = run("-m", "task=verify", "deep=true", f"targetpath={','.join(map(str, paths))}")
+    result = run("-m", "task=verify", "task.deep=true", f"targetpath={','.join(map(str, paths))}")
     for path in paths:
         said = f"All {COUNT} images in {path} are as they were committed."
         assert said in result.stdout.splitlines()
@@ -149,7 +153,7 @@ def test_the_same_export_again_finds_all_there(run, direct, exported):
     path = exported["webdataset"]
     before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
     result = run(
-        "task=export", f"targetpath={direct[f'folder-{COUNT}']}", f"to={path}",
+        "task=export", f"targetpath={direct[f'folder-{COUNT}']}", f"task.to={path}",
         "output=webdataset", "output.shard_size=7",
     )  # fmt: skip
     assert result.stdout.splitlines() == [
@@ -168,7 +172,7 @@ def test_another_encoding_and_the_name_of_the_class_are_kept(picture, tmp_path):
     do(generate.generate, *common, "output=lmdb", f"targetpath={tmp_path}/lmdb")
     for source, class_name in (("named", "cats"), ("lmdb", "my-picture")):
         to = tmp_path / f"from-{source}"
-        typed = (f"targetpath={tmp_path}/{source}", f"to={to}", "output=folder")
+        typed = (f"targetpath={tmp_path}/{source}", f"task.to={to}", "output=folder")
         do(export.export, "task=export", *typed, "output.shard_size=7")
         assert sorted(path.name for path in (to / "train").iterdir() if path.is_dir()) == [
             class_name
@@ -200,7 +204,7 @@ def test_what_was_drawn_needs_the_source_and_the_images_do_not(orphan, tmp_path)
     assert not (tmp_path / "parquet").exists()
     for output, *more in (("parquet", "save_params=false"), ("lmdb",)):
         to = tmp_path / output
-        typed = (f"targetpath={orphan}", f"to={to}", f"output={output}", *more)
+        typed = (f"targetpath={orphan}", f"task.to={to}", f"output={output}", *more)
         do(export.export, "task=export", *typed)
         assert summary_of(to)["images"] == 9
         kept = list(map(StoredDataset(orphan).file, range(9)))
@@ -232,7 +236,7 @@ def test_an_image_that_was_harmed_comes_into_no_record(run, copied, tmp_path):
     data = bytearray(whole)
     data[entry.offset + entry.bytes // 2] ^= 1
     tar.write_bytes(data)
-    typed = ("task=export", f"targetpath={copied}", f"to={to}", "output=folder")
+    typed = ("task=export", f"targetpath={copied}", f"task.to={to}", "output=folder")
     result = run(*typed, "output.shard_size=5", code=1)
     assert result.stderr == harmed(copied, 16) + "\n"
     assert not (to / "dataset.json").exists() and leftovers(to) == []
@@ -281,7 +285,7 @@ def test_an_unfinished_dataset(copied, tmp_path):
 
 def test_what_is_typed_must_make_sense(direct, tmp_path, monkeypatch):
     made, new = direct[f"webdataset-{COUNT}"], tmp_path / "new"
-    assert refused() == "task=export needs a place for the new dataset: type to=…."
+    assert refused() == "task=export needs a place for the new dataset: type task.to=…."
     assert refused(to=new) == "task=export needs the folder of a dataset: type targetpath=…."
     assert refused(targetpath=tmp_path, to=new) == (
         f"targetpath={tmp_path} holds no dataset: type the folder of one."
@@ -326,7 +330,7 @@ def test_what_lies_in_the_new_place_is_safe(direct, tmp_path):
     said = refused(targetpath=made, to=other, output="folder", output__shard_size=7)
     assert f"{other} holds a dataset of another recipe (pixels.sources: " in said
     assert tree_hash(other) == before
-    typed = (f"targetpath={made}", f"to={other}", "output=folder", "output.shard_size=7")
+    typed = (f"targetpath={made}", f"task.to={other}", "output=folder", "output.shard_size=7")
     do(export.export, "task=export", *typed, "if_exists=overwrite")
     assert tree_hash(other) == tree_hash(direct[f"folder-{COUNT}"])
 
@@ -337,7 +341,7 @@ def test_what_lies_in_the_new_place_is_safe(direct, tmp_path):
 def test_it_goes_on_where_it_was_killed(run, direct, tmp_path):
     """Workers and driver at once, in the middle of a shard; what is committed stays as it is."""
     to, source = tmp_path / "new", direct[f"lmdb-{2 * COUNT}"]
-    typed = ("task=export", f"targetpath={source}", f"to={to}", "output=webdataset",
+    typed = ("task=export", f"targetpath={source}", f"task.to={to}", "output=webdataset",
              "output.shard_size=1")  # fmt: skip
     command = Command(*typed, "backend.from_seconds=0", "threads=2")
     assert wait_until(lambda: records(to) >= 3 or command.ended())
@@ -349,7 +353,7 @@ def test_it_goes_on_where_it_was_killed(run, direct, tmp_path):
     assert f"{2 * COUNT - len(kept)} of {2 * COUNT} images of 32 px" in result.stdout
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     uninterrupted = tmp_path / "uninterrupted"
-    do(export.export, *typed[:2], f"to={uninterrupted}", *typed[3:])
+    do(export.export, *typed[:2], f"task.to={uninterrupted}", *typed[3:])
     assert tree_hash(to) == tree_hash(uninterrupted) and leftovers(to) == []
     assert json.loads((to / "dataset.json").read_text())["shards"] == 2 * COUNT
 
@@ -368,7 +372,12 @@ def test_each_record_says_what_made_its_images_and_draws_need_the_same_versions(
     body = record.read_bytes().split(b"\n", 1)[1]
     record.write_bytes(json.dumps({"sha256": sha256(body).hexdigest()}).encode() + b"\n" + body)
     run(*typed, "num_imgs=20", f"targetpath={source}", "allow_version_change=true")
-    export = ("task=export", f"targetpath={source}", f"to={tmp_path / 'b'}", "output=webdataset")
+    export = (
+        "task=export",
+        f"targetpath={source}",
+        f"task.to={tmp_path / 'b'}",
+        "output=webdataset",
+    )
     refused = run(*export, code=1)
     assert f"made with other versions (torchvision: 0 → {here}), which may" in refused.stderr
     run(*export, "save_params=false", "output.shard_size=10")

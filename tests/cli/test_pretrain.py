@@ -50,7 +50,7 @@ def same(first: object, second: object) -> bool:
 def whole(run, image, tmp_path_factory) -> Path:
     """A training that nobody disturbed, of three epochs of six updates."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    run(*ROTNET, image, "method.epochs=3", "train.log_every=1", "train.keep=[0.5]",
+    run(*ROTNET, image, "method.epochs=3", "train.log_every=1", "task.keep=[0.5]",
         f"targetpath={folder}")  # fmt: skip
     return folder
 
@@ -68,13 +68,47 @@ def test_it_leaves_checkpoints_curves_pictures_and_what_it_was_run_with(whole):
 
 def test_a_signal_stops_it_in_good_order(image, tmp_path):
     command = [*ROTNET, image, "method.updates=5000", "train.log_every=1",
-               "train.checkpoint_every=1", "train.tensorboard=false"]  # fmt: skip
+               "train.checkpoint_every=1", "task.tensorboard=false"]  # fmt: skip
     process = kill_at(command, tmp_path / "run", 5, signal.SIGTERM)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 143
     assert "Stopped. The same command goes on from the last checkpoint." in said
     assert state(tmp_path / "run")["step"] >= 4
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+IN_THE_MIDDLE = """
+import os, runpy, sys, torch
+
+save, number = torch.save, int(sys.argv.pop(1))
+
+class Stream:
+    def __init__(self, stream):
+        self.stream, self.flush = stream, stream.flush
+
+    def write(self, data):
+        os.kill(os.getpid(), number)
+        return self.stream.write(data)
+
+torch.save = lambda state, stream: save(state, Stream(stream))
+sys.argv[0] = "run.py"
+runpy.run_path("run.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
+    command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
+               "train.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
+    stopped = subprocess.run(
+        [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert stopped.returncode == 128 + number, stopped.stderr
+    said = stopped.stdout.splitlines()
+    assert said[-1] == "Stopped. The same command goes on from the last checkpoint."
+    assert "make room" not in stopped.stderr
+    assert state(tmp_path / "run")["step"] == 2
 
 
 def test_no_updates_leave_the_first_weights(run, image, tmp_path):
@@ -103,7 +137,7 @@ def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path
     }[method]  # fmt: skip
     command = [*SMALL, image, f"method={method}", *settings, "method.updates=20",
                "train.log_every=1", "train.checkpoint_every=1",
-               "train.tensorboard=false"]  # fmt: skip
+               "task.tensorboard=false"]  # fmt: skip
     run(*command, f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 8, signal.SIGKILL).wait()
@@ -140,7 +174,7 @@ def kill_at(
 def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole, tmp_path):
     run(*SMALL[2:], image, "output.encoding=png", f"targetpath={tmp_path / 'images'}")
     run("task=pretrain", "network=cifar_conv4", "method=rotnet", "method.batch_size=16",
-        "method.lr=0.03", "method.epochs=3", f"dataset={tmp_path / 'images'}",
+        "method.lr=0.03", "method.epochs=3", f"task.dataset={tmp_path / 'images'}",
         f"targetpath={tmp_path / 'run'}")  # fmt: skip
     assert same(state(whole)["method"], state(tmp_path / "run")["method"])
 
@@ -159,12 +193,12 @@ def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run, image
     """At this learning rate their losses go up and down, and each by itself."""
     command = [*ROTNET, image, "method.lr=1e-6", "method.updates=26", "train.log_every=1",
                "train.checkpoint_every=1", "train.devices=2", "train.accelerator=cpu",
-               "train.tensorboard=false"]  # fmt: skip
-    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}", timeout=120)
+               "task.tensorboard=false"]  # fmt: skip
+    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 9, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 26
-    run(*command, f"targetpath={killed}", timeout=120)
+    run(*command, f"targetpath={killed}")
     first, second = state(tmp_path / "whole"), state(killed)
     for part in ("method", "optimizers", "best", "metrics", "random"):
         assert same(first[part], second[part]), part
@@ -192,20 +226,21 @@ REFUSED = {
     "img_size=32, or method.crop=resized.": (*ROTNET, "img_size=64"),
     "method=supervised learns from labels, and these images have none": (
         *SMALL, "method=supervised"),
-    "train.keep=[2.0] holds 2, which is not a fraction over 0 and up to 1": (
-        *ROTNET, "train.keep=[2]"),
-    "resume=maybe is not one of auto, never: type resume=auto.": (*ROTNET, "resume=maybe"),
+    "task.keep=[2.0] holds 2, which is not a fraction over 0 and up to 1": (
+        *ROTNET, "task.keep=[2]"),
+    "task.resume=maybe is not one of auto, never: type for example task.resume=auto.": (
+        *ROTNET, "task.resume=maybe"),
     "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
     "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),
     "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
-    "/nowhere holds no dataset: give the targetpath of a run.": (*BARE, "dataset=/nowhere"),
+    "/nowhere holds no dataset: give the targetpath of a run.": (*BARE, "task.dataset=/nowhere"),
     "data.path=/nowhere holds no folder train": (*BARE, *FOLDERS, "data.path=/nowhere"),
     "num_imgs=9 has no effect beside data, whose images are taken as they are: leave num_imgs or "
     "data out.": (*BARE, *FOLDERS, "num_imgs=9"),
-    "deg=20 has no effect beside dataset, whose images are taken as they are: leave deg or dataset "
-    "out.": (*BARE, "dataset=/nowhere", "deg=20"),
-    "train.images=9 takes a part of dataset=… or data=…, and these images are rendered: type "
-    "num_imgs=9.": (*ROTNET, "train.images=9"),
+    "deg=20 has no effect beside task.dataset, whose images are taken as they are: leave deg or "
+    "task.dataset out.": (*BARE, "task.dataset=/nowhere", "deg=20"),
+    "task.images=9 takes a part of task.dataset=… or data=…, and these images are rendered: type "
+    "num_imgs=9.": (*ROTNET, "task.images=9"),
     "targetpath=s3://bucket/run is behind a URL, and checkpoints are files of this machine: type a "
     "folder.": ("targetpath=s3://bucket/run", *ROTNET),
 }  # fmt: skip
@@ -214,7 +249,7 @@ REFUSED = {
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
     """Found while the run is prepared, which writes nothing; ``run.py`` prints it."""
-    rendered = not any(text.startswith("data") for text in REFUSED[sentence])
+    rendered = not any(text.startswith(("data", "task.dataset")) for text in REFUSED[sentence])
     arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence], *[image] * rendered)
     with pytest.raises(UserError) as mistake:
         run_ = prepare(singleimg.compose(*dict.fromkeys(arguments)))
@@ -237,7 +272,7 @@ def test_another_training_in_the_same_folder_is_refused(run, image, whole):
     result = run(*ROTNET, image, "method.epochs=3", "method.lr=0.1", f"targetpath={whole}", code=1)
     assert result.stderr == (
         f"targetpath={whole} holds another training (method.lr: 0.03 → 0.1): type another "
-        "targetpath, resume=never to replace it, or the old values.\n"
+        "targetpath, task.resume=never to replace it, or the old values.\n"
     )
 
 
@@ -245,7 +280,7 @@ def test_a_training_that_diverges_ends_with_a_sentence(run, image, tmp_path):
     result = run(*ROTNET, image, "method.lr=1e30", "method.epochs=3", "method.weight_decay=1",
                  f"targetpath={tmp_path / 'run'}", code=1)  # fmt: skip
     assert "has a gradient that is not finite" in result.stderr
-    assert "type a smaller method.lr, or train.max_norm=1, and resume=never" in result.stderr
+    assert "type a smaller method.lr, or train.max_norm=1, and task.resume=never" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
@@ -256,8 +291,8 @@ def test_a_harmed_checkpoint_is_named(run, image, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     result = run(*ROTNET, image, "method.updates=2", f"targetpath={folder}", code=1)
     assert f"{file} cannot be read as a checkpoint" in result.stderr
-    assert "remove it, or type resume=never to begin anew." in result.stderr
-    run(*ROTNET, image, "method.updates=2", "resume=never", f"targetpath={folder}")
+    assert "remove it, or type task.resume=never to begin anew." in result.stderr
+    run(*ROTNET, image, "method.updates=2", "task.resume=never", f"targetpath={folder}")
     assert state(folder)["step"] == 2
 
 

@@ -48,7 +48,9 @@ def data(folder: Path) -> tuple[str, ...]:
 
 
 def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, trained, labelled):
-    said = run("task=probe", f"checkpoint={trained[0]}", *data(labelled), "probe.epochs=3").stdout
+    said = run(
+        "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3"
+    ).stdout
     assert "| conv1 | conv2 | conv3 | conv4 | seeds |" in said
     (picture,) = (trained[0] / "probes").glob("*.png")
     assert Image.open(picture).size == (900, 600)
@@ -60,7 +62,7 @@ def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, train
 
 
 def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labelled, tmp_path):
-    both = f"checkpoint=[{trained[0]},{trained[1]}]"
+    both = f"task.checkpoint=[{trained[0]},{trained[1]}]"
     command = ("task=probe", both, *data(labelled), "probe.epochs=3", f"targetpath={tmp_path}")
     said = run(*command).stdout
     (row,) = [line for line in said.splitlines() if line.startswith("| rotnet")]
@@ -71,15 +73,17 @@ def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labell
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "checkpoint is missing: type checkpoint=<folder of a task=pretrain>"),
-        (("checkpoint=/nowhere",), "/nowhere holds no training: type the folder of a task"),
-        (("checkpoint={trained}",), "data is missing: type for example data=cifar10 data.path"),
-        (("checkpoint={trained}", "data=cifar10"), "data.path is missing: type data.path=….\n"),
-        (("checkpoint={trained}", "data=imagefolder", "data.path=/nowhere"),
+        ((), "task.checkpoint is missing: type task.checkpoint=<folder of a task=pretrain>"),
+        (("task.checkpoint=/nowhere",), "/nowhere holds no training: type the folder of a task"),
+        (("task.checkpoint={trained}",),
+         "data is missing: type for example data=cifar10 data.path"),
+        (("task.checkpoint={trained}", "data=cifar10"),
+         "data.path is missing: type data.path=….\n"),
+        (("task.checkpoint={trained}", "data=imagefolder", "data.path=/nowhere"),
          "data.path=/nowhere holds no folder train: with data=imagefolder it holds"),
-        (("checkpoint={trained}", "data=cifar10", "data.path=/nowhere"),
+        (("task.checkpoint={trained}", "data=cifar10", "data.path=/nowhere"),
          "data.path=/nowhere cannot be read as data=cifar10"),
-        (("checkpoint={trained}", "num_imgs=5"),
+        (("task.checkpoint={trained}", "num_imgs=5"),
          "num_imgs=5 has no effect, since task=probe does not read it"),
     ],
 )  # fmt: skip
@@ -118,7 +122,7 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
     assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
 
 
-@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0", "train.keep=[0.5]"])
+@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0", "task.keep=[0.5]"])
 def test_what_the_rows_set_themselves_is_refused(typed):
     with pytest.raises(UserError, match="has no effect, since task=study does not read it") as one:
         singleimg.compose("task=study", "augment=paper", typed)

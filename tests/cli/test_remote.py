@@ -220,8 +220,10 @@ def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path):
     typed = ("task=export", "output.shard_size=30")
     near, far = tmp_path / "set", f"s3://{BUCKET}/exported"
     commands = [  # at once
-        Command(*typed, f"targetpath={made.target}", f"to={near}", "output=parquet"),
-        Command(*typed, f"targetpath={local['parquet', 180]}", f"to={far}", "output=webdataset"),
+        Command(*typed, f"targetpath={made.target}", f"task.to={near}", "output=parquet"),
+        Command(
+            *typed, f"targetpath={local['parquet', 180]}", f"task.to={far}", "output=webdataset"
+        ),
     ]
     for command in commands:
         result = command.end()
@@ -278,10 +280,10 @@ def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local
         "train/[s]*.tar is foreign (no record lists it)",
     ]
     assert result.stderr == (
-        f"targetpath={copy}: 3 things are wrong. To mend it: python run.py task=verify "
-        f"targetpath={copy} repair=true\n"
+        f"targetpath={copy}: 3 things are wrong. To mend it: python run.py task=repair "
+        f"targetpath={copy}\n"
     )
-    result = run("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
+    result = run("task=repair", f"targetpath={copy}", "threads=1")
     assert result.stdout.splitlines()[-2:] == [
         f"1 foreign files lie in {copy}/foreign now.",
         "Mended: 2 shards made again.",

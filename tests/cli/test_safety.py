@@ -149,7 +149,7 @@ def test_a_file_cannot_trust(run, home, saved):
 
 
 @pytest.mark.parametrize(
-    "key, value", [("if_exists", "overwrite"), ("allow_version_change", "true"), ("repair", "true")]
+    "key, value", [("if_exists", "overwrite"), ("allow_version_change", "true")]
 )
 def test_a_file_cannot_ask_for_what_counts_once(run, home, saved, key, value):
     """Else a stranger's configuration could replace a dataset of one's own."""
@@ -160,6 +160,34 @@ def test_a_file_cannot_ask_for_what_counts_once(run, home, saved, key, value):
         f"{key}={value} stands in a file (or a sweep's parameters) and counts only when typed on "
         f"the command line: type {key}={value} if you trust it."
     )
+
+
+@pytest.mark.parametrize(
+    "task, own, key",
+    [("repair", "", "task=repair"), ("export", "  to: somewhere\n", "task.to=somewhere"),
+     ("verify", "  deep: true\n", "task.deep=true")],
+)  # fmt: skip
+def test_a_file_cannot_choose_what_changes_a_dataset_or_writes_another(
+    run, home, saved, task, own, key
+):
+    text = _of_task(saved, task, f"singleimg.tasks.{task}.{task}", own)
+    assert replay(run, home, text) == f"{key} {FILE}: type {key} if you trust it."
+
+
+def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved):
+    for name in ("generate", "mine"):
+        text = _of_task(saved, name, "singleimg.tasks.repair.repair")
+        assert replay(run, home, text).startswith(
+            "task._target_=singleimg.tasks.repair.repair is no task: type one of task=export, "
+        )
+
+
+def _of_task(saved: str, name: str, target: str, own: str = "") -> str:
+    """The saved configuration, of another task."""
+    before, _, after = saved.partition("\ntask:\n")
+    lines = after.splitlines(keepends=True)
+    rest = "".join(lines[next(n for n, line in enumerate(lines) if line[0] != " ") :])
+    return f"{before}\ntask:\n  _target_: {target}\n  name: {name}\n{own}{rest}"
 
 
 FILE = "stands in a file (or a sweep's parameters) and counts only when typed on the command line"

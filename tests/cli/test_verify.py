@@ -51,10 +51,10 @@ def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed
         if "patch_" in path and "foreign" not in what:
             assert line.startswith(f"image {int(Path(path).stem.removeprefix('patch_'))}: ")
     assert result.stderr == (
-        f"targetpath={dataset}: 7 things are wrong. To mend it: python run.py task=verify "
-        f"targetpath={dataset} repair=true\n"
+        f"targetpath={dataset}: 7 things are wrong. To mend it: python run.py task=repair "
+        f"targetpath={dataset}\n"
     )
-    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    result = run("task=repair", f"targetpath={dataset}")
     assert "Mended: 5 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     assert (next((dataset / "foreign").rglob("notes.txt"))).read_text() == "mine"
@@ -82,7 +82,7 @@ def test_other_damage_is_named(run, made, dataset):
         "train/my-picture/notes is foreign (no record lists it)",
         "train/loose.jpg is foreign (no record lists it)",
     ])  # fmt: skip
-    run("task=verify", f"targetpath={dataset}", "repair=true")
+    run("task=repair", f"targetpath={dataset}")
     assert tree_hash(dataset) == tree_hash(made)
     assert (dataset / "notes.txt").exists()
 
@@ -96,33 +96,33 @@ def test_a_record_edited_together_with_its_checksum_is_found_by_the_digest(run, 
     file.write_text(record_text(read_record(file), entries))
     (dataset / gone.path).unlink()
     assert found(run, dataset) == ["dataset.json does not fit the records"]
-    run("task=verify", f"targetpath={dataset}", "deep=true", code=1)
+    run("task=verify", f"targetpath={dataset}", "task.deep=true", code=1)
 
 
 def test_an_altered_summary_and_an_altered_recipe(run, made, dataset):
     summary = json.loads((dataset / "dataset.json").read_text())
     (dataset / "dataset.json").write_text(json.dumps({**summary, "bytes": 1}))
     assert found(run, dataset) == ["dataset.json does not fit the records"]
-    run("task=verify", f"targetpath={dataset}", "repair=true")
+    run("task=repair", f"targetpath={dataset}")
     assert tree_hash(dataset) == tree_hash(made)
     recipe = (dataset / "recipe.json").read_text()
     for altered in (recipe.replace('"seed": 0.0', '"seed": 1.0'), recipe[:-40], "[]"):
         (dataset / "recipe.json").write_text(altered)
         assert "recipe.json is altered" in found(run, dataset)
-    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    result = run("task=repair", f"targetpath={dataset}")
     assert "Mended: 0 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     for altered in ('{"images": 7', json.dumps({**summary, "images": 750})):
         (dataset / "dataset.json").write_text(altered)
         assert found(run, dataset) == ["dataset.json does not fit the records"]
-    result = run("task=verify", f"targetpath={dataset}", "repair=true")
+    result = run("task=repair", f"targetpath={dataset}")
     assert "Mended: 0 shards made again." in result.stdout
 
 
 def test_what_is_foreign_is_never_written_over(run, dataset):
     for text in ("first", "second"):
         (dataset / "train/my-picture/000001/notes.txt").write_text(text)
-        run("task=verify", f"targetpath={dataset}", "repair=true")
+        run("task=repair", f"targetpath={dataset}")
     folder = dataset / "foreign/train/my-picture/000001"
     kept = {path.name: path.read_text() for path in folder.iterdir()}
     assert kept == {"notes.txt": "first", "notes.txt.1": "second"}
@@ -140,7 +140,7 @@ def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
 
 
 def test_deep_renders_images_again(run, made, dataset):
-    result = run("task=verify", f"targetpath={made}", "deep=true")
+    result = run("task=verify", f"targetpath={made}", "task.deep=true")
     assert result.stdout.startswith("75 images rendered again, 0 of them otherwise.\n")
     # Bytes and records that fit each other, of another recipe than the one they claim to be of.
     run("-cp", dataset, "-cn", "config", f"targetpath={dataset}", "deg=9", "if_exists=overwrite")
@@ -149,7 +149,7 @@ def test_deep_renders_images_again(run, made, dataset):
     fingerprint = json.loads((made / "recipe.json").read_text())["fingerprint"]
     _claim(dataset, fingerprint)
     run("task=verify", f"targetpath={dataset}")
-    result = run("task=verify", f"targetpath={dataset}", "deep=true", code=1)
+    result = run("task=verify", f"targetpath={dataset}", "task.deep=true", code=1)
     line = (
         "image 3: train/my-picture/000000/patch_000000003.jpg is not what its recipe renders here"
     )
@@ -179,7 +179,7 @@ def test_repair_needs_the_same_source(run, picture, tmp_path):
 
     Image.new("RGB", (200, 150)).save(tmp_path / "a.png")
     before = tree_hash(target)
-    result = run("task=verify", f"targetpath={target}", "repair=true", code=1)
+    result = run("task=repair", f"targetpath={target}", code=1)
     assert "holds a dataset of another recipe (pixels.sources: " in result.stderr
     assert tree_hash(target) == before
 
@@ -187,12 +187,16 @@ def test_repair_needs_the_same_source(run, picture, tmp_path):
 def test_what_verify_does_not_read_is_refused(run, made):
     result = run("task=verify", f"targetpath={made}", "deg=3", code=1)
     assert result.stderr == (
-        "deg=3 has no effect, since task=verify does not read it (it reads targetpath, repair, "
-        "deep, threads, backend, trusted_modules, allow_version_change, durable): leave it out.\n"
+        "deg=3 has no effect, since task=verify does not read it (it reads task.deep, targetpath, "
+        "threads, trusted_modules, backend): leave it out.\n"
     )
-    result = run("repair=true", code=1)
+    result = run("task.deep=true", code=1)
     assert result.stderr == (
-        "repair=true has no effect, since task=generate does not read it: leave it out.\n"
+        "task.deep is a key of task=verify and task=repair: type that too, or leave it out.\n"
+    )
+    result = run("network=cifar_conv4", code=1)
+    assert result.stderr == (
+        "network=cifar_conv4 has no effect, since task=generate does not read it: leave it out.\n"
     )
 
 

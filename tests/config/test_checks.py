@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from torchvision.transforms import v2
 
+import singleimg
 from singleimg.config import checks, make, schema
+from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
 from singleimg.learn.study import plan
 from singleimg.transforms.paper import RotatedCrop
@@ -245,3 +247,37 @@ def test_the_package_imports_no_torch():
         "sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+# --- keys and tasks ------------------------------------------------------------------------------
+
+
+def test_each_key_has_a_task_that_reads_it_and_tasks_name_keys_that_there_are():
+    keys = {key for key, _ in schema.typed_keys(None)} - {"task", "trusted_modules"}
+    sections = {field.metadata["section"] for _, field in schema.typed_keys(None)}
+    read = {name for task in TASKS.values() for name in task.reads}
+    assert read <= {"experiment", *keys, *sections}
+    assert [key for key in keys if not checks._places(key) & read] == []
+    assert {key for key in keys if checks._places(key) & {"augmentation"}} == {*schema.AUGMENT_KEYS}
+
+
+FORMER = {
+    ("repair=true", "task=verify"): "task=repair instead of task=verify",
+    ("deep=true", "task=verify"): "task.deep=true",
+    ("to=b", "task=export"): "task.to=b",
+    ("dataset=a", "task=pretrain"): "task.dataset=a",
+    ("resume=never", "task=pretrain"): "task.resume=never",
+    ("train.keep=[0.5]", "task=pretrain"): "task.keep=[0.5]",
+    ("train.images=9", "task=pretrain"): "task.images=9",
+    ("checkpoint=[a,b]", "task=probe"): "task.checkpoint=[a,b]",
+    ("study.parts=[table]", "task=study"): "task.parts=[table]",
+}
+
+
+@pytest.mark.parametrize("typed, now", FORMER.items(), ids=lambda value: str(value)[:30])
+def test_a_key_by_its_former_name_is_answered_by_what_to_type_now(typed, now):
+    with pytest.raises(UserError) as caught:
+        singleimg.compose(*typed)
+    assert str(caught.value) == f"{typed[0]} is typed in another way now: type {now}."
+    if "task." in now:
+        assert singleimg.compose(now, typed[1]).task.name == typed[1].removeprefix("task=")

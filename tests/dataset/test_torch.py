@@ -174,7 +174,7 @@ def test_a_recipe_that_is_harmed(copied):
     )
     file.write_text(json.dumps({**recipe, "pixels": {"encoder": "jpeg"}}))
     assert refused(copied) == (
-        f"{file} is harmed. To mend it: python run.py task=verify targetpath={copied} repair=true"
+        f"{file} is harmed. To mend it: python run.py task=repair targetpath={copied}"
     )
     file.write_text(json.dumps({**recipe, "layout": {"output": "scroll", "shard_size": 7}}))
     assert refused(copied) == (

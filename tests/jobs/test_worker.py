@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,10 +16,11 @@ from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
-from singleimg.jobs.worker import Task, Work, render_shard
+from singleimg.jobs.worker import Task, Work, kept, render_shard
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shard
+from singleimg.system.signals import Stopped, stoppable
 from tests.config.test_checks import loaded
 
 
@@ -28,8 +32,11 @@ def task(picture, tmp_path):
         yield _task(picture, tmp_path / "set", progress, os.getpid())
 
 
-def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
-    cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c")
+def _task(
+    picture: Path, target: Path, progress: Progress, driver: int, name: str = "folder"
+) -> Task:
+    own = ["output.class_name=c"] if name == "folder" else []
+    cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), output.encoder, draws=False)
     work = Work(
@@ -88,3 +95,46 @@ def test_data_without_a_record_in_the_way_are_not_written_over(task):
         render_shard(task)
     assert (place / "thesis.tex").read_text() == "mine"
     assert Manifest(task.work.store).scan() == ([], [])
+
+
+@pytest.mark.parametrize("name", ["folder", "webdataset", "parquet", "lmdb"])
+def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_the_disk(
+    picture, tmp_path, name
+):
+    """At each call of a library while the shard is written, one after the other."""
+    pytest.importorskip({"parquet": "pyarrow", "lmdb": "lmdb"}.get(name, "os"))
+
+    def write(at: int) -> bool:
+        """Makes a shard, with SIGTERM at call number ``at``; whether there were so many."""
+        calls, target = 0, tmp_path / f"set-{at}"
+        target.mkdir()
+
+        def count(frame: object, event: str, called: object) -> None:
+            nonlocal calls
+            calls += event == "c_call"
+            if event == "c_call" and calls == at:
+                signal.raise_signal(signal.SIGTERM)
+
+        work = kept(replace(task.work, run=str(target), store=LocalStore(target)))
+        sys.setprofile(count)
+        try:
+            render_shard(replace(task, work=work))
+        finally:
+            sys.setprofile(None)
+        return calls >= at
+
+    with Progress(tmp_path, 2, 0, 1) as progress:
+        task = _task(picture, tmp_path, progress, os.getpid(), name)
+        write(0)  # what is imported late is there
+        stopped, at = 0, 1
+        while True:
+            try:
+                with stoppable():
+                    reached = write(at)
+            except Stopped as signalled:
+                assert signalled.status == 143
+                stopped, at = stopped + 1, at + 7
+            else:
+                assert not reached, f"the signal at call {at} is lost"
+                break
+        assert stopped > 40

@@ -67,7 +67,7 @@ def test_all_is_well(run, made, name):
 
 @every_format
 def test_what_is_stored_is_what_is_rendered(made, name):
-    said = task("task=verify", f"targetpath={made(name).path}", "deep=true", "threads=1")
+    said = task("task=verify", f"targetpath={made(name).path}", "task.deep=true", "threads=1")
     assert said.startswith("100 images rendered again, 0 of them otherwise.\n")
 
 
@@ -104,7 +104,7 @@ def test_damage_to_a_file_of_many_images_is_named_by_image_and_mended(
             f"{shard(20)} is foreign (no record lists it)",
         ]),
     ]  # fmt: skip
-    said = task("task=verify", f"targetpath={target}", "repair=true", "threads=1")
+    said = task("task=repair", f"targetpath={target}", "threads=1")
     assert said.endswith("Mended: 4 shards made again.\n")
     assert tree_hash(target) == tree_hash(made(name).path)
     assert (target / "foreign" / "train" / "notes.txt").read_text() == "mine"
@@ -128,7 +128,7 @@ def test_damage_to_the_list_of_files_is_named_and_mended(run, made, tmp_path):
     (target / "train" / "metadata.jsonl").unlink()
     said = run("task=verify", f"targetpath={target}", code=1)
     assert said.stdout == "train/metadata.jsonl is missing\n"
-    task("task=verify", f"targetpath={target}", "repair=true", "threads=1")
+    task("task=repair", f"targetpath={target}", "threads=1")
     assert tree_hash(target) == tree_hash(made("folder").path)
 
 

@@ -298,7 +298,7 @@ def test_altered_and_deleted_values_and_digests_are_named_and_mended(run, target
         f"images 300 … 399: manifest/000003.jsonl {another}",
         f"images 400 … 499: manifest/000004.jsonl {another}",
     ]
-    said = task("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
+    said = task("task=repair", f"targetpath={copy}", "threads=1")
     assert said.endswith("Mended: 5 shards made again.\n")
     assert tree_hash(copy) == tree_hash(target)
     run("task=verify", f"targetpath={copy}")
@@ -320,7 +320,7 @@ def test_a_damaged_file_is_said_to_be_missing_and_made_again(run, target, copy, 
     ]
     with pytest.raises(OSError, match="LMDB: "):
         StoredDataset(copy).file(0)
-    task("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
+    task("task=repair", f"targetpath={copy}", "threads=1")
     assert tree_hash(copy) == tree_hash(target)
 
 

@@ -23,6 +23,7 @@ from tests import scenarios
 from tests.conftest import ROOT
 from tests.outputs.conftest import IMAGES, SETTINGS, SHARD, TWO_WORKERS, Made, interrupted
 from tests.scenarios import Command, leftovers
+from tests.written import digests_of, lay_out, recipe_of
 
 pytestmark = pytest.mark.mds
 
@@ -167,7 +168,7 @@ def test_damage_is_named_and_mended(python, mds, tmp_path):
         f"images 500 … 599: train/000005/index.json is truncated (2 of {size:,} bytes)",
         "train/index.json is missing",
     ]
-    said = Command("task=verify", f"targetpath={target}", "repair=true", python=python).end()
+    said = Command("task=repair", f"targetpath={target}", python=python).end()
     assert "Mended: 2 shards made again." in said.output
     assert scenarios.tree_hash(target) == whole
 
@@ -183,3 +184,33 @@ def test_what_the_library_would_encode_anew_it_gives_as_bytes(python, picture, t
     assert [index for index, _, _ in rows] == list(range(30))
     for index, digest, params in rows:
         assert sha256(stored.file(index)).hexdigest() == digest and params is None
+
+
+@pytest.mark.parametrize("name", ["mds-reference", "mds-native"])
+def test_what_an_earlier_version_wrote_is_gone_on_with_and_made_again(python, tmp_path, name):
+    """The rest of tests/test_written.py, which needs the library."""
+    target, new = lay_out(name, tmp_path), tmp_path / "new"
+    old, digests = recipe_of(target), digests_of(target)
+    whole = scenarios.tree_hash(target)
+    again = ("-cp", str(target), "-cn", "config")
+    said = Command(*again, f"targetpath={target}", python=python).end()
+    assert f"All 12 images are in {target} already." in said.output
+    assert scenarios.tree_hash(target) == whole
+
+    assert Command(*again, f"targetpath={new}", python=python).end().status == 0
+    made = recipe_of(new)
+    assert {**made, "made_with": None} == {**old, "made_with": None}
+    if made["made_with"] == old["made_with"]:
+        assert scenarios.tree_hash(new) == whole
+
+    more = (*again, f"targetpath={target}", "num_imgs=18")
+    said = Command(*more, python=python).end()
+    if made["made_with"] != old["made_with"]:
+        assert said.status == 1 and "was made with other versions" in said.output
+        said = Command(*more, "allow_version_change=true", python=python).end()
+    assert said.status == 0 and "6 of 18 images of " in said.output
+    grown = digests_of(target)
+    assert len(StoredDataset(target)) == len(grown) == 18 and recipe_of(target) == old
+    assert {index: grown[index] for index in digests} == digests
+    said = Command("task=verify", f"targetpath={target}", python=python).end()
+    assert said.output == f"All 18 images in {target} are as they were committed.\n"

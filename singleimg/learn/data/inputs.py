@@ -49,19 +49,19 @@ class Inputs:
 
 
 def describe(cfg: DictConfig) -> Inputs:
-    """What ``data``, else ``dataset``, else the recipe of ``cfg`` stands for; reads no image."""
+    """What ``data``, ``task.dataset`` or else the recipe stands for; reads no image."""
     if cfg.data is not None:
         return _labelled(cfg)
-    if cfg.dataset is not None:
+    if cfg.task.dataset is not None:
         return _stored(cfg)
     return _rendered(cfg)
 
 
 def _rendered(cfg: DictConfig) -> Inputs:
-    if cfg.train.images is not None:
+    if cfg.task.images is not None:
         raise UserError(
-            f"train.images={cfg.train.images} takes a part of dataset=… or data=…, and these "
-            f"images are rendered: type num_imgs={cfg.train.images}."
+            f"task.images={cfg.task.images} takes a part of task.dataset=… or data=…, and these "
+            f"images are rendered: type num_imgs={cfg.task.images}."
         )
     source = instantiate(cfg, "image")
     transforms = resolved_transforms(cfg)
@@ -80,13 +80,13 @@ def _rendered(cfg: DictConfig) -> Inputs:
 
 
 def _stored(cfg: DictConfig) -> Inputs:
-    stored, recipe = StoredDataset(cfg.dataset), Target.at(cfg.dataset).recipe()
-    count = _count(cfg, len(stored), "dataset")
+    stored, recipe = StoredDataset(cfg.task.dataset), Target.at(cfg.task.dataset).recipe()
+    count = _count(cfg, len(stored), "task.dataset")
     if recipe.pixels["img_size"] <= _SMALL and recipe.pixels["encoder"]["encoding"] == "jpeg":
         log.warning(
-            "dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large part: "
-            "images stored with output.encoding=png, or rendered as needed, are better.",
-            cfg.dataset, int(recipe.pixels["img_size"]),
+            "task.dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large "
+            "part: images stored with output.encoding=png, or rendered as needed, are better.",
+            cfg.task.dataset, int(recipe.pixels["img_size"]),
         )  # fmt: skip
     return Inputs(
         name="stored",
@@ -99,7 +99,7 @@ def _stored(cfg: DictConfig) -> Inputs:
 
 
 def _labelled(cfg: DictConfig) -> Inputs:
-    """All of the training split, or ``train.images`` of it, chosen by the seed."""
+    """All of the training split, or ``task.images`` of it, chosen by the seed."""
     data = instantiate(cfg, "data")
     train = data.train()
     count, labels = _count(cfg, len(train), "data"), targets(train)
@@ -119,13 +119,13 @@ def _labelled(cfg: DictConfig) -> Inputs:
 
 
 def _count(cfg: DictConfig, available: int, key: str) -> int:
-    wanted = cfg.train.images
+    wanted = cfg.task.images
     if wanted is None:
         return available
-    count = checks.parse_count("train.images", wanted)
+    count = checks.parse_count("task.images", wanted)
     if count > available:
         raise UserError(
-            f"train.images={count} are more than the {available:,} of {key}: type a smaller "
+            f"task.images={count} are more than the {available:,} of {key}: type a smaller "
             "number, or leave it out."
         )
     return count

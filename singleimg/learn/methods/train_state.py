@@ -79,7 +79,7 @@ class Work:
             raise Diverged(
                 f"update {self.step + 1:,} has a gradient that is not finite (its loss is "
                 f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
-                "resume=never to begin anew."
+                "task.resume=never to begin anew."
             )
         if self.most is not None and norm > self.most:
             torch._foreach_mul_(gradients, self.most / norm)

@@ -21,10 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from singleimg.config.make import instantiate, resolved_transforms
-from singleimg.dataset.open import steps_of
+from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError
-from singleimg.images import SingleImage
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.rotnet import QUARTERS, RotNet, rotations
 from singleimg.learn.methods.train_state import Work
@@ -130,13 +129,7 @@ def _shape(size: tuple[int, int]) -> tuple[int, int]:
 
 def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
-    images = SingleImage(
-        source,
-        steps_of(cfg),
-        instantiate(cfg, "engine"),
-        img_size=cfg.img_size,
-        seed=cfg.seed,
-    )
+    images = from_config(cfg, source=source)
     with images.engine.one_thread():
         pixels = [
             images.render(index)

@@ -67,8 +67,8 @@ def rows_of(parts: Sequence[str], budget: Mapping[str, Any]) -> tuple[list[Row],
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
         raise UserError(
-            f"study.parts=[{','.join(parts)}] is not of {', '.join(PARTS)}: type for example "
-            "study.parts=[ablation]."
+            f"task.parts=[{','.join(parts)}] is not of {', '.join(PARTS)}: type for example "
+            "task.parts=[ablation]."
         )
     rows = table_rows(budget)
     if "table" not in parts:
@@ -102,7 +102,7 @@ def _rows(
     name: str, settings: Mapping[str, Any], full: bool = False, early: bool = False
 ) -> Iterator[Row]:
     """A row for each seed; the number of images is a key of its own for the two kinds of sets."""
-    key = "train.images" if full else "num_imgs"
+    key = "task.images" if full else "num_imgs"
     for seed in range(settings["seeds"]):
         overrides = (*settings["overrides"], f"{key}={settings['images']}", f"seed={seed}")
         yield Row(name, seed, overrides, full, early)

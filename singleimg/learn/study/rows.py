@@ -79,7 +79,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     """The configuration of a row's training: as typed, with the study's image, network and data."""
     keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
     cfg = compose(
-        "task=pretrain", f"train.keep=[{keep}]", "train.tensorboard=false",
+        "task=pretrain", f"task.keep=[{keep}]", "task.tensorboard=false",
         f"augment={study.augment.name}", f"img_size={study.network.size}",
         *row.overrides, "threads=1",
     )  # fmt: skip
@@ -89,9 +89,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
-    for key, value in study.train.items():
-        if key not in ("images", "keep", "tensorboard"):  # what rows set
-            cfg.train[key] = value
+    cfg.train = study.train
     return cfg
 
 

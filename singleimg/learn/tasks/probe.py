@@ -53,12 +53,12 @@ def probe(cfg: DictConfig) -> None:
 
 
 def checkpoints(cfg: DictConfig) -> list[Path]:
-    """The files that ``checkpoint`` names: one text, or a list of them."""
-    named = cfg.checkpoint
+    """The files that ``task.checkpoint`` names: one text, or a list of them."""
+    named = cfg.task.checkpoint
     if named is None:
         raise UserError(
-            "checkpoint is missing: type checkpoint=<folder of a task=pretrain>, or a list of "
-            "them, checkpoint=[a,b]."
+            "task.checkpoint is missing: type task.checkpoint=<folder of a task=pretrain>, or a "
+            "list of them, task.checkpoint=[a,b]."
         )
     names = [named] if isinstance(named, str) else list(named)
     files = [checkpoint_file(Path(str(name)).expanduser().absolute()) for name in names]
@@ -67,8 +67,8 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     twice = next((file for k, file in enumerate(files) if rows[k] in rows[:k]), None)
     if twice is not None:
         raise UserError(
-            f"checkpoint={named} names a training of the same settings and the same seed twice "
-            f"({twice.parents[1]}), which is no second run: leave one out."
+            f"task.checkpoint={named} names a training of the same settings and the same seed "
+            f"twice ({twice.parents[1]}), which is no second run: leave one out."
         )
     return files
 

@@ -51,14 +51,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
     result = control(cfg, folder / "shortcut")
     log.info("%s", result)
     budget = OmegaConf.to_container(cfg.budget, resolve=True)
-    rows, ablation = rows_of(cfg.study.parts, budget)
+    rows, ablation = rows_of(cfg.task.parts, budget)
     made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
     table = [made[row] for row in rows]
     whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
              if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
     factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
-    place = folder if set(cfg.study.parts) == set(PARTS) else folder / "+".join(cfg.study.parts)
+    place = folder if set(cfg.task.parts) == set(PARTS) else folder / "+".join(cfg.task.parts)
     text = report.write(place, table, factors, said, str(result))
     log.info("\n%s", text)
     log.info("Figure:  %s", place / report.FIGURE)

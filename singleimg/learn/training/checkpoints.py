@@ -10,13 +10,22 @@ import torch
 
 from singleimg.errors import UserError, unwritable
 from singleimg.storage.local import LocalStore
+from singleimg.system.signals import deferred
 
 LAST, BEST = "last.pt", "best.pt"
 FOLDER = "checkpoints"
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot."""
+    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot.
+
+    A signal that comes meanwhile is answered when the file is whole.
+    """
+    with deferred():  # torch would make a RuntimeError of it, which a full disk gives as well
+        _save(file, state)
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
     temporary = file.with_name(f".tmp-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -39,13 +48,13 @@ def load(file: Path) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
-            f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+            f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
         ) from None
     except Exception as error:  # of bytes that are no checkpoint, torch says anything
         reason = " ".join(str(error).split())[:90]
         raise UserError(
-            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type resume=never to "
-            "begin anew."
+            f"{file} cannot be read as a checkpoint ({reason}): remove it, or type "
+            "task.resume=never to begin anew."
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")

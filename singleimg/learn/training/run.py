@@ -34,8 +34,6 @@ from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_file
 
-RESUME = ("auto", "never")
-
 
 @dataclass(frozen=True)
 class Run:
@@ -161,10 +159,7 @@ def _work(run: Run, training: Training) -> None:
 def _found(run: Run) -> dict[str, Any] | None:
     """The checkpoint to go on from; UserError when it is of another run."""
     file = run.folder / checkpoints.FOLDER / checkpoints.LAST
-    resume = run.settings.resume
-    if resume not in RESUME:
-        raise UserError(f"resume={resume} is not one of {', '.join(RESUME)}: type resume=auto.")
-    if resume == "never" or not file.exists():
+    if run.settings.task.resume == "never" or not file.exists():
         return None
     state = checkpoints.load(file)
     if state["fingerprint"] != run.fingerprint:
@@ -173,7 +168,7 @@ def _found(run: Run) -> dict[str, Any] | None:
         changed = [line.removeprefix("pixels.") for line in old.differences(new)]
         raise UserError(
             f"targetpath={run.folder} holds another training ({'; '.join(changed[:5])}): type "
-            "another targetpath, resume=never to replace it, or the old values."
+            "another targetpath, task.resume=never to replace it, or the old values."
         )
     return state
 
@@ -217,7 +212,7 @@ def _set_up(run: Run, fabric: Any, state: dict[str, Any] | None) -> Training:
         run.folder,
         size=run.network.size,
         rhythm=Rhythm(
-            settings.log_every, settings.checkpoint_every, settings.keep, settings.tensorboard
+            settings.log_every, settings.checkpoint_every, cfg.task.keep, cfg.task.tensorboard
         ),
         fingerprint=run.fingerprint,
     )
@@ -246,5 +241,5 @@ def _close(run: Run, trained: Trained) -> None:
     log.info("Folder:  %s", run.folder)
     log.info(
         "Probe:   %s",
-        command("task=probe", typed("checkpoint", run.folder), "data=…", "data.path=…"),
+        command("task=probe", typed("task.checkpoint", run.folder), "data=…", "data.path=…"),
     )

@@ -33,7 +33,7 @@ def load_record(folder: Path) -> dict[str, Any]:
         return {"decides": dict(record["decides"]), "made_with": dict(record["made_with"])}
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"{folder} holds no training: type the folder of a task=pretrain as checkpoint=…."
+            f"{folder} holds no training: type the folder of a task=pretrain as task.checkpoint=…."
         ) from None
 
 

@@ -49,7 +49,7 @@ def test_a_row_is_typed_with_its_budget_its_images_and_its_seed() -> None:
         "method=untrained", "method.norm=false", "method.slope=0.2", "num_imgs=250", "seed=0",
     )  # fmt: skip
     assert called("supervised")[2].overrides == (
-        *CPU["supervised"]["overrides"], "train.images=50000", "seed=2",
+        *CPU["supervised"]["overrides"], "task.images=50000", "seed=2",
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_one_image_and_the_full_set_differ_in_their_images_alone(
     for first, second in zip(one, full, strict=True):
         assert first.seed == second.seed
         differ = set(first.overrides) ^ set(second.overrides)
-        assert differ == {f"num_imgs={count}", f"train.images={count}"}
+        assert differ == {f"num_imgs={count}", f"task.images={count}"}
         assert f"num_imgs={count}" in first.overrides
 
 
@@ -82,7 +82,7 @@ def test_one_image_and_the_full_set_are_trained_by_equal_settings(method: str) -
         for k in (ONE, FULL)
     )  # fmt: skip
     assert left.method == right.method and left.seed == right.seed
-    assert left.num_imgs == right.train.images and left.train.images is None
+    assert left.num_imgs == right.task.images and left.task.images is None
 
 
 def test_only_full_sets_and_supervision_see_labelled_images() -> None:
@@ -172,7 +172,7 @@ def test_other_parts_and_none_at_all_are_refused(parts: list[str], shown: str) -
     with pytest.raises(UserError) as mistake:
         rows_of(parts, CPU)
     assert str(mistake.value) == (
-        f"study.parts={shown} is not of table, ablation: type for example study.parts=[ablation]."
+        f"task.parts={shown} is not of table, ablation: type for example task.parts=[ablation]."
     )
 
 

@@ -38,7 +38,7 @@ def test_what_was_typed_for_training_reaches_the_rows(picture: Path, tmp_path: P
     (row, *_), _ = rows_of(PARTS, study.budget)
     made = row_config(row, tmp_path, study)
     assert made.train.max_norm == 3 and made.engine.name == "reference"
-    assert not made.train.tensorboard and not made.train.keep
+    assert not made.task.tensorboard and not made.task.keep
 
 
 def test_the_full_set_is_as_large_as_the_budget_says(picture: Path, tmp_path: Path) -> None:
@@ -46,6 +46,6 @@ def test_the_full_set_is_as_large_as_the_budget_says(picture: Path, tmp_path: Pa
         "task=study", "budget=cpu", "network=cifar_conv4", "augment=paper", f"imgpath={picture}"
     )
     table, _ = rows_of(PARTS, study.budget)
-    sizes = {row.name: row_config(row, tmp_path, study).train.images for row in table if row.full}
+    sizes = {row.name: row_config(row, tmp_path, study).task.images for row in table if row.full}
     assert sizes == {"supervised": 50000, "RotNet, full set": 50000,
                      "DeepCluster, full set": 25000, "MonoGAN, full set": 50000}  # fmt: skip

@@ -69,13 +69,13 @@ def test_a_row_is_of_runs_that_differ_in_their_seed_alone() -> None:
 def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
     one, same = training(tmp_path / "a"), training(tmp_path / "b")
     other = training(tmp_path / "c", seed=1)
-    cfg = singleimg.compose("task=probe", f"checkpoint=[{one},{other}]")
+    cfg = singleimg.compose("task=probe", f"task.checkpoint=[{one},{other}]")
     assert [file.parents[1] for file in checkpoints(cfg)] == [one, other]
-    cfg = singleimg.compose("task=probe", f"checkpoint=[{one},{other},{same}]")
+    cfg = singleimg.compose("task=probe", f"task.checkpoint=[{one},{other},{same}]")
     with pytest.raises(UserError) as mistake:
         checkpoints(cfg)
     assert str(mistake.value) == (
-        f"checkpoint={cfg.checkpoint} names a training of the same settings and the same seed "
+        f"task.checkpoint={cfg.checkpoint} names a training of the same settings and the same seed "
         f"twice ({same}), which is no second run: leave one out."
     )
 

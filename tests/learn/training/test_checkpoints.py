@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from singleimg.errors import UserError
 from singleimg.learn.training import checkpoints
+from singleimg.system.signals import Stopped, stoppable
 
 STATE = {"fingerprint": "f", "method": {"weight": torch.ones(3)}, "step": 4}
 
@@ -31,7 +33,7 @@ def unreadable(file: Path) -> str:
     text = str(mistake.value)
     head, tail = (
         f"{file} cannot be read as a checkpoint (",
-        ("): remove it, or type resume=never to begin anew."),
+        ("): remove it, or type task.resume=never to begin anew."),
     )
     assert text.startswith(head) and text.endswith(tail) and "\n" not in text
     return text[len(head) : -len(tail)]
@@ -107,6 +109,37 @@ def test_a_run_that_is_stopped_while_it_writes_leaves_nothing_beside_the_old_one
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save(file, {**STATE, "step": 5})
     assert checkpoints.load(file)["step"] == 4 and there(file) == ["last.pt"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_wherever_a_signal_arrives_the_checkpoint_is_whole_and_then_the_run_stops(
+    file: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch makes a RuntimeError of what is raised while it writes, as it does of a full disk."""
+    save, writes = torch.save, []
+    monkeypatch.setattr(torch, "save", lambda state, stream: save(state, Signalling(stream)))
+
+    class Signalling(io.BytesIO):
+        """A stream during whose write number ``at`` a signal comes."""
+
+        def __init__(self, stream: io.BufferedWriter) -> None:
+            super().__init__()
+            self.stream = stream
+
+        def write(self, data: Any) -> int:
+            writes.append(len(data))
+            if len(writes) == at:
+                signal.raise_signal(number)
+            return self.stream.write(data)
+
+    at = 0
+    checkpoints.save(file, STATE)
+    for at in range(1, len(writes) + 1):
+        writes.clear()
+        with pytest.raises(Stopped) as stopped, stoppable():
+            checkpoints.save(file, {**STATE, "step": at})
+        assert stopped.value.status == 128 + number
+        assert checkpoints.load(file)["step"] == at and there(file) == ["last.pt"]
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_goes_on(
@@ -218,5 +251,5 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(file: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints.load(file)
     assert str(mistake.value) == (
-        f"{file} does not exist: type checkpoint=<folder of a pretraining>."
+        f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
     )

@@ -1,0 +1,103 @@
+"""The keys of each task (``task.<key>``), and which keys of others it reads.
+
+A key that one task reads is a field here: one line, with its default, its range and its help. A key
+that several read is a top-level one of ``schema.Config``, in a section by which tasks name it here.
+"""
+# ruff: noqa: RUF009, since key() gives a field of dataclasses
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from singleimg.config.ranges import Check, Choice, Count, Fractions
+
+
+def key(default: Any, help: str, check: Check | None = None, **more: bool) -> Any:
+    """A key of a task. ``path``: a folder or URL. ``typed``: taken from the command line alone."""
+    metadata = {"help": help, "check": check, **more}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Task:
+    """What every task has. ``reads``: sections, or single keys. ``beside``: sections and keys that
+    are not read beside a key of those that are: its images are taken as they are."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[dict[str, tuple[str, ...]]] = {}
+    _target_: str = "???"
+    name: str = "???"
+
+
+_IMAGES = ("num_imgs", "img_size", "seed", "experiment", "source", "augmentation")
+
+
+@dataclass
+class Generate(Task):
+    reads = (*_IMAGES, "targetpath", "work", "commit", "output", "debug")
+
+
+@dataclass
+class Verify(Task):
+    reads = ("targetpath", "work")
+    deep: bool = key(False, "render a sample of the images again, and compare", typed=True)
+
+
+@dataclass
+class Repair(Verify):
+    reads = ("targetpath", "work", "commit")
+
+
+@dataclass
+class Export(Task):
+    reads = ("targetpath", "work", "commit", "output")
+    to: str | None = key(None, "folder or URL of the new dataset", path=True, typed=True)
+
+
+@dataclass
+class Pretrain(Task):
+    reads = (*_IMAGES, "targetpath", "work", "method", "network", "data", "devices", "training")
+    beside: ClassVar = {
+        "data": ("task.dataset", "num_imgs", "source", "augmentation"),
+        "task.dataset": ("num_imgs", "img_size", "source", "augmentation"),
+    }
+    dataset: str | None = key(
+        None, "a dataset that was made, to train on; null: rendered as needed", path=True
+    )
+    images: Any = key(None, "of task.dataset or data only so many; null: all", Count())
+    resume: str = key(
+        "auto",
+        "a training in targetpath: auto (go on) | never (begin anew, in its place)",
+        Choice(("auto", "never"), "auto"),
+    )
+    keep: list[float] = key(
+        [], "fractions of the training whose checkpoints stay, 0 … 1", Fractions()
+    )
+    tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
+
+
+@dataclass
+class Probe(Task):
+    reads = ("targetpath", "threads", "seed", "data", "probe", "devices")
+    checkpoint: Any = key(None, "the folder of a training, or one of its .pt files, or a list")
+
+
+@dataclass
+class Shortcut(Task):
+    reads = (*_IMAGES[1:], "work", "devices", "shortcut")
+
+
+@dataclass
+class Study(Task):
+    reads = ("targetpath", "experiment", "source", "work", "network", "data", "probe", "budget",
+             "devices", "training", "shortcut")  # fmt: skip
+    parts: list[str] = key(["table", "ablation"], "which tables")
+
+
+TASKS: dict[str, type[Task]] = {
+    kind.__name__.lower(): kind
+    for kind in (Generate, Verify, Repair, Export, Pretrain, Probe, Shortcut, Study)
+}

@@ -1,0 +1,38 @@
+"""What was written before: its former keys are dropped, whatever they held."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+from singleimg.config import saved
+from tests.config.test_checks import loaded
+
+BEFORE = {"repair": False, "deep": False, "to": None, "debug": True, "dataset": None,
+          "checkpoint": None, "resume": "auto"}  # fmt: skip
+TASK = {"name": "generate", "ignores": ["repair", "deep", "to"]}
+
+
+def test_former_keys_of_a_saved_configuration_are_dropped(tmp_path):
+    for name, text in (("config.yaml", saved.config_text), ("config.resolved.yaml",
+                                                            saved.resolved_text)):  # fmt: skip
+        now = OmegaConf.create(text(loaded("deg=45", "output.class_name=c")))
+        target = now.task.get("_target_")
+        before = OmegaConf.merge(now, BEFORE)
+        before.task = {**TASK, **({"_target_": target} if target else {})}
+        (tmp_path / name).write_text(OmegaConf.to_yaml(before))
+    for cfg in (saved.load(tmp_path), saved.raw(tmp_path)):
+        assert cfg.deg == 45 and not cfg.debug
+        assert not {"repair", "deep", "to", "dataset", "checkpoint", "resume"} & set(cfg)
+
+
+def test_a_run_saved_before_is_made_again_by_its_own_file(run, picture, tmp_path):
+    old = tmp_path / "old"
+    run("debug=true", f"imgpath={picture}", "img_size=32", f"targetpath={old}")
+    file = old / "config.yaml"
+    text = file.read_text().replace("debug: false", "debug: true\nrepair: false\nto: null")
+    assert "\ndebug: true\n" in text and "\nrepair: false\n" in text
+    file.write_text(text.replace("  name: generate\n", "  name: generate\n  ignores: [to]\n"))
+    run("-cp", old, "-cn", "config", f"targetpath={tmp_path / 'new'}")
+    assert not (tmp_path / "new" / "grid.png").exists()
+    assert "All 64 images" in run("task=verify", f"targetpath={tmp_path / 'new'}").stdout
+    run("-cp", old, "-cn", "config", f"targetpath={old}", "num_imgs=70", "debug=false")
