@@ -18,7 +18,7 @@ class WriteError(UserError):
     """A fault of the system in the middle of the work: once it is mended, the work can go on."""
 
 
-def unwritable(target: Path, error: OSError) -> UserError:
+def unwritable(target: Path | str, error: OSError) -> UserError:
     """The sentence for a target folder that cannot be written or read."""
     return UserError(
         f"targetpath={target} cannot be written ({error.strerror or error}): "

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from singleimg.errors import is_url
+from singleimg.storage.base import Store
 
 
 def command(*arguments: str) -> str:
@@ -27,8 +27,8 @@ def replay(folder: Path | str, *more: str) -> str:
     return command("-cp", str(folder), "-cn", "config", typed("targetpath", folder), *more)
 
 
-def go_on(folder: Path) -> str:
+def go_on(store: Store) -> str:
     """How to go on with a dataset of which images are missing."""
-    if is_url(str(folder)):
+    if store.local_path is None:  # Hydra reads no configuration behind a URL
         return "To go on, type the command that began it."
-    return f"To go on: {replay(folder)}"
+    return f"To go on: {replay(store.local_path)}"

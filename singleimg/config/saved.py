@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +14,7 @@ from singleimg.config import allowlist
 from singleimg.config.former import drop_former
 from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
-from singleimg.storage.resolve import disk_of
+from singleimg.storage.base import Store
 
 
 def differences(cfg: DictConfig) -> list[str]:
@@ -94,12 +93,12 @@ def resolved_text(cfg: DictConfig) -> str:
     return OmegaConf.to_yaml(_for_file(cfg), resolve=True)
 
 
-def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
+def load(store: Store, trusted_modules: Sequence[str] = ()) -> DictConfig:
     """``config.resolved.yaml`` of a dataset; of trust only the argument counts, not the file."""
     allowlist.check_modules(trusted_modules)
-    file = folder / "config.resolved.yaml"
+    file = store.path_of("config.resolved.yaml")
     try:
-        text = _read(file)
+        text = _read(store, "config.resolved.yaml")
         if "${" in OmegaConf.to_yaml(text):  # a stranger's could read out our environment
             raise UserError(
                 f"{file} holds a reference ${{…}}, and a run writes none: type another."
@@ -112,11 +111,11 @@ def load(folder: Path, trusted_modules: Sequence[str] = ()) -> DictConfig:
     return cfg
 
 
-def raw(folder: Path) -> DictConfig:
+def raw(store: Store) -> DictConfig:
     """``config.yaml`` of a dataset, its references kept as they are; for writing it again."""
-    file = folder / "config.yaml"
+    file = store.path_of("config.yaml")
     try:
-        cfg = _read(file)
+        cfg = _read(store, "config.yaml")
         own = {key: cfg._get_node(key) for key in cfg if key not in ("defaults", "hydra")}
         return _for_file(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(own)))
     except (OSError, YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
@@ -124,10 +123,10 @@ def raw(folder: Path) -> DictConfig:
         raise UserError(f"{file} cannot be read ({reason}): type another folder.") from None
 
 
-def _read(file: Path) -> DictConfig:
-    data = disk_of(file).read(file)
+def _read(store: Store, name: str) -> DictConfig:
+    data = store.read(name)
     if data is None:
-        raise UserError(f"{file} is missing: type another folder, or bring it back.")
+        raise UserError(f"{store.path_of(name)} is missing: type another folder, or bring it back.")
     cfg = OmegaConf.create(data.decode())
     if OmegaConf.is_dict(cfg):
         drop_former(cfg)

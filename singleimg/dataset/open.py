@@ -61,4 +61,4 @@ def saved_config(
     target = Target.at(str(path))
     recipe = target.recipe()
     sources = None if recipe is None else recipe.pixels["sources"]
-    return saved.load(target.path, trusted_modules), sources
+    return saved.load(target.store, trusted_modules), sources

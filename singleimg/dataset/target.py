@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from singleimg.dataset.recipe import Recipe, parse_recipe
-from singleimg.errors import UserError, WriteError, is_url, unwritable
-from singleimg.storage.base import TEMPORARY
-from singleimg.storage.local import Disk
+from singleimg.errors import UserError, WriteError
+from singleimg.outputs.base import Output
+from singleimg.storage.base import TEMPORARY, Store
 from singleimg.storage.lock import FILES as LOCK_FILES
-from singleimg.storage.manifest import Entry, Manifest, is_inside
-from singleimg.storage.resolve import is_local
+from singleimg.storage.manifest import (
+    FOLDER,
+    Entry,
+    Manifest,
+    Record,
+    Scan,
+    is_inside,
+    record_place,
+)
+from singleimg.storage.resolve import store_at
 from singleimg.storage.shards import Shard
 
 PARAMS = "params"
@@ -36,182 +41,198 @@ def params_place(shard: Shard) -> str:
     return f"{PARAMS}/{shard.name}.jsonl"
 
 
-class Target:
-    """One folder that holds a dataset, or will; ``path`` may be behind a URL, with its store."""
+class Snapshot:
+    """What lies in a target at one time, under the lock or before it.
 
-    def __init__(self, path: Path, disk: Disk = Disk()) -> None:  # noqa: B008, it is frozen
-        self.path, self.disk = path, disk
-        self.manifest = Manifest(path, disk)
+    recipe: None where there is no dataset. scan: its records, looked for when first asked for.
+    """
+
+    def __init__(self, recipe: Recipe | None, manifest: Manifest) -> None:
+        self.recipe, self._manifest = recipe, manifest
+
+    @cached_property
+    def scan(self) -> Scan:
+        return self._manifest.scan()
+
+
+class Target:
+    """One place that holds a dataset, or will: what may be done there, and what is removed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.manifest = Manifest(store)
 
     @classmethod
     def at(cls, text: str, durable: bool = True) -> Target:
         """The target that ``targetpath=`` names, a folder or a URL."""
-        if not is_url(text):
-            return cls(Path(text.removeprefix("file://")), Disk(durable))
-        from singleimg.storage.remote import Store, open_url
-
-        return cls(open_url(text), Store())
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
-        return is_local(self.path)
+        return cls(store_at(text, durable))
 
     # --- what is there ---
 
+    def look(self) -> Snapshot:
+        """What lies here now; whoever waits for the lock looks again when it has that."""
+        return Snapshot(self.recipe(), self.manifest)
+
     def recipe(self) -> Recipe | None:
         """The recipe of the dataset that lies here."""
-        file = self.path / RECIPE
         try:
-            data = self.disk.read(file)
+            data = self.store.read(RECIPE)
             return None if data is None else parse_recipe(data)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{file} cannot be read ({type(error).__name__}: {error}): type another "
-                "targetpath, or remove that folder."
+                f"{self.store.path_of(RECIPE)} cannot be read ({type(error).__name__}: {error}): "
+                "type another targetpath, or remove that folder."
             ) from None
 
     def summary(self) -> dict[str, Any] | None:
-        """What ``dataset.json`` says; None while images are missing, nothing when it is harmed."""
+        """What ``dataset.json`` says; None while images are missing, nothing when it is damaged."""
         try:
-            data = self.disk.read(self.path / DATASET)
+            data = self.store.read(DATASET)
             return None if data is None else dict(json.loads(data))
         except (OSError, ValueError, TypeError):
             return {}
 
-    def done(self, shards: Sequence[Shard], recipe: Recipe, output: Any) -> set[int]:
+    def done(
+        self, found: Snapshot, shards: Sequence[Shard], recipe: Recipe, output: Output
+    ) -> set[int]:
         """The numbers of those ``shards`` that are committed, whole and of this recipe."""
         recorded = [
             record.shard
-            for record in self.manifest.scan()[0]
+            for record in found.scan.records
             if record.number < len(shards)
             and record.shard == shards[record.number]
             and record.fingerprint == recipe.fingerprint
         ]
-        return output.present(self.path, recorded, self.disk)
+        return output.present(self.store, recorded)
 
     def bytes(self) -> int:
         """Of all images that are committed."""
-        return sum(record.bytes for record in self.manifest.scan()[0])
+        return sum(record.bytes for record in self.manifest.scan().records)
 
     # --- what may be done ---
 
-    def check(self, recipe: Recipe, num_imgs: int, if_exists: str) -> None:
+    def check(self, found: Snapshot, recipe: Recipe, num_imgs: int, if_exists: str) -> None:
         """Refuses a folder with something else in it, or with another recipe, or more of this."""
-        found = self.recipe()
-        if found is None:
+        if found.recipe is None:
             self._check_empty()
         elif if_exists == "error":
             raise UserError(
-                f"targetpath={self.path} holds a dataset and if_exists=error: type another "
+                f"targetpath={self.store} holds a dataset and if_exists=error: type another "
                 "targetpath, if_exists=resume to go on with it, or if_exists=overwrite to replace "
                 "it."
             )
         elif if_exists == "resume":
-            self._check_same(found, recipe)
-            self._check_not_fewer(num_imgs)
+            self._check_same(found.recipe, recipe)
+            self._check_not_fewer(found, num_imgs)
 
-    def check_versions(self, recipe: Recipe, allowed: bool) -> None:
+    def check_versions(self, found: Snapshot, recipe: Recipe, allowed: bool) -> None:
         """Refuses to go on with what other versions of the libraries made."""
-        found = self.recipe()
-        if found is None or allowed or found.made_with == recipe.made_with:
+        if found.recipe is None or allowed or found.recipe.made_with == recipe.made_with:
             return
         raise UserError(
-            f"targetpath={self.path} was made with other versions, which may round otherwise "
-            f"({'; '.join(found.differences(recipe))}): type allow_version_change=true to go on "
-            "all the same, if_exists=overwrite to replace it, another targetpath, or bring the old "
-            "versions back."
+            f"targetpath={self.store} was made with other versions, which may round otherwise "
+            f"({'; '.join(found.recipe.differences(recipe))}): type allow_version_change=true to "
+            "go on all the same, if_exists=overwrite to replace it, another targetpath, or bring "
+            "the old versions back."
         )
 
     def _check_same(self, found: Recipe, recipe: Recipe) -> None:
         differences = found.same_versions(recipe).differences(recipe)
         if differences:
             raise UserError(
-                f"targetpath={self.path} holds a dataset of another recipe "
+                f"targetpath={self.store} holds a dataset of another recipe "
                 f"({'; '.join(differences)}): type another targetpath, if_exists=overwrite to "
                 "replace it, or the old values to go on with it."
             )
 
-    def _check_not_fewer(self, num_imgs: int) -> None:
-        stop = max((record.stop for record in self.manifest.scan()[0]), default=0)
+    def _check_not_fewer(self, found: Snapshot, num_imgs: int) -> None:
+        stop = max((record.stop for record in found.scan.records), default=0)
         if stop > num_imgs:
             raise UserError(
-                f"targetpath={self.path} already holds {stop:,} images, more than "
+                f"targetpath={self.store} already holds {stop:,} images, more than "
                 f"num_imgs={num_imgs}: type num_imgs={stop} or more, another targetpath, or "
                 "if_exists=overwrite to replace it."
             )
 
     def _check_empty(self) -> None:
         try:
-            names = sorted(self.disk.names(self.path))
+            names = sorted(self.store.names())
         except NotADirectoryError:
             raise UserError(
-                f"targetpath={self.path} is a file, not a folder: type another targetpath."
+                f"targetpath={self.store} is a file, not a folder: type another targetpath."
             ) from None
         except OSError as error:
             raise UserError(
-                f"targetpath={self.path} cannot be read ({error.strerror}): "
+                f"targetpath={self.store} cannot be read ({error.strerror}): "
                 "type another targetpath, or change its permissions."
             ) from None
         strangers = [n for n in names if n not in LOCK_FILES and not n.startswith(TEMPORARY)]
         if strangers:
             raise UserError(
-                f"targetpath={self.path} is not empty ({strangers[0]} lies there) and holds no "
+                f"targetpath={self.store} is not empty ({strangers[0]} lies there) and holds no "
                 "dataset: type the name of a new or empty folder."
             )
 
     # --- changes, by the one who holds the lock ---
 
-    def begin(self, recipe: Recipe, texts: dict[str, str], output: Any, todo: list[Shard]) -> None:
+    def begin(
+        self,
+        found: Snapshot,
+        recipe: Recipe,
+        texts: dict[str, str],
+        output: Output,
+        todo: Sequence[Shard],
+    ) -> None:
         """Takes back what is not true while ``todo`` is made, clears up, writes what lies beside.
 
         The recipe comes first: it is what says that the folder is ours. That of a dataset that goes
         on stays as it is: versions of its first images.
         """
-        with self.errors():
-            if self.disk.read(self.path / RECIPE) is None:
-                self.disk.write_whole(self.path / RECIPE, recipe.text())
+        with self.store.errors():
+            if found.recipe is None:
+                self.store.write(RECIPE, recipe.text())
             self.finish_overwriting()
-            for name in (DATASET, *output.closing, *output.harmed(self.path)):
-                self.disk.remove(self.path / name)
-            self.manifest.remove(todo)
-            for damaged in self.manifest.scan()[1]:
-                self.disk.remove(damaged)
-            self.clear(output)
-            if self.is_local:
-                self.manifest.folder.mkdir(exist_ok=True)
+            for name in (DATASET, *output.closing, *output.damaged(self.store)):
+                self.store.remove(name)
+            whole = {record.number: record_place(record.shard) for record in found.scan.records}
+            again = [whole.pop(shard.number) for shard in todo if shard.number in whole]
+            for name in (*again, *found.scan.damaged):
+                self.store.remove(name)
+            self._clear(output, found.recipe or recipe, {f"{number:06d}" for number in whole})
+            self.store.make_folder(FOLDER)
             for name, text in texts.items():
-                self.disk.write_whole(self.path / name, text)
+                self.store.write(name, text)
 
-    def finish(self, recipe: Recipe, num_imgs: int, output: Any) -> None:
+    def finish(self, recipe: Recipe, num_imgs: int, output: Output) -> None:
         """Writes ``dataset.json``: every image is there. The same for every way of making it.
 
         Before it come the files that the ``output`` writes of the dataset as a whole.
         """
-        with self.errors():
+        with self.store.errors():
+            records = self.manifest.scan().records
             for name in output.closing:
-                file = self.path / name
-                if self.is_local:
-                    file.parent.mkdir(exist_ok=True)
-                self.disk.write_whole(file, output.close_dataset(name, self.manifest))
-            summary = self.summarise(recipe, output)
-            records = self.manifest.scan()[0]
-            there = output.present(self.path, [record.shard for record in records], self.disk)
+                self.store.write(name, output.close_dataset(name, records, self.store))
+            there = output.present(self.store, [record.shard for record in records])
             if len(there) < len(records):
                 raise WriteError(
-                    f"targetpath={self.path} misses data of {len(records) - len(there)} shards: "
+                    f"targetpath={self.store} misses data of {len(records) - len(there)} shards: "
                     "is another run at work there? Type the same command again."
                 )
+            summary = self._summary_of(records, recipe, output)
             if summary["images"] != num_imgs:
                 raise WriteError(
-                    f"targetpath={self.path} holds {summary['images']:,} of {num_imgs:,} images: "
+                    f"targetpath={self.store} holds {summary['images']:,} of {num_imgs:,} images: "
                     "some shards were not committed, type the same command again."
                 )
-            self.disk.write_whole(self.path / DATASET, json.dumps(summary, indent=2) + "\n")
+            self.store.write(DATASET, json.dumps(summary, indent=2) + "\n")
 
-    def summarise(self, recipe: Recipe, output: Any) -> dict[str, Any]:
+    def summarise(self, recipe: Recipe, output: Output) -> dict[str, Any]:
         """What ``dataset.json`` says of the records that are there."""
-        records, _ = self.manifest.scan()
+        return self._summary_of(self.manifest.scan().records, recipe, output)
+
+    def _summary_of(
+        self, records: Sequence[Record], recipe: Recipe, output: Output
+    ) -> dict[str, Any]:
         names = (RECIPE, *output.closing)
         return {
             "images": sum(len(record.shard) for record in records),
@@ -224,62 +245,52 @@ class Target:
 
     def digest_of(self, name: str) -> str | None:
         """SHA-256 of one of the files that lie beside the shards; None where there is none."""
-        data = self.disk.read(self.path / name)
+        data = self.store.read(name)
         return None if data is None else sha256(data).hexdigest()
 
-    def clear(self, output: Any) -> None:
+    def clear(self, output: Output) -> None:
         """Removes what a stopped run left: temporary files, and data that have no record."""
-        for leftover in self._leftovers(output):
-            self.disk.put_away(leftover, self.path)
-        output.clear(self.path, {file.stem for file in self.manifest.files()})
-        self.clear_temporary({name.rpartition("/")[0] for name in output.closing})
+        recorded = {_number(name) for name in self.manifest.names()}
+        self._clear(output, self.recipe(), recorded)
 
-    def clear_temporary(self, folders: Iterable[str] = ()) -> None:
-        """Removes what is half-written, in ``folders`` too; a store shows nothing of that."""
-        for folder in (self.path, *map(self.path.joinpath, folders)) if self.is_local else ():
-            for name in self.disk.names(folder):
-                if name.startswith(TEMPORARY):
-                    _remove(folder / name)
+    def _clear(self, output: Output, recipe: Recipe | None, recorded: set[str]) -> None:
+        for name in self._numbered(output, recipe):
+            if _number(name) not in recorded:
+                self._check_ours(name, output)
+                self.store.discard(name)
+        output.clear(self.store, recorded)
+        self.store.clear_temporary({"", *(_folder(name) for name in output.closing)})
 
-    def _leftovers(self, output: Any) -> Iterator[Path]:
-        recorded = {file.stem for file in self.manifest.files()}
-        for path in self._numbered(output):
-            if _number(path.name) not in recorded:
-                self._check_ours(path, output)
-                yield path
-
-    def _numbered(self, output: Any) -> Iterator[Path]:
+    def _numbered(self, output: Output, recipe: Recipe | None) -> Iterator[str]:
         """What has the very name of a shard where this output puts shards, and parameters."""
-        recipe = self.recipe()
         places = [output.place]
         if recipe is None or recipe.layout.get("save_params"):
             places.append(params_place)
         for place in places:
-            folder = str(place(Shard(0, 0, 0)) or "").rpartition("/")[0]
-            for name in self.disk.names(self.path / folder) if folder else ():
-                number, path = _number(name), self.path / folder / name
-                if not number or place(Shard(int(number), 0, 0)) != f"{folder}/{name}":
+            folder = _folder(place(Shard(0, 0, 0)) or "")
+            for last, about in self.store.details(folder).items() if folder else ():
+                number, name = _number(last), f"{folder}/{last}"
+                if not number or place(Shard(int(number), 0, 0)) != name:
                     continue
-                if self.disk.is_folder(path):
-                    if self.disk.names(path):
-                        yield path
-                elif place is params_place or output.owns(f"{folder}/{name}"):
-                    yield path
+                if about.is_folder:
+                    if self.store.names(name):
+                        yield name
+                elif place is params_place or output.owns(name):
+                    yield name
 
-    def _check_ours(self, path: Path, output: Any) -> None:
+    def _check_ours(self, name: str, output: Output) -> None:
         """Refuses to remove a folder into which somebody put a file."""
-        folder = str(path)[len(str(self.path).rstrip("/")) + 1 :]
-        for name in self.disk.names(path) if self.disk.is_folder(path) else ():
-            inner = path / name
-            if not output.owns(f"{folder}/{name}"):
+        for last in self.store.names(name) if self.store.is_folder(name) else ():
+            inner = f"{name}/{last}"
+            if not output.owns(inner):
                 raise UserError(
-                    f"{inner} is not of this dataset and lies where images are to be written: "
-                    "move it away and type the same command again."
+                    f"{self.store.path_of(inner)} is not of this dataset and lies where images are "
+                    "to be written: move it away and type the same command again."
                 )
 
     # --- overwriting ---
 
-    def overwrite(self, recipe: Recipe, output: Any) -> None:
+    def overwrite(self, recipe: Recipe, output: Output) -> None:
         """Removes the dataset: what its manifest lists, and nothing else. Crash and repeat at will.
 
         ``output`` is the one that wrote it.
@@ -288,62 +299,53 @@ class Target:
         whole manifest changes its name first. The new ``recipe`` takes the place of the old one,
         since a folder without a recipe is not ours.
         """
-        with self.errors():
+        with self.store.errors():
             self.finish_overwriting()
-            for path in self._numbered(output):
-                self._check_ours(path, output)
-            self.disk.remove(self.path / DATASET)
+            for name in self._numbered(output, self.recipe()):
+                self._check_ours(name, output)
+            self.store.remove(DATASET)
             self._take_records_back()
             self.finish_overwriting()
             self.clear(output)
-            for name in (*output.closing, *output.kept, GRID, LOG, RESOLVED, CONFIG):
-                self.disk.remove(self.path / name)
-            if self.is_local:
-                for name in (*output.closing, *output.kept):
-                    _remove_empty((self.path / name).parent)
-            self.disk.write_whole(self.path / RECIPE, recipe.text())
+            beside = (*output.closing, *output.kept)
+            for name in (*beside, GRID, LOG, RESOLVED, CONFIG):
+                self.store.remove(name)
+            for name in beside:
+                self.store.remove_empty(_folder(name))
+            self.store.write(RECIPE, recipe.text())
 
     def _take_records_back(self) -> None:
-        if not self.is_local:  # nothing is renamed there: data without records are leftovers
-            for file in self.manifest.files():
-                self.disk.remove(file)
-        elif self.manifest.folder.exists():
-            self.manifest.folder.rename(self.path / _OVERWRITING)
-            self.disk.sync_folder(self.path)
+        if not self.store.renames:  # then data without records are leftovers
+            for name in self.manifest.names():
+                self.store.remove(name)
+        elif self.store.exists(FOLDER):
+            self.store.move(FOLDER, _OVERWRITING)
 
     def finish_overwriting(self) -> None:
         """Goes on where an overwriting run was stopped."""
-        folder = self.path / _OVERWRITING
-        if not (self.is_local and folder.exists()):
+        if not (self.store.renames and self.store.exists(_OVERWRITING)):
             return
-        records = Manifest(self.path, self.disk, _OVERWRITING).files()
-        parents: set[Path] = set()
-        for file in records:
-            for entry in _listed(file):
-                path = self.path / entry.path
-                path.unlink(missing_ok=True)
-                parents |= set(path.relative_to(self.path).parents)
-        for parent in sorted(parents - {Path(".")}, key=lambda path: -len(path.parts)):
-            _remove_empty(self.path / parent)
-        for file in records:
-            file.unlink()
-        for stranger in folder.iterdir():  # somebody put it among the records
-            self.manifest.folder.mkdir(exist_ok=True)
-            stranger.rename(self.manifest.folder / stranger.name)
-        folder.rmdir()
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turns errors of the system into a sentence."""
-        try:
-            yield
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        records = Manifest(self.store, _OVERWRITING).names()
+        folders: set[str] = set()
+        for record in records:
+            for entry in _listed(self.store.read(record) or b""):
+                self.store.remove(entry.path, wait=False)
+                folder = _folder(entry.path)
+                while folder and folder not in folders:
+                    folders.add(folder)
+                    folder = _folder(folder)
+        for folder in sorted(folders, key=lambda name: -name.count("/")):
+            self.store.remove_empty(folder)
+        for record in records:
+            self.store.remove(record, wait=False)
+        for name in self.store.names(_OVERWRITING):  # somebody put it among the records
+            self.store.move(f"{_OVERWRITING}/{name}", f"{FOLDER}/{name}")
+        self.store.remove_empty(_OVERWRITING)
 
 
-def _listed(file: Path) -> Iterator[Entry]:
+def _listed(data: bytes) -> Iterator[Entry]:
     """The files in a record, however damaged it is, of which each lies below the target."""
-    for line in file.read_bytes().splitlines()[2:]:
+    for line in data.splitlines()[2:]:
         try:
             entry = Entry(*json.loads(line))
         except (ValueError, TypeError):
@@ -353,37 +355,10 @@ def _listed(file: Path) -> Iterator[Entry]:
 
 
 def _number(name: str) -> str:
-    """The number of a shard in the name of its file or folder; empty where there is none."""
-    found = re.search(r"\d{6,}", name)
+    """The number of a shard in the last part of a name; empty where there is none."""
+    found = re.search(r"\d{6,}", name.rpartition("/")[2])
     return found[0] if found else ""
 
 
-def _remove_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-_REMEDIES = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room within your quota",
-    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
-    errno.ENOENT: "do not move or remove the folder while a run is at work",
-    errno.EACCES: "give yourself the permission to write there",
-    errno.EPERM: "give yourself the permission to write there",
-    errno.EROFS: "make it writable",
-}
-
-
-def write_error(target: Path, error: OSError, what: str) -> WriteError:
-    """The sentence for an error of the system while writing ``what`` into a target."""
-    remedy = _REMEDIES.get(error.errno or 0, "mend that")
-    return WriteError(
-        f"{what} could not be written to targetpath={target} ({error.strerror or error}): {remedy}."
-    )
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]

@@ -50,10 +50,10 @@ class StoredDataset(Dataset):
             encoding = recipe.pixels["encoder"]["encoding"]
         except (KeyError, TypeError):
             mend = command("task=repair", typed("targetpath", path))
-            raise UserError(f"{target.path}/recipe.json is harmed. To mend it: {mend}") from None
+            raise UserError(f"{target.store}/recipe.json is harmed. To mend it: {mend}") from None
         self.transform = transform
         self._count: int = summary["images"]
-        self._reader = described(recipe.layout, encoding=encoding).reader(target.path)
+        self._reader = described(recipe.layout, encoding=encoding).reader(target.store)
 
     def __len__(self) -> int:
         return self._count

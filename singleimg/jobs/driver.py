@@ -19,7 +19,7 @@ from singleimg.jobs.worker import Task, render_shard
 from singleimg.outputs.resolve import described
 from singleimg.storage.shards import Shard
 from singleimg.system.logs import log, logging_to_file
-from singleimg.system.signals import deaf
+from singleimg.system.signals import ignore_signals
 from singleimg.system.tempdir import scratch, temporary_errors
 
 _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
@@ -27,27 +27,28 @@ _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
 
 def is_whole(job: Job) -> bool:
     """Whether nothing is left to do; refuses a target that holds something else."""
-    job.target.check(job.recipe, job.num_imgs, job.settings.if_exists)
-    if job.todo():
-        return False
+    found = job.target.look()
+    job.target.check(found, job.recipe, job.num_imgs, job.settings.if_exists)
     summary = job.target.summary()
-    return summary is not None and summary.get("images") == job.num_imgs
+    said = summary is not None and summary.get("images") == job.num_imgs
+    return said and not job.todo(found)
 
 
 def complete(job: Job) -> None:
     """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock."""
     settings, target = job.settings, job.target
-    target.check(job.recipe, job.num_imgs, settings.if_exists)
-    todo = job.todo()
+    found = target.look()  # anew: another run may have been at work until we held the lock
+    target.check(found, job.recipe, job.num_imgs, settings.if_exists)
+    todo = job.todo(found)
     overwrites = settings.if_exists == "overwrite"
     if todo and not overwrites:
-        target.check_versions(job.recipe, settings.allow_version_change)
+        target.check_versions(found, job.recipe, settings.allow_version_change)
     effort = announce(job, todo) if todo else Estimate(0, 0)
     if overwrites:
-        found = target.recipe()
-        old = described(found.layout, job.output) if found else job.output
+        old = described(found.recipe.layout, job.output) if found.recipe else job.output
         target.overwrite(job.recipe, old)
-    target.begin(job.recipe, job.texts, job.output, todo)
+        found = target.look()
+    target.begin(found, job.recipe, job.texts, job.output, todo)
     with log_beside(target):
         if todo:
             make(job, todo, effort)
@@ -56,11 +57,12 @@ def complete(job: Job) -> None:
 
 
 def log_beside(target: Target) -> AbstractContextManager:
-    """Writes the log into the dataset's folder; nothing can be added to an object of a store."""
-    if not target.is_local:
+    """Writes the log into the dataset's folder; nothing can be added to what is behind a URL."""
+    folder = target.store.local_path
+    if folder is None:
         return nullcontext()
-    with target.errors():
-        return logging_to_file(target.path / LOG)
+    with target.store.errors():
+        return logging_to_file(folder / LOG)
 
 
 def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
@@ -75,13 +77,13 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
             "threads share: type backend=loky (or backend=sequential)."
         )
     workers = job.workers_for(effort)
-    local = job.writes and job.target.is_local
-    free = f", {size(free_for(job, effort))} free" if local else ""
+    folder = job.store.local_path if job.writes else None
+    free = "" if folder is None else f", {size(free_for(job, folder, effort))} free"
     log.info(
         "%s images of %d px into %s: %s with %d worker%s%s.",
         f"{num_imgs:,}" + (f" of {job.num_imgs:,}" if num_imgs < job.num_imgs else ""),
         job.settings.img_size,
-        job.folder if job.writes else "nothing (output=none)",
+        job.store if job.writes else "nothing (output=none)",
         effort.describe(workers),
         workers,
         "s" * (workers > 1),
@@ -90,10 +92,10 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     return effort
 
 
-def free_for(job: Job, effort: Estimate) -> int:
+def free_for(job: Job, folder: Path, effort: Estimate) -> int:
     """Free bytes, with those of what will be overwritten; UserError when they are too few."""
     freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
-    return check_disk(job.folder, effort.bytes, freed)
+    return check_disk(folder, effort.bytes, freed)
 
 
 def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
@@ -109,7 +111,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         try:
             run_shards(job, todo, workers, progress, folder)
         except BaseException as error:
-            with deaf():
+            with ignore_signals():
                 stop(job, progress)
                 if isinstance(error, KeyboardInterrupt):
                     log.warning("Stopped. %s", how_to_go_on(job))
@@ -188,8 +190,8 @@ def stop(job: Job, progress: Progress) -> None:
     """Ends all that is at work, and removes what it had not committed."""
     progress.stop(_PATIENCE if job.backend.in_threads else 0)
     job.backend.stop()
-    if job.writes and job.target.is_local and job.folder.is_dir():
-        job.target.clear_temporary()
+    if job.writes:
+        job.store.clear_temporary()
 
 
 def how_to_go_on(job: Job) -> str:
@@ -201,10 +203,10 @@ def how_to_go_on(job: Job) -> str:
 
 def closing_lines(job: Job) -> None:
     """Where it is, how to load it, how to go on."""
-    log.info("Folder:  %s", job.folder)
-    log.info("Load:    %s", job.output.load_line(job.folder))
+    log.info("Folder:  %s", job.store)
+    log.info("Load:    %s", job.output.load_line(job.store))
     more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
-    if job.target.is_local:
-        log.info("Extend:  %s", replay(job.folder, *more))
+    if job.store.local_path is not None:
+        log.info("Extend:  %s", replay(str(job.store), *more))
     else:
         log.info("Extend:  the command of the run, with %s", more[0])

@@ -13,6 +13,7 @@ from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import RECIPE, Target
 from singleimg.errors import UserError
 from singleimg.jobs.job import prepare
+from singleimg.outputs.base import Output
 from singleimg.storage.shards import Plan
 
 
@@ -25,7 +26,7 @@ class Dataset:
     recipe: Recipe
     altered: bool  # whether recipe.json is not what was written
     summary: dict[str, Any] | None
-    output: Any
+    output: Output
 
     @property
     def plan(self) -> Plan:
@@ -38,15 +39,15 @@ def find_target(cfg: DictConfig) -> Target:
     if cfg.targetpath is None:
         raise UserError(f"task={cfg.task.name} needs the folder of a dataset: type targetpath=….")
     target = Target.at(cfg.targetpath, cfg.durable)
-    if target.disk.read(target.path / RECIPE) is None:
-        raise UserError(f"targetpath={target.path} holds no dataset: type the folder of one.")
+    if target.store.read(RECIPE) is None:
+        raise UserError(f"targetpath={target.store} holds no dataset: type the folder of one.")
     return target
 
 
 def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
     """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
-    settings = saved.load(target.path, list(cfg.trusted_modules))
-    settings.durable, settings.targetpath = cfg.durable, str(target.path)  # it may have moved
+    settings = saved.load(target.store, list(cfg.trusted_modules))
+    settings.durable, settings.targetpath = cfg.durable, str(target.store)  # it may have moved
     settings.threads, settings.backend = cfg.threads or settings.threads, cfg.backend
     output = instantiate(settings, "output")
     recipe, altered = stated_recipe(target, settings)
@@ -54,12 +55,12 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
     writers = layout.get("writer"), recipe.layout.get("writer")
     if writers[0] != writers[1]:
         raise UserError(
-            f"{target.path} was written by another version of this program (writer {writers[1]}, "
+            f"{target.store} was written by another version of this program (writer {writers[1]}, "
             f"here {writers[0]}): make it again with if_exists=overwrite, or use that version."
         )
     if layout != recipe.layout:
         raise UserError(
-            f"{target.path}: config.yaml and recipe.json do not belong together: bring back the "
+            f"{target.store}: config.yaml and recipe.json do not belong together: bring back the "
             "one that was altered."
         )
     return Dataset(settings, target, recipe, altered, target.summary(), output)
@@ -67,7 +68,7 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
 
 def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
     """``recipe.json``, or where that was altered what the configuration describes; and which."""
-    text = target.disk.read(target.path / RECIPE)
+    text = target.store.read(RECIPE)
     try:
         recipe = target.recipe()
     except UserError:
@@ -80,7 +81,7 @@ def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
 
 
 def files_of(summary: dict[str, Any]) -> dict[str, Any]:
-    """The files that ``dataset.json`` lists; none when it is harmed."""
+    """The files that ``dataset.json`` lists; none when it is damaged."""
     files = summary.get("files")
     return files if isinstance(files, dict) else {}
 

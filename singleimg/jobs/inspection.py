@@ -16,10 +16,9 @@ from singleimg.dataset.target import DATASET, PARAMS, RECIPE
 from singleimg.errors import UserError
 from singleimg.jobs.existing import Dataset, files_of, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
-from singleimg.storage.manifest import FOLDER, parse_entries
-from singleimg.storage.resolve import is_local
+from singleimg.storage.manifest import FOLDER, record_place
 from singleimg.system.logs import log
-from singleimg.system.signals import deaf
+from singleimg.system.signals import ignore_signals
 
 _SAMPLE = 100  # images that are rendered again
 _CONNECTIONS = 8  # to a store at once
@@ -48,15 +47,15 @@ def inspect(cfg: DictConfig, dataset: Dataset) -> tuple[list[Problem], int]:
 def compare(dataset: Dataset, backend: JoblibBackend, workers: int) -> tuple[list[Problem], int]:
     """What is not as it was committed, and how many images are still to be made."""
     target, plan = dataset.target, dataset.plan
-    recorded = {file.stem for file in target.manifest.files()}
+    recorded = set(target.manifest.names())
     finished = dataset.summary is not None
-    shards = [shard for shard in plan if finished or shard.name in recorded]
-    files = dataset.output.files(target.path)
+    shards = [shard for shard in plan if finished or record_place(shard) in recorded]
+    files = dataset.output.files(target.store)
     checks = [
         Check(files, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
         for shard in shards
     ]
-    if is_local(target.path):
+    if target.store.local_path is not None:
         stated = (dataset.summary or {}).get("bytes")
         size = stated if isinstance(stated, int) else target.bytes()
         images = sum(map(len, shards))
@@ -85,7 +84,7 @@ def check_all(checks: Sequence[Check], backend: JoblibBackend, workers: int) -> 
                 "workers (threads=1)."
             ) from None
         except BaseException:
-            with deaf():
+            with ignore_signals():
                 backend.stop()
             raise
     return [problem for number in range(len(checks)) for problem in found[number]]
@@ -109,12 +108,12 @@ def foreign(dataset: Dataset) -> list[Problem]:
 
     for shard in dataset.plan:
         allow(output.place(shard))
-        allow(f"{FOLDER}/{shard.name}.jsonl")
+        allow(record_place(shard))
         if dataset.settings.save_params and not output.draws_inside:
             allow(f"{PARAMS}/{shard.name}.jsonl")
     for path in (*output.closing, *output.kept):
         allow(path)
-    files = output.files(dataset.target.path)
+    files = output.files(dataset.target.store)
     return [
         foreign_file(f"{folder}/{name}")
         for folder, names in allowed.items()
@@ -146,21 +145,20 @@ def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Prob
 def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     """Renders a random sample of images again; those whose bytes are not the committed ones."""
     manifest, plan = dataset.target.manifest, dataset.plan
-    recorded = {file.stem for file in manifest.files()} - {f"{number:06d}" for number in bad}
-    good = [shard for shard in plan if shard.name in recorded]
+    recorded = set(manifest.names())
+    good = [shard for shard in plan if shard.number not in bad and record_place(shard) in recorded]
     count = sum(map(len, good))
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
     images.engine.set_up_process()
     encoder, problems = dataset.output.encoder, []
-    reader = dataset.output.reader(dataset.target.path)
+    reader = dataset.output.reader(dataset.target.store)
     for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
         shard = good[place // dataset.output.shard_size]
         index = shard.start + place % dataset.output.shard_size
         if encoder.encode(images.render(index)) != reader.read(index):
             what = "is not what its recipe renders here" + other_versions(dataset)
-            file = manifest.file(shard)
-            entries = parse_entries(file, manifest.disk.read(file) or b"")
+            _, entries = manifest.load(shard)
             path = next(entry.path for entry in entries if entry.index == index)
             problems.append(Problem(shard.number, f"image {index}", path, what))
     log.info("%d images rendered again, %d of them otherwise.", len(chosen), len(problems))

@@ -16,13 +16,14 @@ from singleimg.config import saved
 from singleimg.config.make import instantiate, resolved_transforms
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
-from singleimg.dataset.target import CONFIG, RESOLVED, Target
+from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import hashes
+from singleimg.storage.base import Store
 from singleimg.storage.shards import Plan, Shard
 
 
@@ -46,9 +47,9 @@ class Job:
         return self.output.layout() is not None
 
     @property
-    def folder(self) -> Path:
+    def store(self) -> Store:
         """Where the dataset lies."""
-        return self.target.path
+        return self.target.store
 
     @property
     def plan(self) -> Plan:
@@ -65,10 +66,9 @@ class Job:
             run=uuid4().hex,
             producer=self.producer,
             output=self.output,
-            target=self.folder,
+            store=self.store.within(folder),
             fingerprint=self.recipe.fingerprint,
             made_with=self.recipe.made_with,
-            disk=self.target.disk.within(folder),
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
@@ -84,11 +84,11 @@ class Job:
             typed.append("allow_version_change=true")
         return typed
 
-    def todo(self) -> list[Shard]:
-        """The shards that are not committed, whole and of this recipe."""
+    def todo(self, found: Snapshot) -> list[Shard]:
+        """The shards that are not committed, whole and of this recipe, by what was found."""
         if not self.writes or self.settings.if_exists == "overwrite":
             return list(self.plan)
-        done = self.target.done(self.plan, self.recipe, self.output)
+        done = self.target.done(found, self.plan, self.recipe, self.output)
         return [shard for shard in self.plan if shard.number not in done]
 
 

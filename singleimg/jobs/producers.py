@@ -16,11 +16,13 @@ from singleimg.drawing.pipeline import Sample
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
-from singleimg.storage.manifest import DamagedRecord, Manifest, parse_entries, parse_record
+from singleimg.storage.base import DamagedFile, Store
+from singleimg.storage.manifest import DamagedRecord, Manifest
 from singleimg.storage.reader import Reader
-from singleimg.storage.resolve import disk_of
 from singleimg.storage.shards import Plan, Shard
 
+# What a reader raises of bytes that are not those that were committed, or not there.
+_DAMAGES = (DamagedFile, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it if that is kept
 
 
@@ -114,13 +116,18 @@ class Stored(Producer):
         try:
             data = self._reader.read(index)
             shard = self._plan[index // self._plan.shard_size]
-            whole = sha256(data).hexdigest() == _record(self._target.path, shard)[1].get(index)
-        except (OSError, DamagedRecord):  # of the files that are read, not of those written
+            whole = sha256(data).hexdigest() == _record(self._target.store, shard)[1].get(index)
+        except (DamagedRecord, *_DAMAGES):
             whole = False
+        except OSError as error:  # of the files that are read, not of those written
+            raise UserError(
+                f"image {index} of targetpath={self._target.store} cannot be read "
+                f"({error.strerror or error}): mend that, and type the same command again."
+            ) from error
         if not whole:
             raise UserError(
-                f"image {index} of targetpath={self._target.path} is not as it was committed: "
-                f"{command('task=verify', typed('targetpath', self._target.path))} says more."
+                f"image {index} of targetpath={self._target.store} is not as it was committed: "
+                f"{command('task=verify', typed('targetpath', self._target.store))} says more."
             )
         return data
 
@@ -129,17 +136,13 @@ class Stored(Producer):
         size = self._plan.shard_size
         found: dict[str, list[str]] = {}
         for number in range(shard.start // size, (shard.stop - 1) // size + 1):
-            for name, version in _record(self._target.path, self._plan[number])[0].items():
+            for name, version in _record(self._target.store, self._plan[number])[0].items():
                 found.setdefault(name, []).append(version)
         return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
 
 
 @lru_cache(maxsize=64)
-def _record(target: Path, shard: Shard) -> tuple[dict[str, str], dict[int, str]]:
+def _record(store: Store, shard: Shard) -> tuple[dict[str, str], dict[int, str]]:
     """Versions, and SHA-256 of each image, by the record of a shard."""
-    manifest = Manifest(target, disk_of(target))
-    file = manifest.file(shard)
-    data = manifest.disk.read(file) or b""
-    made_with = parse_record(file, data).made_with
-    digests = {e.index: e.sha256 for e in parse_entries(file, data) if e.index is not None}
-    return made_with, digests
+    record, entries = Manifest(store).load(shard)
+    return record.made_with, {e.index: e.sha256 for e in entries if e.index is not None}

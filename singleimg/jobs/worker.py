@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from singleimg.dataset.target import params_place, write_error
+from singleimg.dataset.target import params_place
 from singleimg.jobs.producers import Producer
 from singleimg.jobs.progress import Counter, Dropped
-from singleimg.outputs.base import Output
-from singleimg.storage.local import Disk, write_all
+from singleimg.outputs.base import Output, Writer
+from singleimg.storage.base import Store
+from singleimg.storage.local import write_all
 from singleimg.storage.manifest import Entry, Record
-from singleimg.storage.resolve import is_local
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
-from singleimg.system.tempdir import temporary_errors
-
-if TYPE_CHECKING:
-    from singleimg.storage.remote import Store
 
 
 @dataclass(frozen=True)
@@ -38,10 +31,9 @@ class Work:
     run: str  # tells this run from all others in this process's life
     producer: Producer = field(compare=False)
     output: Output = field(compare=False)
-    target: Path = field(compare=False)
+    store: Store = field(compare=False)
     fingerprint: str = field(compare=False)
     made_with: dict[str, str] = field(compare=False)
-    disk: Disk | Store = field(compare=False)
     save_params: bool = field(compare=False)
     batch_size: int = field(compare=False)
     counts: str = field(compare=False)  # file of the progress counters
@@ -84,7 +76,7 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
     if output.layout() is None:
         _write(shard, producer, output.open(None, shard), counter)
         return
-    with _errors(work, shard), Staging(work.target, shard, work.disk) as staging:
+    with work.store.writing(f"shard {shard.name}"), Staging(work.store, shard) as staging:
         writer = output.open(staging, shard, producer.columns)
         draws = _write(shard, producer, writer, counter, beside=not output.draws_inside)
         entries = writer.close()
@@ -101,7 +93,7 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
 
 
 def _write(
-    shard: Shard, producer: Producer, writer: Any, counter: Counter, beside: bool = False
+    shard: Shard, producer: Producer, writer: Writer, counter: Counter, beside: bool = False
 ) -> list[str]:
     """Has every image written; what was drawn for each, a line of JSON, if it lies ``beside``."""
     draws = []
@@ -118,15 +110,3 @@ def _write_params(path: Path, place: str, draws: list[str]) -> Entry:
     data = "".join(draws).encode()
     write_all(str(path), data)
     return Entry(None, place, len(data), sha256(data).hexdigest())
-
-
-@contextmanager
-def _errors(work: Work, shard: Shard) -> Iterator[None]:
-    if not is_local(work.target):  # errors of the store have their sentences
-        with temporary_errors():
-            yield
-        return
-    try:
-        yield
-    except OSError as error:
-        raise write_error(work.target, error, f"shard {shard.name}") from error

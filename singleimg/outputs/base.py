@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
-from singleimg.storage.manifest import Entry, Manifest
+from singleimg.storage.base import Store
+from singleimg.storage.integrity import Files
+from singleimg.storage.manifest import Entry, Record
+from singleimg.storage.reader import PartReader, Reader
 from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
+    from singleimg.drawing.columns import Columns
     from singleimg.drawing.pipeline import Sample
-    from singleimg.storage.integrity import Files
-    from singleimg.storage.reader import Reader
 
 _HEAD = 64  # bytes of an image by which it is found again
 
@@ -37,11 +40,11 @@ class Writer(Protocol):
 class Output:
     """The settings in ``conf/output``.
 
-    A subclass has ``open(staging, shard, columns) -> Writer`` and says by class variables what it
-    is: its ``name`` in the recipe, the version of its ``writer`` (another one, other bytes), the
-    ``most`` images of a shard, the ``libraries`` that decide bytes by the names that pip knows;
-    ``remote``, whether it may lie behind a URL; ``draws``, whether it saves what was drawn unless
-    told otherwise, and ``draws_inside``, whether that lies with the images, not in ``params/``.
+    A subclass says by class variables what it is: its ``name`` in the recipe, the version of its
+    ``writer`` (another one, other bytes), the ``most`` images of a shard, the ``libraries`` that
+    decide bytes by the names that pip knows; ``remote``, whether it may lie behind a URL;
+    ``draws``, whether it saves what was drawn unless told otherwise, and ``draws_inside``, whether
+    that lies with the images, not in ``params/``.
     """
 
     name: ClassVar[str]
@@ -92,6 +95,10 @@ class Output:
         own = {key: getattr(self, key) for key in self.own}
         return {"output": self.name, **own, "shard_size": self.shard_size, "writer": self.writer}
 
+    def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> Writer:
+        """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
+        raise NotImplementedError
+
     def place(self, shard: Shard) -> str | None:
         """The file or folder of a shard, below the target; None: shards share ``kept``."""
         raise NotImplementedError
@@ -100,14 +107,14 @@ class Output:
         """Whether a file at ``path``, below the target, has a name that this output gives."""
         raise NotImplementedError
 
-    def present(self, target: Path, shards: Sequence[Shard], disk: Any) -> set[int]:
+    def present(self, store: Store, shards: Sequence[Shard]) -> set[int]:
         """The numbers of those ``shards`` whose data are in their place."""
         there: dict[str, set[str]] = {}
         found = set()
         for shard in shards:
             folder, _, name = str(self.place(shard)).rpartition("/")
             if folder not in there:
-                there[folder] = set(disk.names(target / folder))
+                there[folder] = set(store.names(folder))
             if name in there[folder]:
                 found.add(shard.number)
         return found
@@ -115,32 +122,28 @@ class Output:
     def check_place(self, target: Path) -> None:
         """Raises UserError when this output cannot write to a folder, whatever lies there."""
 
-    def clear(self, target: Path, recorded: set[str]) -> None:
+    def clear(self, store: Store, recorded: set[str]) -> None:
         """Removes data of shards that are not ``recorded`` (names), where they have no file."""
 
-    def harmed(self, target: Path) -> tuple[str, ...]:
+    def damaged(self, store: Store) -> tuple[str, ...]:
         """Those of the files ``kept`` that nobody can read or go on with: they are made anew."""
         return ()
 
-    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+    def close_dataset(self, name: str, records: Sequence[Record], store: Store) -> Iterator[str]:
         """The text of the file ``name``, one of ``closing``, from the records of all shards."""
         raise NotImplementedError
 
-    def reader(self, target: Path) -> Reader:
-        """Who reads single images of a dataset in ``target``."""
-        from singleimg.storage.reader import PartReader
+    def reader(self, store: Store) -> Reader:
+        """Who reads single images of a dataset in ``store``."""
+        return PartReader(store, self.shard_size)
 
-        return PartReader(target, self.shard_size)
+    def files(self, store: Store) -> Files:
+        """Who compares the files of a dataset in ``store`` with their records."""
+        return Files(store)
 
-    def files(self, target: Path) -> Files:
-        """Who compares the files of a dataset in ``target`` with their records."""
-        from singleimg.storage.integrity import files_at
-
-        return files_at(target)
-
-    def load_line(self, target: Path) -> str:
+    def load_line(self, store: Store) -> str:
         """The line of Python that opens the dataset."""
-        return f'singleimg.StoredDataset("{target}")'
+        return f'singleimg.StoredDataset("{store}")'
 
 
 class Part(NamedTuple):

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singleimg.encoders.base import SUFFIXES
 from singleimg.errors import UserError
 from singleimg.outputs.base import Output
+from singleimg.storage.base import Store
 from singleimg.storage.local import write_all
-from singleimg.storage.manifest import Entry, Manifest
+from singleimg.storage.manifest import Entry, Record
+from singleimg.storage.reader import FileReader, Reader
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
+    from singleimg.drawing.columns import Columns
     from singleimg.drawing.pipeline import Sample
-    from singleimg.storage.reader import Reader
 
 MAX_FILES = 1000  # in one folder: listings of larger ones are slow on every file system
 METADATA = "train/metadata.jsonl"
@@ -58,7 +59,7 @@ class FolderOutput(Output):
         """The folder of a shard, below the target."""
         return f"train/{self.class_name}/{shard.name}"
 
-    def open(self, staging: Staging, shard: Shard, columns: Any = None) -> FolderWriter:
+    def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> FolderWriter:
         """A writer of one shard, into a new folder that is put in its place later."""
         path = staging.path(self.place(shard))
         path.mkdir()
@@ -72,27 +73,23 @@ class FolderOutput(Output):
         folder, endings = re.escape(f"train/{self.class_name}/"), "|".join(SUFFIXES.values())
         return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}({endings})", path) is not None
 
-    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+    def close_dataset(self, name: str, records: Sequence[Record], store: Store) -> Iterator[str]:
         """``metadata.jsonl``: the name of each file and the index of its image."""
-        for entry in manifest.entries():
-            if entry.index is not None:
-                row = {"file_name": entry.path.removeprefix("train/"), "index": entry.index}
+        for record in records:
+            for index in range(record.start, record.stop):
+                row = {"file_name": self.file(index).removeprefix("train/"), "index": index}
                 yield json.dumps(row) + "\n"
 
-    def reader(self, target: Path) -> Reader:
-        """Who reads single images of a dataset in ``target``."""
-        from singleimg.storage.reader import FileReader
-
-        return FileReader(target, self.file)
+    def reader(self, store: Store) -> Reader:
+        return FileReader(store, self.file)
 
     def file(self, index: int) -> str:
         """Where image ``index`` lies, below the target."""
         shard = Shard(index // self.shard_size, 0, 0)
         return _file(self.place(shard), index, self.encoder.suffix)
 
-    def load_line(self, target: Path) -> str:
-        """The line of Python that opens the dataset."""
-        return f'torchvision.datasets.ImageFolder("{target / "train"}")'
+    def load_line(self, store: Store) -> str:
+        return f'torchvision.datasets.ImageFolder("{store.path_of("train")}")'
 
 
 class FolderWriter:

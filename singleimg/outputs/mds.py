@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from singleimg.errors import UserError, WriteError
 from singleimg.outputs.base import Output, Part, find_parts
-from singleimg.storage.manifest import Entry, Manifest
-from singleimg.storage.resolve import is_local
+from singleimg.storage.base import Store
+from singleimg.storage.manifest import Entry, Record
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
+    from singleimg.drawing.columns import Columns
     from singleimg.drawing.pipeline import Sample
 
 INDEX = "train/index.json"
@@ -53,22 +54,21 @@ class MdsOutput(Output):
         """Whether a file at ``path``, below the target, has a name that this output gives."""
         return re.fullmatch(r"train/\d{6,}/(shard\.\d{5}\.mds|index\.json)", path) is not None
 
-    def open(self, staging: Staging, shard: Shard, columns: Any = None) -> MdsWriter:
+    def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> MdsWriter:
         """A writer of one shard."""
         path = staging.path(self.place(shard))
         return MdsWriter(path, self.place(shard), self.encoding, columns is not None)
 
-    def close_dataset(self, name: str, manifest: Manifest) -> Iterator[str]:
+    def close_dataset(self, name: str, records: Sequence[Record], store: Store) -> Iterator[str]:
         """``index.json``: those of all shards in one, their files with the names of their folders.
 
         What ``streaming.base.util.merge_index`` makes of them, for any target.
         """
-        files = [e.path for e in manifest.entries() if e.path.endswith("/index.json")]
-        paths = [manifest.target / file for file in files]
+        files = [f"{self.place(record.shard)}/index.json" for record in records]
         shards = []
-        for file, data in zip(files, manifest.disk.read_all(paths), strict=True):
+        for file, data in zip(files, store.read_all(files), strict=True):
             if data is None:
-                raise WriteError(f"{manifest.target / file} is missing: task=verify mends that.")
+                raise WriteError(f"{store.path_of(file)} is missing: task=verify mends that.")
             for shard in json.loads(data)["shards"]:
                 for key in ("raw_data", "zip_data"):
                     if shard[key]:
@@ -76,11 +76,10 @@ class MdsOutput(Output):
                 shards.append(shard)
         yield json.dumps({"version": _VERSION, "shards": shards}, sort_keys=True)
 
-    def load_line(self, target: Path) -> str:
-        """The line of Python that opens the dataset."""
-        place = f'remote="{target / "train"}", local="…"'
-        if is_local(target):
-            place = f'local="{target / "train"}"'
+    def load_line(self, store: Store) -> str:
+        place = f'remote="{store.path_of("train")}", local="…"'
+        if store.local_path is not None:
+            place = f'local="{store.path_of("train")}"'
         return f"streaming.StreamingDataset({place}, batch_size=…)"
 
 

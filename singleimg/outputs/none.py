@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from singleimg.outputs.base import Output
 from singleimg.storage.manifest import Entry
 from singleimg.storage.shards import Shard
+from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
+    from singleimg.drawing.columns import Columns
     from singleimg.drawing.pipeline import Sample
 
 
@@ -24,8 +26,10 @@ class NoOutput(Output):
     def layout(self) -> None:
         """None: there is no dataset."""
 
-    def open(self, staging: Any, shard: Shard, columns: Any = None) -> NoWriter:
-        """A writer that writes nothing."""
+    def open(
+        self, staging: Staging | None, shard: Shard, columns: Columns | None = None
+    ) -> NoWriter:
+        """A writer that writes nothing, so that it needs no ``staging``."""
         return NoWriter()
 
 

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from singleimg.outputs.base import Output
 
 
-def described(layout: Mapping[str, Any], like: Output | None = None, **settings: Any) -> Output:
+def described(
+    layout: Mapping[str, Any], like: Output | None = None, *, encoding: str = "jpeg"
+) -> Output:
     """The output that wrote a dataset of that ``layout`` (the part of its recipe).
 
-    ``like``: an output whose class may be meant; ``settings`` of its encoder. Raises UserError when
+    ``like``: an output whose class may be meant; ``encoding`` of its images. Raises UserError when
     there is none of that name, or when it refuses the layout.
     """
     name = str(layout.get("output"))
     try:
         kind = type(like) if like is not None and like.name == name else _kind(name)
         own = {key: layout[key] for key in (*kind.own, "shard_size")}
-        return kind(**own, **settings)
+        return kind(**own, encoding=encoding)
     except (ImportError, AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"a dataset of output={name} cannot be read here ({type(error).__name__}: {error}): "

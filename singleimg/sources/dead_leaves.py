@@ -27,7 +27,7 @@ class DeadLeaves:
         return 1
 
     def load(self, k: int) -> Image.Image:
-        """The image, from the cache folder when it lies there unharmed."""
+        """The image, from the cache folder when it lies there whole."""
         return _dead_leaves()
 
     def where(self, k: int) -> str:
@@ -45,7 +45,7 @@ def _dead_leaves() -> Image.Image:
             image.load()
         if pixel_hash(image) == DEAD_LEAVES_SHA256:
             return image
-    except Exception:  # not there yet, or harmed, which decoders say in any way: it is made anew
+    except Exception:  # not there yet, or damaged, which decoders say in any way: it is made anew
         pass
     image = dead_leaves()
     if pixel_hash(image) != DEAD_LEAVES_SHA256:

@@ -2,103 +2,55 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Protocol
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
+from singleimg.storage.base import Store
 from singleimg.storage.manifest import (
-    FOLDER,
     DamagedRecord,
     Entry,
-    Manifest,
     parse_entries,
     parse_record,
+    record_place,
 )
-from singleimg.storage.resolve import disk_of, is_local
 from singleimg.storage.shards import Shard
-
-_CHUNK = 1 << 20  # bytes
-
 
 # --- whole files ---------------------------------------------------------------------------------
 
 
-class Files(Protocol):
+@dataclass(frozen=True)
+class Files:
     """Compares the files of one dataset with their records; travels to other processes."""
 
-    target: Path
+    store: Store
 
     def exists(self, place: str | None) -> bool:
-        """Whether a file or folder is there."""
+        """Whether the file or folder of a shard is there; None: it has none of its own."""
+        return place is not None and self.store.exists(place)
 
-    def names(self, place: str | None) -> list[str]:
-        """What lies in a folder; nothing when it is none."""
+    def names(self, place: str) -> list[str]:
+        """What lies in a folder, sorted; nothing when it is none."""
+        return sorted(self.store.names(place)) if self.store.is_folder(place) else []
 
     def difference(self, entry: Entry) -> str | None:
         """How a file, or an image in it, differs from its entry; None when it does not."""
-
-    def shard_difference(self, shard: Shard) -> str | None:
-        """What else is wrong with a shard as a whole."""
-
-
-def files_at(target: Path) -> Files:
-    """Who compares files in ``target``, which may be a URL."""
-    if is_local(target):
-        return LocalFiles(target)
-    from singleimg.storage.remote import StoreFiles
-
-    return StoreFiles(target)
-
-
-@dataclass(frozen=True)
-class LocalFiles:
-    """Compares files on a disk."""
-
-    target: Path
-
-    def exists(self, place: str | None) -> bool:
-        """Whether a file or folder is there."""
-        return (self.target / str(place)).exists()
-
-    def names(self, place: str | None) -> list[str]:
-        """What lies in a folder; nothing when it is none."""
-        folder = self.target / str(place)
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
-
-    def difference(self, entry: Entry) -> str | None:
-        """How a file, or an image in it, differs from its entry. A few system calls a file."""
+        part = None if entry.offset is None else (entry.offset, entry.bytes)
         try:
-            descriptor = os.open(f"{self.target}/{entry.path}", os.O_RDONLY)
+            return compare(self.store.chunks(entry.path, part), entry)
         except FileNotFoundError:
             return "is missing"
         except OSError as error:
             return f"cannot be read ({error.strerror})"
-        try:
-            if entry.offset is not None:
-                return compare([os.pread(descriptor, entry.bytes, entry.offset)], entry)
-            return compare(_chunks(descriptor), entry)
-        except OSError as error:
-            return f"cannot be read ({error.strerror})"
-        finally:
-            os.close(descriptor)
 
     def shard_difference(self, shard: Shard) -> str | None:
-        """Nothing: files are all that there is."""
+        """What else is wrong with a shard as a whole; None where files are all that there is."""
         return None
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    data = os.read(descriptor, _CHUNK)
-    yield data
-    while len(data) == _CHUNK:
-        data = os.read(descriptor, _CHUNK)
-        yield data
-
-
-def compare(chunks: Any, entry: Entry) -> str | None:
+def compare(chunks: Iterable[bytes], entry: Entry) -> str | None:
     """How the bytes of a file or an image differ from its entry."""
     digest, size = sha256(), 0
     for chunk in chunks:
@@ -139,15 +91,14 @@ class Check:
 
 def check_shard(check: Check) -> list[Problem]:
     """What is wrong with one shard: its record, its files, files that are too many."""
-    shard, target = check.shard, check.files.target
-    file = Manifest(target).file(shard)
-    name = f"{FOLDER}/{file.name}"
+    shard, store = check.shard, check.files.store
+    name = record_place(shard)
     bad = lambda path, what: [Problem(shard.number, _range(shard), path, what)]  # noqa: E731
-    data = disk_of(target).read(file)
+    data = store.read(name)
     if data is None:
         return bad(name, "(the record) is missing")
     try:
-        found, entries = parse_record(file, data), list(parse_entries(file, data))
+        found, entries = parse_record(name, data), list(parse_entries(name, data))
     except DamagedRecord:
         return bad(name, "(the record) is altered")
     if found.shard != shard or found.fingerprint != check.fingerprint:

@@ -1,4 +1,4 @@
-"""Getting bytes onto the disk, so that what was renamed into place is whole even after a power cut.
+"""Datasets in a folder, so that what was renamed into place is whole even after a power cut.
 
 A rename is atomic for those who look, but the file system may write it down before the bytes that
 it names. So bytes are made durable first, and the folder that holds the new name afterwards.
@@ -9,107 +9,106 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from uuid import uuid4
 
-from singleimg.storage.base import TEMPORARY
+from singleimg.errors import WriteError
+from singleimg.storage.base import TEMPORARY, Details, Range, Store, whole_part
+
+_CHUNK = 1 << 20  # bytes
+_OPEN = 256  # files that a reader of ranges keeps open
 
 
 @dataclass(frozen=True)
-class Disk:
-    """How files reach the disk; ``durable=False`` leaves the moment to the operating system."""
+class LocalStore(Store):
+    """A folder of this machine. Of a million files no Path is made, only text."""
 
+    root: Path
     durable: bool = True
 
-    def names(self, folder: Path) -> list[str]:
-        """What lies in a folder; nothing where there is none."""
+    renames = True
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @property
+    def local_path(self) -> Path:
+        return self.root
+
+    # --- what is there ---
+
+    def names(self, folder: str = "") -> list[str]:
         try:
-            with os.scandir(folder) as found:
+            with os.scandir(self.path_of(folder)) as found:
                 return [one.name for one in found]
         except FileNotFoundError:
             return []
 
-    def exists(self, path: Path) -> bool:
-        """Whether a file or folder is there."""
-        return path.exists()
-
-    def is_folder(self, path: Path) -> bool:
-        """Whether a folder is there."""
-        return path.is_dir()
-
-    def read(self, file: Path) -> bytes | None:
-        """The bytes of a file; None where there is none."""
+    def details(self, folder: str = "") -> dict[str, Details]:
         try:
-            return file.read_bytes()
+            with os.scandir(self.path_of(folder)) as found:
+                return {one.name: Details(one.is_dir(), _version(one)) for one in found}
+        except FileNotFoundError:
+            return {}
+
+    def exists(self, name: str) -> bool:
+        return os.path.exists(self.path_of(name))
+
+    def is_folder(self, name: str) -> bool:
+        return os.path.isdir(self.path_of(name))
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            with open(self.path_of(name), "rb", buffering=0) as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_all(self, files: Sequence[Path]) -> Iterator[bytes | None]:
-        """The bytes of each file; None where there is none."""
-        return map(self.read, files)
+    def read_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        return map(self.read, names)
 
-    def staging(self, target: Path) -> Path:
-        """The folder in which shards are written before they are put into ``target``."""
-        return target
-
-    def within(self, folder: Path) -> Disk:
-        """The same, in a run that has ``folder`` for what it does not keep: not needed here."""
-        return self
-
-    def put(self, staged: Path, target: Path, place: str) -> None:
-        """Has what was ``staged`` appear at ``place`` in ``target``, by one rename."""
-        final = target / place
-        self.make_folders(target, final.parent)
-        staged.replace(final)
-        self.sync_folder(final.parent)
-
-    def move(self, path: Path, place: Path) -> None:
-        """Moves a file or folder, into folders that are made when missing."""
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(place)
-
-    def put_away(self, leftover: Path, target: Path) -> None:
-        """Takes a file or folder out of sight by one rename: whoever reads sees whole shards."""
-        leftover.rename(target / f"{TEMPORARY}{leftover.name}-{uuid4().hex[:12]}")
-
-    @contextmanager
-    def syncing(self, folder: Path) -> Iterator[Callable[[], None]]:
-        """Gives a function that makes all that was written below ``folder`` since now durable.
-
-        One ``syncfs`` where there is one: an fsync of each of a thousand files takes a hundred
-        times as long. Opened before the first write, because Linux reports to a descriptor the
-        errors of writing back that happened while it was open.
-        """
-        if not self.durable:
-            yield lambda: None
-            return
-        descriptor = os.open(folder, os.O_RDONLY)
+    def chunks(self, name: str, part: tuple[int, int] | None = None) -> Iterator[bytes]:
+        descriptor = os.open(self.path_of(name), os.O_RDONLY)
         try:
-            yield lambda: _sync_below(folder, descriptor)
+            if part is not None:
+                offset, size = part
+                yield os.pread(descriptor, size, offset)
+                return
+            data = os.read(descriptor, _CHUNK)
+            yield data
+            while len(data) == _CHUNK:
+                data = os.read(descriptor, _CHUNK)
+                yield data
         finally:
             os.close(descriptor)
 
-    def sync_folder(self, folder: Path) -> None:
-        """Makes the names in ``folder`` durable."""
-        if self.durable:
-            _fsync(folder)
+    def open_ranges(self) -> Callable[[Sequence[Range]], list[bytes]]:
+        # Of its own: a dataset that was replaced since has other files under the same names.
+        opened = lru_cache(maxsize=_OPEN)(_Descriptor)
 
-    def make_folders(self, base: Path, folder: Path) -> None:
-        """Makes ``folder`` below ``base``, which must exist: a removed target is not made anew."""
-        if folder == base or folder.is_dir():
-            return
-        self.make_folders(base, folder.parent)
-        folder.mkdir(exist_ok=True)
-        self.sync_folder(folder.parent)
+        def read(ranges: Sequence[Range]) -> list[bytes]:
+            found = []
+            for name, offset, size in ranges:
+                path = self.path_of(name)
+                file = opened(path)  # held, lest it be closed when another thread opens many
+                found.append(whole_part(os.pread(file.number, size, offset), path, size))
+            return found
 
-    def write_whole(self, path: Path, text: str | Iterable[str]) -> None:
-        """Writes a text file so that a reader sees the old one or the new one, never a part."""
-        temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+        return read
+
+    # --- changes ---
+
+    def write(self, name: str, text: str | Iterable[str]) -> None:
+        folder, _, last = name.rpartition("/")
+        self.make_folder(folder)
+        path = self.root / name
+        temporary = path.with_name(f"{TEMPORARY}{last}-{os.getpid()}")
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 file.writelines([text] if isinstance(text, str) else text)
@@ -120,13 +119,104 @@ class Disk:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        self.sync_folder(path.parent)
+        self.sync_folder(folder)
 
-    def remove(self, path: Path) -> None:
-        """Removes a file that may be missing."""
-        if path.exists():
-            path.unlink()
-            self.sync_folder(path.parent)
+    def put(self, staged: Path, name: str) -> None:
+        folder = _parent(name)
+        self.make_folder(folder)
+        staged.replace(self.root / name)
+        self.sync_folder(folder)
+
+    def move(self, name: str, to: str) -> None:
+        folder = _parent(to)
+        self.make_folder(folder)
+        (self.root / name).rename(self.root / to)
+        self.sync_folder(folder)
+
+    def remove(self, name: str, *, wait: bool = True) -> None:
+        try:
+            os.unlink(self.path_of(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if wait:
+            self.sync_folder(_parent(name))
+
+    def discard(self, name: str) -> None:
+        hidden = self.root / f"{TEMPORARY}{name.rpartition('/')[2]}-{uuid4().hex[:12]}"
+        (self.root / name).rename(hidden)
+        _remove(hidden)
+
+    def make_folder(self, name: str) -> None:
+        if not name or self.is_folder(name):
+            return
+        self.make_folder(_parent(name))
+        (self.root / name).mkdir(exist_ok=True)
+        self.sync_folder(_parent(name))
+
+    def remove_empty(self, name: str) -> None:
+        folder = self.root / name
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
+        for folder in folders:
+            for name in self.names(folder):
+                if name.startswith(TEMPORARY):
+                    _remove(self.root / folder / name)
+
+    def sync_folder(self, name: str = "") -> None:
+        """Makes the names in a folder durable."""
+        if self.durable:
+            _fsync(self.root / name)
+
+    # --- a shard on its way ---
+
+    @property
+    def staging(self) -> Path:
+        return self.root
+
+    def within(self, folder: Path) -> LocalStore:
+        return self
+
+    @contextmanager
+    def syncing(self, folder: Path) -> Iterator[Callable[[], None]]:
+        # One syncfs where there is one: an fsync of each of a thousand files takes a hundred times
+        # as long. Opened before the first write, because Linux reports to a descriptor the errors
+        # of writing back that happened while it was open.
+        if not self.durable:
+            yield lambda: None
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            yield lambda: _sync_below(folder, descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_error(str(self), error, what) from error
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room within your quota",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.ENOENT: "do not move or remove the folder while a run is at work",
+    errno.EACCES: "give yourself the permission to write there",
+    errno.EPERM: "give yourself the permission to write there",
+    errno.EROFS: "make it writable",
+}
+
+
+def write_error(target: str, error: OSError, what: str) -> WriteError:
+    """The sentence for an error of the system while writing ``what`` into a target."""
+    remedy = _REMEDIES.get(error.errno or 0, "mend that")
+    return WriteError(
+        f"{what} could not be written to targetpath={target} ({error.strerror or error}): {remedy}."
+    )
 
 
 def write_all(path: str, data: bytes) -> None:
@@ -136,6 +226,37 @@ def write_all(path: str, data: bytes) -> None:
         written = file.write(data)
         while written < len(data):
             written += file.write(data[written:])
+
+
+class _Descriptor:
+    """An open file, closed when nobody keeps it; reading at an offset needs no position."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if hasattr(self, "number"):  # os may be gone when Python ends
+            close(self.number)
+
+
+def _version(one: os.DirEntry[str]) -> str | None:
+    """A file that takes the place of another one has another inode, or was written later."""
+    try:
+        about = one.stat()
+    except OSError:  # a link to nowhere
+        return None
+    return f"{about.st_dev} {about.st_ino} {about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync_below(folder: Path, descriptor: int) -> None:

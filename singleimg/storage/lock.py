@@ -19,19 +19,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from singleimg.errors import UserError, unwritable
-from singleimg.storage.resolve import is_local
+from singleimg.storage.base import Store
 
 _LOCK, _HOLDER = ".lock", ".lock.json"
 FILES = (_LOCK, _HOLDER)
 
 
 @contextmanager
-def hold(target: Path) -> Iterator[None]:
-    """Holds a dataset's folder (made when missing), or says who does. A store has no lock.
+def hold(store: Store) -> Iterator[None]:
+    """Holds a dataset's folder (made when missing), or says who does. Behind a URL is no lock.
 
     Raises UserError when another run holds it, or when the folder cannot be made or written.
     """
-    if not is_local(target):
+    target = store.local_path
+    if target is None:
         yield
         return
     lock = FileLock(target / _LOCK)

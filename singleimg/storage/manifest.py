@@ -28,10 +28,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from singleimg.storage.local import Disk
+from singleimg.storage.base import Store
 from singleimg.storage.shards import Shard
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 FOLDER = "manifest"
 
@@ -69,55 +72,105 @@ class DamagedRecord(ValueError):
     """A record that is not what was written."""
 
 
+class Scan(NamedTuple):
+    """The records that are whole, in order, and the names of those that are not."""
+
+    records: list[Record]
+    damaged: list[str]
+
+
+class _Known(NamedTuple):
+    """What is kept of a record that was read, as long as a listing gives it the same version.
+
+    digest: over the lines of this one and of all before it; None where one of those was not at
+    hand when this was read.
+    """
+
+    version: str | None
+    record: Record | None  # None: damaged
+    digest: Hash | None
+
+
 class Manifest:
-    """The records below one target folder."""
+    """The records of one dataset, of which each is read once: again only when it was written anew.
 
-    def __init__(self, target: Path, disk: Disk = Disk(), folder: str = FOLDER) -> None:  # noqa: B008
-        self.target, self.disk = target, disk
-        self.folder = target / folder
+    ``folder``: where they lie in the ``store``.
+    """
 
-    def file(self, shard: Shard) -> Path:
-        """Where the record of a shard lies, or would."""
-        return self.target / record_place(shard)
+    def __init__(self, store: Store, folder: str = FOLDER) -> None:
+        self.store, self.folder = store, folder
+        self._known: dict[str, _Known] = {}  # by name, in order
 
-    def files(self) -> list[Path]:
-        """The files that look like records, in order."""
-        names = self.disk.names(self.folder)
-        numbered = [name for name in names if name.endswith(".jsonl") and name[:-6].isdecimal()]
-        return [self.folder / name for name in sorted(numbered, key=lambda name: int(name[:-6]))]
+    def names(self) -> list[str]:
+        """The names of what look like records, in order: no more is known of them."""
+        return [f"{self.folder}/{name}" for name in _in_order(self.store.names(self.folder))]
 
-    def scan(self) -> tuple[list[Record], list[Path]]:
-        """The records that are whole, in order, and the files of those that are not."""
-        records, damaged = [], []
-        files = self.files()
-        for file, data in zip(files, self.disk.read_all(files), strict=True):
+    def scan(self) -> Scan:
+        """All records, as they are now: a listing, and those that are new or were written anew."""
+        listed = self.store.details(self.folder)
+        versions = {f"{self.folder}/{name}": listed[name].version for name in _in_order(listed)}
+        before, self._known = self._known, {}
+        same = {name for name, version in versions.items() if _is_same(before.get(name), version)}
+        texts = self.store.read_all([name for name in versions if name not in same])
+        total: Hash | None = sha256()  # over all so far, as far as it is known
+        unchanged = iter(before)
+        first = True  # whether all so far are those of before
+        for name, version in versions.items():
+            first = first and next(unchanged, None) == name and name in same
+            if name in same:
+                total = before[name].digest if first else None
+                self._known[name] = before[name]._replace(digest=total)
+                continue
+            data = next(texts) or b""
+            if total is not None:
+                total = total.copy()
+                total.update(_parts(data)[2])
             try:
-                records.append(parse_record(file, data))
+                record = parse_record(self.store.path_of(name), data)
             except DamagedRecord:
-                damaged.append(file)
-        return records, damaged
+                record = None
+            self._known[name] = _Known(version, record, total)
+        records = [one.record for one in self._known.values() if one.record is not None]
+        return Scan(records, [name for name, one in self._known.items() if one.record is None])
+
+    def digest(self) -> str:
+        """SHA-256 over the lines of all files of all shards: one number for the whole dataset.
+
+        As the last scan found them. Records behind one that was made after them are read once more.
+        """
+        if not self._known:
+            self.scan()
+        known = [one.digest for one in self._known.values() if one.digest is not None]
+        rest = [name for name, one in self._known.items() if one.digest is None]
+        total = known[-1].copy() if known else sha256()
+        for data in self.store.read_all(rest):
+            total.update(_parts(data or b"")[2])
+        return total.hexdigest()
+
+    def load(self, shard: Shard) -> tuple[Record, list[Entry]]:
+        """The record of one shard, and what it lists; DamagedRecord where it is not whole."""
+        name = record_place(shard)
+        path, data = self.store.path_of(name), self.store.read(name) or b""
+        return parse_record(path, data), list(parse_entries(path, data))
 
     def remove(self, shards: Iterable[Shard]) -> None:
         """Takes the records of ``shards`` back."""
         for shard in shards:
-            self.disk.remove(self.file(shard))
+            self.store.remove(record_place(shard))
 
-    def digest(self) -> str:
-        """SHA-256 over the lines of all files of all shards: one number for the whole dataset."""
-        total = sha256()
-        for data in self.disk.read_all(self.files()):
-            total.update(_parts(data or b"")[2])
-        return total.hexdigest()
 
-    def entries(self) -> Iterator[Entry]:
-        """All files and images of all shards, in order; DamagedRecord where a record is harmed."""
-        files = self.files()
-        for file, data in zip(files, self.disk.read_all(files), strict=True):
-            parse_record(file, data)
-            yield from parse_entries(file, data)
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that a record may have, by their numbers."""
+    numbered = [name for name in names if name.endswith(".jsonl") and name[:-6].isdecimal()]
+    return sorted(numbered, key=lambda name: int(name[:-6]))
+
+
+def _is_same(known: _Known | None, version: str | None) -> bool:
+    return known is not None and version is not None and known.version == version
 
 
 def record_place(shard: Shard) -> str:
+    """The name of a shard's record."""
     return f"{FOLDER}/{shard.name}.jsonl"
 
 
@@ -132,28 +185,28 @@ def record_text(record: Record, entries: Iterable[Entry]) -> str:
 
 def read_record(file: Path) -> Record:
     """The shard in a record's file; DamagedRecord when the file is not what was written."""
-    return parse_record(file, file.read_bytes())
+    return parse_record(str(file), file.read_bytes())
 
 
-def parse_record(file: Path, data: bytes | None) -> Record:
-    """The same of the bytes of a record's ``file`` (None: it cannot be read)."""
-    check, head, entries = _parts(data or b"")
+def parse_record(file: str, data: bytes) -> Record:
+    """The same of the bytes of a record; ``file`` is its path or URL."""
+    check, head, entries = _parts(data)
     found = sha256(head + b"\n" + entries).hexdigest()
     if check != json.dumps({"sha256": found}).encode():
         raise DamagedRecord(f"{file} is not what was written")
     record = _record(file, head)
-    if record.shard.name != file.stem:
+    if record.shard.name != PurePosixPath(file).stem:
         raise DamagedRecord(f"{file} is the record of another shard, {record.shard.name}")
     return record
 
 
 def read_entries(file: Path) -> Iterator[Entry]:
     """The files and images that a record lists; DamagedRecord where it lists something else."""
-    yield from parse_entries(file, file.read_bytes())
+    yield from parse_entries(str(file), file.read_bytes())
 
 
-def parse_entries(file: Path, data: bytes) -> Iterator[Entry]:
-    """The same of the bytes of a record's ``file``."""
+def parse_entries(file: str, data: bytes) -> Iterator[Entry]:
+    """The same of the bytes of a record."""
     for line in _parts(data)[2].splitlines():
         try:
             entry = Entry(*json.loads(line))
@@ -170,7 +223,7 @@ def is_inside(path: Any) -> bool:
     return len(parts) > 1 and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
-def _record(file: Path, head: bytes) -> Record:
+def _record(file: str, head: bytes) -> Record:
     try:
         return Record(**json.loads(head))
     except (ValueError, TypeError) as error:

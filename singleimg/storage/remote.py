@@ -1,4 +1,4 @@
-"""Targets behind URLs, ``s3://bucket/name`` and whatever else fsspec knows.
+"""Datasets behind URLs, ``s3://bucket/name`` and whatever else fsspec knows.
 
 A store has no rename and no lock, and shows an object whole or not at all. So a shard is written on
 this machine and uploaded, its record after it; nothing keeps two runs off one target. Credentials
@@ -7,23 +7,25 @@ come from where the store's library looks for them in the environment, and from 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from singleimg.errors import UserError, WriteError
-from singleimg.storage.integrity import compare
-from singleimg.storage.manifest import Entry
-from singleimg.storage.reader import whole_part
-from singleimg.storage.shards import Shard
+from singleimg.storage.base import Details, Range, Store, whole_part
+from singleimg.system.tempdir import temporary_errors
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 T = TypeVar("T")
 
@@ -31,12 +33,194 @@ _TRIES = 3  # of an upload as a whole; each of its requests is tried more often 
 _REQUESTS = 8  # tries of one request, with growing pauses: about half a minute
 _PAUSE = 1.0  # seconds before the second try of an upload; doubled for the third
 _CHUNK = 8 << 20  # bytes
+_AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
 _NAMES = {"s3a": "s3"}  # other names of the same
+# What a listing says of an object that another one in its place has not, by protocol.
+_VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5", "LastModified",
+             "last_modified", "updated", "mtime", "created")  # fmt: skip
 
 
-def open_url(url: str) -> Any:
-    """A path-like object for ``url``; UserError when its protocol needs what is not installed."""
+@dataclass(frozen=True)
+class RemoteStore(Store):
+    """What lies behind a URL; ``open_url`` makes one.
+
+    protocol, path, options: as fsspec takes them, the options as a text of JSON. folder: that of a
+    run, for what is on its way.
+    """
+
+    url: str
+    protocol: str
+    path: str
+    options: str
+    folder: Path | None = None
+
+    renames = False
+    durable = True  # what a store has taken it keeps
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def file_system(self) -> AbstractFileSystem:
+        """The one of fsspec; each process has its own, since none of them survives a fork."""
+        return _file_system(os.getpid(), self.protocol, self.options)
+
+    def _key(self, name: str) -> str:
+        return f"{self.path}/{name}" if name else self.path
+
+    # --- what is there ---
+
+    def names(self, folder: str = "") -> list[str]:
+        return [path.rpartition("/")[2] for path in self._listing(folder, detail=False)]
+
+    def details(self, folder: str = "") -> dict[str, Details]:
+        return {
+            path.rpartition("/")[2]: Details(about["type"] == "directory", _version(about))
+            for path, about in self._listing(folder, detail=True).items()
+        }
+
+    def _listing(self, folder: str, detail: bool) -> dict[str, dict[str, Any]]:
+        """What lies in a folder, by its path; with what is told of it if that is wanted."""
+        with _said(self.path_of(folder)):
+            try:
+                found = self.file_system.ls(self._key(folder), detail=detail)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}
+            listed = found if detail else [{"name": path} for path in found]
+            paths = {one["name"].rstrip("/"): one for one in listed}
+            paths.pop(self._key(folder).rstrip("/"), None)  # S3's console makes one of that name
+            return paths
+
+    def exists(self, name: str) -> bool:
+        with _said(self.path_of(name)):
+            return self.file_system.exists(self._key(name))
+
+    def is_folder(self, name: str) -> bool:
+        with _said(self.path_of(name)):
+            return self.file_system.isdir(self._key(name))
+
+    def read(self, name: str) -> bytes | None:
+        with _said(self.path_of(name)):
+            try:
+                return self.file_system.cat_file(self._key(name))
+            except FileNotFoundError:
+                return None
+
+    def read_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            keys = [self._key(name) for name in some]
+            with _said(self.path_of(some[0])):
+                found = self.file_system.cat_ranges(keys, None, None, on_error="return")
+            for name, data in zip(some, found, strict=True):
+                if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
+                    with _said(self.path_of(name)):
+                        raise data
+                yield data if isinstance(data, bytes) else None
+
+    def chunks(self, name: str, part: tuple[int, int] | None = None) -> Iterator[bytes]:
+        key = self._key(name)
+        with _said(str(self)):
+            try:
+                if part is not None:
+                    offset, size = part
+                    yield self.file_system.cat_file(key, start=offset, end=offset + size)
+                    return
+                with self.file_system.open(key, "rb", block_size=_CHUNK) as file:
+                    yield from iter(lambda: file.read(_CHUNK), b"")
+                return
+            except FileNotFoundError:
+                pass
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path_of(name))
+
+    def open_ranges(self) -> Callable[[Sequence[Range]], list[bytes]]:
+        return self._ranges
+
+    def _ranges(self, ranges: Sequence[Range]) -> list[bytes]:
+        keys = [self._key(one.name) for one in ranges]
+        starts = [one.offset for one in ranges]
+        ends = [one.offset + one.size for one in ranges]
+        with _said(str(self)):
+            found = self.file_system.cat_ranges(keys, starts, ends, on_error="raise")
+        return [whole_part(d, one.name, one.size) for d, one in zip(found, ranges, strict=True)]
+
+    # --- changes ---
+
+    def write(self, name: str, text: str | Iterable[str]) -> None:
+        data = (text if isinstance(text, str) else "".join(text)).encode()
+        _patiently(lambda: self.file_system.pipe_file(self._key(name), data), self.path_of(name))
+
+    def put(self, staged: Path, name: str) -> None:
+        files = sorted(staged.rglob("*")) if staged.is_dir() else [staged]
+        for file in files:
+            final = f"{name}/{file.relative_to(staged).as_posix()}" if file != staged else name
+            if file.is_file():
+                self._upload(file, final)
+
+    def _upload(self, file: Path, name: str) -> None:
+        _patiently(lambda: self.file_system.put_file(str(file), self._key(name)), str(self))
+
+    def move(self, name: str, to: str) -> None:
+        def moved() -> None:
+            for key in self._below(name):
+                final = self._key(to) + key.removeprefix(self._key(name))
+                self.file_system.cp_file(key, final)
+                self.file_system.rm_file(key)
+
+        _patiently(moved, self.path_of(name))
+
+    def remove(self, name: str, *, wait: bool = True) -> None:
+        def gone() -> None:
+            try:
+                self.file_system.rm_file(self._key(name))
+            except FileNotFoundError:
+                return
+
+        _patiently(gone, self.path_of(name))
+
+    def discard(self, name: str) -> None:
+        def gone() -> None:
+            for key in self._below(name):
+                self.file_system.rm_file(key)
+
+        _patiently(gone, self.path_of(name))
+
+    def _below(self, name: str) -> list[str]:
+        """The files that lie at a name or below it.
+
+        By their very names: what fsspec does to several at once takes ``[`` and ``*`` for patterns.
+        """
+        return self.file_system.find(self._key(name))
+
+    def make_folder(self, name: str) -> None:
+        """Folders are but parts of names: nothing is to be made."""
+
+    def remove_empty(self, name: str) -> None:
+        """No folder is empty: nothing is to be removed."""
+
+    def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
+        """An object is whole or not there: nothing half-written lies about."""
+
+    # --- a shard on its way ---
+
+    @property
+    def staging(self) -> Path:
+        return self.folder or Path(tempfile.gettempdir())
+
+    def within(self, folder: Path) -> RemoteStore:
+        return replace(self, folder=folder)
+
+    @contextmanager
+    def syncing(self, folder: Path) -> Iterator[Callable[[], None]]:
+        yield lambda: None
+
+    def writing(self, what: str) -> AbstractContextManager[None]:
+        return temporary_errors()  # those of the store are sentences already
+
+
+def open_url(url: str) -> RemoteStore:
+    """The store behind a URL; UserError when its protocol needs what is not installed."""
     protocol, _, rest = url.partition("://")
     protocol, rest = _NAMES.get(protocol, protocol), rest.rstrip("/")
     extra = _PACKAGES.get(protocol, "remote")
@@ -60,7 +244,8 @@ def open_url(url: str) -> Any:
             f"targetpath={url} cannot be opened ({error}): type a folder, or a URL such as "
             "s3://bucket/name."
         ) from None
-    return path
+    options = json.dumps(dict(path.storage_options))
+    return RemoteStore(str(path), path.protocol, path.path, options)
 
 
 def _options(protocol: str) -> dict[str, Any]:
@@ -69,173 +254,11 @@ def _options(protocol: str) -> dict[str, Any]:
     return {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": _REQUESTS}}}
 
 
-@dataclass(frozen=True)
-class Store:
-    """How files reach a store; has what ``durable.Disk`` has."""
-
-    durable: bool = True
-    folder: Path | None = None  # of a run, for what is on its way
-
-    def within(self, folder: Path) -> Store:
-        """The same, in a run that has ``folder`` for what it does not keep."""
-        return replace(self, folder=folder)
-
-    def names(self, folder: Any) -> list[str]:
-        """What lies in a folder; nothing where there is none."""
-        with _said(folder):
-            fs = file_system(folder)
-            try:
-                found = fs.ls(_path(folder), detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-            own = _path(folder).rstrip("/")  # S3's console makes an object of that name
-            paths = [path.rstrip("/") for path in found]
-            return [path.rpartition("/")[2] for path in paths if path != own]
-
-    def exists(self, path: Any) -> bool:
-        """Whether an object or folder is there."""
-        with _said(path):
-            return file_system(path).exists(_path(path))
-
-    def is_folder(self, path: Any) -> bool:
-        """Whether objects lie below a path."""
-        with _said(path):
-            return file_system(path).isdir(_path(path))
-
-    def read(self, file: Any) -> bytes | None:
-        """The bytes of a file; None where there is none."""
-        with _said(file):
-            try:
-                return file_system(file).cat_file(_path(file))
-            except FileNotFoundError:
-                return None
-
-    def read_all(self, files: Sequence[Any]) -> Iterator[bytes | None]:
-        """The bytes of each file, fetched at once; None where there is none.
-
-        What cannot be read for another reason must not count as missing, or it would be removed.
-        """
-        if not files:
-            return
-        paths = [_path(file) for file in files]
-        with _said(files[0]):
-            found = file_system(files[0]).cat_ranges(paths, None, None, on_error="return")
-        for file, data in zip(files, found, strict=True):
-            if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
-                with _said(file):
-                    raise data
-            yield data if isinstance(data, bytes) else None
-
-    def staging(self, target: Any) -> Path:
-        """The folder on this machine in which shards are written before their upload."""
-        return self.folder or Path(tempfile.gettempdir())
-
-    @contextmanager
-    def syncing(self, folder: Path) -> Iterator[Callable[[], None]]:
-        """Nothing is to be waited for: what a store has taken it keeps."""
-        yield lambda: None
-
-    def put(self, staged: Path, target: Any, place: str) -> None:
-        """Uploads a file, or all files of a folder, to ``place`` in ``target``."""
-        files = sorted(staged.rglob("*")) if staged.is_dir() else [staged]
-        for file in files:
-            final = target / place / file.relative_to(staged) if file != staged else target / place
-            if file.is_file():
-                self._upload(file, final, target)
-
-    def _upload(self, file: Path, final: Any, target: Any) -> None:
-        patiently(lambda: file_system(final).put_file(str(file), _path(final)), target)
-
-    def move(self, path: Any, place: Any) -> None:
-        """Moves an object or a folder of them."""
-
-        def moved() -> None:
-            for fs, file in _below(path):
-                fs.cp_file(file, _path(place) + file.removeprefix(_path(path)))
-                fs.rm_file(file)
-
-        patiently(moved, path)
-
-    def put_away(self, leftover: Any, target: Any) -> None:
-        """Removes what a stopped run left."""
-
-        def gone() -> None:
-            for fs, file in _below(leftover):
-                fs.rm_file(file)
-
-        patiently(gone, target)
-
-    def write_whole(self, path: Any, text: str | Iterable[str]) -> None:
-        """Writes a text file; a reader sees the old one or the new one, never a part."""
-        data = (text if isinstance(text, str) else "".join(text)).encode()
-        patiently(lambda: file_system(path).pipe_file(_path(path), data), path)
-
-    def remove(self, path: Any) -> None:
-        """Removes a file that may be missing."""
-
-        def gone() -> None:
-            try:
-                file_system(path).rm_file(_path(path))
-            except FileNotFoundError:
-                return
-
-        patiently(gone, path)
-
-
-@dataclass(frozen=True)
-class StoreFiles:
-    """Compares the objects of a store with the records of a dataset."""
-
-    target: Any
-
-    def exists(self, place: str | None) -> bool:
-        """Whether an object or folder is there."""
-        return Store().exists(self.target / str(place))
-
-    def names(self, place: str | None) -> list[str]:
-        """What lies in a folder; nothing when it is none."""
-        folder = self.target / str(place)
-        return sorted(Store().names(folder)) if Store().is_folder(folder) else []
-
-    def difference(self, entry: Entry) -> str | None:
-        """How an object, or an image in it, differs from its entry."""
-        path = _path(self.target / entry.path)
-        with _said(self.target):
-            try:
-                if entry.offset is not None:
-                    end = entry.offset + entry.bytes
-                    data = file_system(self.target).cat_file(path, start=entry.offset, end=end)
-                    return compare([data], entry)
-                with file_system(self.target).open(path, "rb", block_size=_CHUNK) as file:
-                    return compare(iter(lambda: file.read(_CHUNK), b""), entry)
-            except FileNotFoundError:
-                return "is missing"
-
-    def shard_difference(self, shard: Shard) -> str | None:
-        """Nothing: objects are all that there is."""
-        return None
-
-
-def ranges(target: Any, places: Sequence[tuple[str, int, int]]) -> list[bytes]:
-    """Parts of files, fetched at once: path below ``target``, offset and size of each."""
-    paths = [_path(target / path) for path, _, _ in places]
-    starts = [offset for _, offset, _ in places]
-    ends = [offset + size for _, offset, size in places]
-    with _said(target):
-        found = file_system(target).cat_ranges(paths, starts, ends, on_error="raise")
-    return [whole_part(d, path, size) for d, (path, _, size) in zip(found, places, strict=True)]
-
-
 # --- the store's library -------------------------------------------------------------------------
 
 
-def file_system(path: Any) -> Any:
-    """The fsspec file system of a path, one for each process: none of them survives a fork."""
-    return _file_system(os.getpid(), path.protocol, json.dumps(dict(path.storage_options)))
-
-
 @lru_cache(maxsize=16)
-def _file_system(process: int, protocol: str, options: str) -> Any:
+def _file_system(process: int, protocol: str, options: str) -> AbstractFileSystem:
     import fsspec
 
     fs = fsspec.filesystem(protocol, **json.loads(options))
@@ -245,65 +268,57 @@ def _file_system(process: int, protocol: str, options: str) -> Any:
     return fs
 
 
-def _path(path: Any) -> str:
-    return path.path
+def _version(about: dict[str, Any]) -> str | None:
+    marks = {key: str(about[key]) for key in _VERSIONS if about.get(key)}
+    return json.dumps([about.get("size"), marks]) if marks else None
 
 
-def _below(path: Any) -> list[tuple[Any, str]]:
-    """The files that lie at a path or below it, with their file system.
-
-    By their very names: what fsspec does to several at once takes ``[`` and ``*`` for patterns.
-    """
-    fs = file_system(path)
-    return [(fs, file) for file in fs.find(_path(path))]
-
-
-def patiently(act: Callable[[], T], target: Any) -> T:
+def _patiently(act: Callable[[], T], place: str) -> T:
     """Does ``act``, a few times if faults of the network hinder it; then raises WriteError."""
     pause = _PAUSE
     for _ in range(_TRIES - 1):
         try:
-            return _once(act, target)
+            return _once(act, place)
         except WriteError:
             time.sleep(pause * random.uniform(0.5, 1.5))
             pause *= 2
-    return _once(act, target)
+    return _once(act, place)
 
 
-def _once(act: Callable[[], T], target: Any) -> T:
-    with _said(target, "written"):
+def _once(act: Callable[[], T], place: str) -> T:
+    with _said(place, "written"):
         return act()
 
 
 @contextmanager
-def _said(target: Any, done: str = "read") -> Iterator[None]:
+def _said(place: str, done: str = "read") -> Iterator[None]:
     """Turns errors of a store into sentences: UserError, or WriteError if it may pass."""
     try:
         yield
     except PermissionError as error:
         raise UserError(
-            f"{target} cannot be {done} ({_reason(error)}): check the credentials in the "
+            f"{place} cannot be {done} ({_reason(error)}): check the credentials in the "
             "environment, and what they allow there."
         ) from error
     except FileNotFoundError as error:
         remedy = "see whether it is still there"
         if done == "written":
             remedy = "make the bucket first, or type another targetpath"
-        raise UserError(f"{target} cannot be {done} ({_reason(error)}): {remedy}.") from error
+        raise UserError(f"{place} cannot be {done} ({_reason(error)}): {remedy}.") from error
     except NotImplementedError as error:
         raise UserError(
-            f"{target} cannot be {done} (fsspec does not do that there): type another targetpath."
+            f"{place} cannot be {done} (fsspec does not do that there): type another targetpath."
         ) from error
     except Exception as error:
         if "Credentials" in type(error).__name__:
             raise UserError(
-                f"{target} cannot be {done} ({_reason(error)}): put credentials into the "
+                f"{place} cannot be {done} ({_reason(error)}): put credentials into the "
                 "environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)."
             ) from error
         if not isinstance(error, OSError) and _origin(error) in ("builtins", "singleimg"):
             raise  # a mistake in the program; those of the network come from packages of theirs
         raise WriteError(
-            f"{target} cannot be {done} ({_reason(error)}): see whether the store can be reached."
+            f"{place} cannot be {done} ({_reason(error)}): see whether the store can be reached."
         ) from error
 
 

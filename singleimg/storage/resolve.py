@@ -1,22 +1,20 @@
-"""Which store a target is in."""
+"""Which store a ``targetpath`` names: the one place that chooses."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from singleimg.storage.local import Disk
-
-
-def is_local(path: Path) -> bool:
-    """Whether a path is one of this machine's, not a URL."""
-    return isinstance(path, Path)
+from singleimg.errors import is_url
+from singleimg.storage.base import Store
+from singleimg.storage.local import LocalStore
+from singleimg.storage.remote import open_url
 
 
-def disk_of(path: Path) -> Any:
-    """Who reads and writes at a path, which may be a URL: a ``Disk``, or what has its methods."""
-    if is_local(path):
-        return Disk()
-    from singleimg.storage.remote import Store
+def store_at(text: str, durable: bool = True) -> Store:
+    """The store of a folder or URL; ``durable`` counts for folders only.
 
-    return Store()
+    Raises UserError for a URL that cannot be opened here.
+    """
+    return (
+        open_url(text) if is_url(text) else LocalStore(Path(text.removeprefix("file://")), durable)
+    )

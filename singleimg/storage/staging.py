@@ -7,21 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from singleimg.storage.base import TEMPORARY
-from singleimg.storage.local import Disk
+from singleimg.storage.base import TEMPORARY, Store
 from singleimg.storage.manifest import Entry, Record, record_place, record_text
 from singleimg.storage.shards import Shard
 
 
 class Staging:
-    """One shard on its way into a dataset; see the order at the top."""
+    """One shard on its way into a dataset; see the order at the top of ``manifest``."""
 
-    def __init__(self, target: Path, shard: Shard, disk: Disk) -> None:
-        self.target, self.shard, self.disk = target, shard, disk
-        self.folder = disk.staging(target) / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
+    def __init__(self, store: Store, shard: Shard) -> None:
+        self.store, self.shard = store, shard
+        self.folder = store.staging / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
         self._steps: list[Callable[[], None]] = []
         self.folder.mkdir()
-        self._syncing = disk.syncing(self.folder)
+        self._syncing = store.syncing(self.folder)
         self._sync = self._syncing.__enter__()
 
     def __enter__(self) -> Staging:
@@ -36,7 +35,7 @@ class Staging:
         """Where to write what will lie at ``place`` (a file or a folder, below the target)."""
         path = self.folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.then(lambda: self.disk.put(path, self.target, place))
+        self.then(lambda: self.store.put(path, place))
         return path
 
     def then(self, step: Callable[[], None]) -> None:

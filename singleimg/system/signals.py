@@ -28,7 +28,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """While what must be done to stop is done, further signals change nothing."""
     with _handled(signal.SIG_IGN):
         yield
@@ -36,7 +36,28 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none."""
+    """Signals that come meanwhile are answered afterwards; processes begun meanwhile hear none.
+
+    For what must not be cut in two, and for libraries that make another error of an exception that
+    a signal raised within them.
+    """
+    came: list[int] = []
+    try:
+        # Blocking alone is not enough: the signal would reach another thread of this process, and
+        # Python answers it in the main thread all the same.
+        with _handled(lambda number, frame: came.append(number)), _blocked():
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _raise(number: int) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -45,10 +66,6 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _raise(number: int) -> None:
-    raise Stopped(number)
 
 
 @contextmanager

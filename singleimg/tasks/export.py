@@ -6,8 +6,6 @@ its files are the same to the byte, so that it can be extended, verified and men
 
 from __future__ import annotations
 
-from typing import Any
-
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config import saved, schema
@@ -15,13 +13,15 @@ from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, versions
-from singleimg.dataset.target import CONFIG, RESOLVED, Target
-from singleimg.errors import UserError, is_url
+from singleimg.dataset.target import CONFIG, RESOLVED
+from singleimg.errors import UserError
 from singleimg.jobs.driver import closing_lines, complete, is_whole
 from singleimg.jobs.existing import Dataset, find_target, open_dataset
 from singleimg.jobs.job import Job, check_place, describe
 from singleimg.jobs.producers import Stored
+from singleimg.outputs.base import Output
 from singleimg.storage.lock import hold
+from singleimg.storage.resolve import store_at
 from singleimg.system.logs import log, logging_to_console
 
 _ENCODER = ("encoding", "quality", "subsampling", "jpeg")  # keys of an output that decide bytes
@@ -37,24 +37,24 @@ def export(cfg: DictConfig) -> None:
         stored = open_dataset(cfg, target)
         if stored.summary is None:
             raise UserError(
-                f"targetpath={target.path} holds a dataset of which images are missing. "
-                f"{go_on(target.path)}"
+                f"targetpath={target.store} holds a dataset of which images are missing. "
+                f"{go_on(target.store)}"
             )
         job = plan(cfg, stored)
         if is_whole(job):
-            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.folder)
+            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
             return
-        with hold(job.folder):
+        with hold(job.store):
             complete(job)
 
 
 def plan(cfg: DictConfig, stored: Dataset) -> Job:
     """The run that makes the same dataset as ``stored`` in the format of ``cfg.output``."""
     to = cfg.task.to
-    if _place(str(stored.target.path)) == _place(to):
+    if _place(str(stored.target.store)) == _place(to):
         raise UserError(f"task.to={to} is targetpath itself: type another folder.")
-    settings, written = stored.settings, saved.raw(stored.target.path)
+    settings, written = stored.settings, saved.raw(stored.target.store)
     for one in (settings, written):  # with values, and with references
         OmegaConf.set_struct(one, False)
         one.output = _output(cfg, one)
@@ -77,7 +77,7 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
 
 def _producer(settings: DictConfig, stored: Dataset, draws: bool) -> Stored:
     """The images as they lie there; ``draws``: what was drawn is drawn again, which is cheap."""
-    reader = stored.output.reader(stored.target.path)
+    reader = stored.output.reader(stored.target.store)
     if not draws:
         return Stored(stored.target, reader, stored.plan, None)
     try:
@@ -92,8 +92,8 @@ def _producer(settings: DictConfig, stored: Dataset, draws: bool) -> Stored:
 
 def _place(text: str) -> str:
     """A folder or URL by one name of the several that it may have."""
-    place = Target.at(text).path
-    return str(place) if is_url(text) else str(place.resolve())
+    store = store_at(text)
+    return str(store) if store.local_path is None else str(store.local_path.resolve())
 
 
 def _check_versions(settings: DictConfig, stored: Dataset) -> None:
@@ -102,7 +102,7 @@ def _check_versions(settings: DictConfig, stored: Dataset) -> None:
     other = [f"{n}: {made_with[n]} → {here[n]}" for n in here if made_with.get(n) != here[n]]
     if other:
         raise UserError(
-            f"targetpath={stored.target.path} was made with other versions ({'; '.join(other)}), "
+            f"targetpath={stored.target.store} was made with other versions ({'; '.join(other)}), "
             "which may have drawn otherwise: type save_params=false, allow_version_change=true to "
             "draw with those here all the same, or bring the old versions back."
         )
@@ -126,7 +126,7 @@ def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
     return output
 
 
-def _made_with(stored: Dataset, output: Any) -> dict[str, str]:
+def _made_with(stored: Dataset, output: Output) -> dict[str, str]:
     """Versions: of what made the images, and of what writes the new files."""
     made_with = {
         name: version

@@ -21,20 +21,20 @@ def generate(cfg: DictConfig) -> None:
     with logging_to_console():
         cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
         job = prepare(cfg)
-        if cfg.debug and not job.target.is_local:
+        if cfg.debug and job.store.local_path is None:
             raise UserError(
                 f"debug=true makes a picture to look at, and targetpath={cfg.targetpath} is behind "
                 "a URL: type a folder."
             )
         if not job.writes:
-            todo = job.todo()
+            todo = list(job.plan)
             make(job, todo, announce(job, todo))
         elif is_whole(job):
-            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.folder)
+            log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
         else:
-            with hold(job.folder):
+            with hold(job.store):
                 complete(job)
                 if cfg.debug:
-                    with job.target.errors():
-                        grid(job.producer.grid(job.num_imgs)).save(job.folder / GRID)
+                    with job.store.errors():
+                        grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -25,16 +24,14 @@ FOREIGN = "foreign"  # below the dataset: where files go that are not of it
 def repair(cfg: DictConfig) -> None:
     """Mends what an inspection finds; nobody else writes between the look and the end of it."""
     target = find_target(cfg)
-    with logging_to_console(), hold(target.path):
+    with logging_to_console(), hold(target.store):
         dataset = open_dataset(cfg, target)
         problems, missing = inspect(cfg, dataset)
         if problems or missing:
             mend(dataset, problems, cfg.allow_version_change)
         else:
-            plan = dataset.plan
-            log.info(
-                "All %s images in %s are as they were committed.", f"{plan.num_imgs:,}", target.path
-            )
+            count = f"{dataset.plan.num_imgs:,}"
+            log.info("All %s images in %s are as they were committed.", count, target.store)
 
 
 def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
@@ -48,38 +45,39 @@ def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bo
     bad = {problem.shard for problem in problems} - {None}
     if any(problem.path == RECIPE for problem in problems):
         restore_recipe(dataset, job.recipe)
-    target.check(job.recipe, job.num_imgs, "resume")
-    target.check_versions(job.recipe, allow_version_change)
-    with target.errors():
+    found = target.look()
+    target.check(found, job.recipe, job.num_imgs, "resume")
+    target.check_versions(found, job.recipe, allow_version_change)
+    with target.store.errors():
         moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
-        target.disk.remove(target.path / DATASET)
+        target.store.remove(DATASET)
         target.manifest.remove(job.plan[number] for number in sorted(bad))
     complete(job)
     if moved:
-        log.info("%d foreign files lie in %s now.", len(moved), target.path / FOREIGN)
+        log.info("%d foreign files lie in %s now.", len(moved), target.store.path_of(FOREIGN))
     before = (dataset.summary or {}).get("digest")
     if before not in (None, (target.summary() or {}).get("digest")):
         log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
     log.info("Mended: %d shards made again.", len(bad))
 
 
-def move_away(target: Target, path: str) -> Path:
+def move_away(target: Target, path: str) -> str:
     """Moves a file or folder to a free name at the same place below ``foreign/``."""
-    place, number = target.path / FOREIGN / path, 0
-    while target.disk.exists(place):
+    place, number = f"{FOREIGN}/{path}", 0
+    while target.store.exists(place):
         number += 1
-        place = target.path / FOREIGN / f"{path}.{number}"
-    target.disk.move(target.path / path, place)
+        place = f"{FOREIGN}/{path}.{number}"
+    target.store.move(path, place)
     return place
 
 
 def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:
     """Writes ``recipe.json`` anew, if it is the one that the records speak of."""
-    records, _ = dataset.target.manifest.scan()
+    records = dataset.target.manifest.scan().records
     if not records or {record.fingerprint for record in records} != {recipe.fingerprint}:
         raise UserError(
-            f"{dataset.target.path / RECIPE} is altered and so is config.yaml, or the source: "
-            "bring back the files that were altered."
+            f"{dataset.target.store.path_of(RECIPE)} is altered and so is config.yaml, or the "
+            "source: bring back the files that were altered."
         )
     made_with = Recipe(recipe.pixels, recipe.layout, records[0].made_with)
-    dataset.target.disk.write_whole(dataset.target.path / RECIPE, made_with.text())
+    dataset.target.store.write(RECIPE, made_with.text())

@@ -23,7 +23,7 @@ def verify(cfg: DictConfig) -> None:
 
 def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> None:
     """The last line: all is well, or how to mend it."""
-    plan, path = dataset.plan, dataset.target.path
+    plan, path = dataset.plan, dataset.target.store
     if problems:
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "

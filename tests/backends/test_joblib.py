@@ -15,7 +15,7 @@ from singleimg.dataset.open import from_config
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Progress
 from singleimg.jobs.worker import Task, Work, render_shard
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Plan
 from tests.config.test_checks import loaded
@@ -36,13 +36,13 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
         if workers > 1:
             producer = producer.share(Path(progress.file).parent)
         run = f"{target} {backend} {workers}"
-        disk, driver = Disk(), os.getpid()
-        work = Work(run, producer, output, target, "f", {}, disk, True, 32, progress.file, driver)
+        store, driver = LocalStore(target), os.getpid()
+        work = Work(run, producer, output, store, "f", {}, True, 32, progress.file, driver)
         tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
         list(JoblibBackend(backend).run(render_shard, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []
         size = progress.bytes
-    records, damaged = Manifest(target).scan()
+    records, damaged = Manifest(LocalStore(target)).scan()
     assert [one.shard for one in records] == list(shards) and damaged == []
     assert sum(one.bytes for one in records) == size
     params = [file.read_text() for file in sorted((target / "params").iterdir())]

@@ -20,7 +20,7 @@ from statistics import median
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import Target
 from singleimg.outputs.folder import FolderOutput
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Record
 from singleimg.storage.shards import Plan, Shard
 from singleimg.storage.staging import Staging
@@ -73,7 +73,7 @@ def commit_cost(
             output.encoder.encode(made.render(index)) for index in range(shard.start, shard.stop)
         ]
         rendered = time.perf_counter()
-        with Staging(target, shard, Disk(durable)) as staging:
+        with Staging(LocalStore(target, durable), shard) as staging:
             writer = output.open(staging, shard)
             for index, one in zip(range(shard.start, shard.stop), data, strict=True):
                 writer.write(index, one)
@@ -101,7 +101,7 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     recipe = Recipe({"seed": 0.0}, {}, {})
     output = FolderOutput(class_name="c")
     for shard in Plan(_SHARDS * 1000, 1000):
-        with Staging(folder, shard, Disk(False)) as staging:
+        with Staging(LocalStore(folder, False), shard) as staging:
             staging.path(output.place(shard)).mkdir()
             made = Record(shard.number, shard.start, shard.stop, 0, recipe.fingerprint, {})
             digest = sha256(str(shard).encode()).hexdigest()
@@ -114,7 +114,8 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     seconds = []
     for _ in range(rounds):
         begin = time.perf_counter()
-        done = Target(folder).done(Plan(_SHARDS * 1000, 1000), recipe, output)
+        target = Target(LocalStore(folder))
+        done = target.done(target.look(), Plan(_SHARDS * 1000, 1000), recipe, output)
         seconds.append(time.perf_counter() - begin)
         if len(done) != _SHARDS:
             raise SystemExit(f"{len(done)} of {_SHARDS} shards were found")

@@ -134,7 +134,8 @@ def open_a_million(
 
 def list_only(target: Path, listed: Path, images: int) -> None:
     """Writes what would lie beside the images of a dataset like ``target``, of so many images."""
-    recipe, summary = Target(target).recipe(), Target(target).summary()
+    old = Target.at(str(target))
+    recipe, summary = old.recipe(), old.summary()
     output = described(recipe.layout)
     (listed / "manifest").mkdir(parents=True)
     (listed / "recipe.json").write_text(recipe.text())

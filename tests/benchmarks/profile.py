@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from singleimg.outputs.folder import FolderOutput
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Record
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
@@ -53,7 +53,7 @@ def _written(files: list[bytes]) -> float:
         for number in range(_ROUNDS):
             shard = Shard(number, 0, len(files))
             begin = time.perf_counter()
-            with Staging(Path(folder), shard, Disk()) as staging:
+            with Staging(LocalStore(Path(folder)), shard) as staging:
                 writer = output.open(staging, shard)
                 for index, data in enumerate(files):
                     writer.write(index, data)

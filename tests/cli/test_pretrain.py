@@ -15,7 +15,7 @@ import torch
 import singleimg
 from singleimg.errors import UserError
 from singleimg.learn.training.journal import read
-from singleimg.learn.training.run import prepare, train
+from singleimg.learn.training.run import describe_run, train
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -75,6 +75,40 @@ def test_a_signal_stops_it_in_good_order(image, tmp_path):
     assert "Stopped. The same command goes on from the last checkpoint." in said
     assert state(tmp_path / "run")["step"] >= 4
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+IN_THE_MIDDLE = """
+import os, runpy, sys, torch
+
+save, number = torch.save, int(sys.argv.pop(1))
+
+class Stream:
+    def __init__(self, stream):
+        self.stream, self.flush = stream, stream.flush
+
+    def write(self, data):
+        os.kill(os.getpid(), number)
+        return self.stream.write(data)
+
+torch.save = lambda state, stream: save(state, Stream(stream))
+sys.argv[0] = "run.py"
+runpy.run_path("run.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
+    command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
+               "train.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
+    stopped = subprocess.run(
+        [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert stopped.returncode == 128 + number, stopped.stderr
+    said = stopped.stdout.splitlines()
+    assert said[-1] == "Stopped. The same command goes on from the last checkpoint."
+    assert "make room" not in stopped.stderr
+    assert state(tmp_path / "run")["step"] == 2
 
 
 def test_no_updates_leave_the_first_weights(run, image, tmp_path):
@@ -214,11 +248,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
-    """Found while the run is prepared, which writes nothing; ``run.py`` prints it."""
+    """Found while the run is described, which writes nothing; ``run.py`` prints it."""
     rendered = not any(text.startswith(("data", "task.dataset")) for text in REFUSED[sentence])
     arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence], *[image] * rendered)
     with pytest.raises(UserError) as mistake:
-        run_ = prepare(singleimg.compose(*dict.fromkeys(arguments)))
+        run_ = describe_run(singleimg.compose(*dict.fromkeys(arguments)))
         train(run_)
     assert sentence in str(mistake.value) and "\n" not in str(mistake.value)
     assert not (tmp_path / "run").exists()
@@ -250,7 +284,7 @@ def test_a_training_that_diverges_ends_with_a_sentence(run, image, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_harmed_checkpoint_is_named(run, image, tmp_path):
+def test_a_damaged_checkpoint_is_named(run, image, tmp_path):
     folder = tmp_path / "run"
     run(*ROTNET, image, "method.updates=2", f"targetpath={folder}")
     file = folder / "checkpoints" / "last.pt"

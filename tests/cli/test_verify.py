@@ -161,12 +161,12 @@ def _claim(dataset: Path, fingerprint: str) -> None:
 
     from singleimg.dataset.target import Target
     from singleimg.outputs.folder import FolderOutput
-    from singleimg.storage.manifest import Manifest, read_entries, read_record, record_text
+    from singleimg.storage.manifest import read_entries, read_record, record_text
 
-    for file in Manifest(dataset).files():
+    for file in (dataset / "manifest").iterdir():
         record = replace(read_record(file), fingerprint=fingerprint)
         file.write_text(record_text(record, list(read_entries(file))))
-    target = Target(dataset)
+    target = Target.at(str(dataset))
     target.finish(target.recipe(), 75, FolderOutput(class_name="my-picture"))
 
 

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from singleimg import SingleImage
 from singleimg.config import allowlist, make, saved
 from singleimg.errors import UserError
+from singleimg.storage.local import LocalStore
 from tests.config.test_checks import composed, loaded
 from tests.conftest import ROOT
 
@@ -222,7 +223,7 @@ def test_a_dataset_cannot_ask_for_trust(mine, tmp_path, picture):
         UserError, match=rf"^augment.transforms\[0\]._target_={mine}.Crop is not tr"
     ):
         SingleImage.open(tmp_path)
-    assert list(saved.load(tmp_path, [mine]).trusted_modules) == [mine]
+    assert list(saved.load(LocalStore(tmp_path), [mine]).trusted_modules) == [mine]
     (tmp_path / "config.resolved.yaml").write_text("a: [")
     with pytest.raises(UserError, match=r"config.resolved.yaml cannot be read \("):
         SingleImage.open(tmp_path)

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from singleimg.config import saved
 from singleimg.errors import UserError
+from singleimg.storage.local import LocalStore
 from tests.config.test_checks import loaded
 
 
@@ -39,7 +40,7 @@ def test_keys_for_one_command_are_not_kept():
 def test_what_was_kept_comes_back(tmp_path):
     cfg = loaded("deg=45", "output.class_name=c")
     (tmp_path / "config.resolved.yaml").write_text(saved.resolved_text(cfg))
-    back = saved.load(tmp_path, ["mine"])
+    back = saved.load(LocalStore(tmp_path), ["mine"])
     assert (back.deg, back.output.class_name, list(back.trusted_modules)) == (45, "c", ["mine"])
     assert back.augment.transforms[1].degrees == 45
 
@@ -48,11 +49,11 @@ def test_what_was_kept_comes_back(tmp_path):
 def test_a_harmed_file_is_named(tmp_path, text):
     (tmp_path / "config.resolved.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config.resolved.yaml cannot be read \("):
-        saved.load(tmp_path)
+        saved.load(LocalStore(tmp_path))
 
 
 def test_a_reference_in_a_resolved_configuration_is_refused(tmp_path):
     """It could carry what stands in our environment into a dataset that we pass on."""
     (tmp_path / "config.resolved.yaml").write_text("imgpath: ${oc.env:HOME}\n")
     with pytest.raises(UserError, match=r"holds a reference"):
-        saved.load(tmp_path)
+        saved.load(LocalStore(tmp_path))

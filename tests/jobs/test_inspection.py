@@ -12,10 +12,11 @@ import pytest
 
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.errors import UserError
+from singleimg.jobs import existing, inspection
 from singleimg.storage.integrity import Check
-from singleimg.storage.manifest import Manifest, Record, record_text
+from singleimg.storage.local import LocalStore
+from singleimg.storage.manifest import Record, record_place, record_text
 from singleimg.storage.shards import Plan
-from singleimg.tasks import verify
 from tests.config.test_checks import loaded
 
 
@@ -23,7 +24,7 @@ from tests.config.test_checks import loaded
 class Missing:
     """Files of which none is there; one that is looked for may end the process that looks."""
 
-    target: Path
+    store: LocalStore
     kills: bool = False
 
     def exists(self, place: str | None) -> bool:
@@ -33,24 +34,24 @@ class Missing:
 
 
 def checks(target: Path, kills: bool = False) -> list[Check]:
-    manifest = Manifest(target)
+    store = LocalStore(target)
     (target / "manifest").mkdir(exist_ok=True)
     for shard in Plan(60, 10):
         record = Record(shard.number, shard.start, shard.stop, 0, "f", {})
-        manifest.file(shard).write_text(record_text(record, []))
-    files = Missing(target, kills)
+        (target / record_place(shard)).write_text(record_text(record, []))
+    files = Missing(store, kills)
     return [Check(files, shard, f"train/{shard.name}", "f") for shard in Plan(60, 10)]
 
 
 @pytest.mark.parametrize("name, workers", [("sequential", 1), ("loky", 2), ("threading", 3)])
 def test_problems_come_in_the_order_of_the_shards(tmp_path, name, workers):
-    found = verify.check_all(checks(tmp_path), JoblibBackend(name), workers)
+    found = inspection.check_all(checks(tmp_path), JoblibBackend(name), workers)
     assert [problem.path for problem in found] == [f"train/{number:06d}" for number in range(6)]
 
 
 def test_a_killed_worker_gets_its_sentence(tmp_path):
     with pytest.raises(UserError) as caught:
-        verify.check_all(checks(tmp_path, kills=True), JoblibBackend("loky"), 2)
+        inspection.check_all(checks(tmp_path, kills=True), JoblibBackend("loky"), 2)
     assert str(caught.value) == (
         "a process that checked was killed, most likely because memory ran out: type fewer workers "
         "(threads=1)."
@@ -73,7 +74,7 @@ class Stopping:
 def test_a_signal_ends_the_workers(tmp_path):
     backend = Stopping()
     with pytest.raises(KeyboardInterrupt):
-        verify.check_all(checks(tmp_path), backend, 2)
+        inspection.check_all(checks(tmp_path), backend, 2)
     assert backend.stopped
 
 
@@ -87,12 +88,15 @@ def test_few_workers_for_little_and_threads_for_a_store(
     run(f"imgpath={picture}", "num_imgs=3", "img_size=32", f"targetpath={tmp_path / 'set'}")
     used = []
     monkeypatch.setattr(
-        verify, "check_all", lambda _, backend, workers: used.append((backend.name, workers)) or []
+        inspection,
+        "check_all",
+        lambda _, backend, workers: used.append((backend.name, workers)) or [],
     )
-    monkeypatch.setattr(verify, "is_local", lambda path: not remote)
-    monkeypatch.setattr(verify, "foreign", lambda dataset: [])
-    monkeypatch.setattr(verify, "summary_problems", lambda dataset, problems: [])
+    if remote:
+        monkeypatch.setattr(LocalStore, "local_path", None)
+    monkeypatch.setattr(inspection, "foreign", lambda dataset: [])
+    monkeypatch.setattr(inspection, "summary_problems", lambda dataset, problems: [])
     cfg = loaded("task=verify", f"targetpath={tmp_path / 'set'}")
-    dataset = verify.open_dataset(cfg, verify.find_target(cfg))
-    verify.inspect(dataset, JoblibBackend("loky", from_seconds), 5)
+    dataset = existing.open_dataset(cfg, existing.find_target(cfg))
+    inspection.compare(dataset, JoblibBackend("loky", from_seconds), 5)
     assert used == [ran]

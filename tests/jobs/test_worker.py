@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,10 +16,11 @@ from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
-from singleimg.jobs.worker import Task, Work, render_shard
-from singleimg.storage.local import Disk
+from singleimg.jobs.worker import Task, Work, kept, render_shard
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shard
+from singleimg.system.signals import Stopped, stoppable
 from tests.config.test_checks import loaded
 
 
@@ -28,12 +32,15 @@ def task(picture, tmp_path):
         yield _task(picture, tmp_path / "set", progress, os.getpid())
 
 
-def _task(picture: Path, target: Path, progress: Progress, driver: int) -> Task:
-    cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c")
+def _task(
+    picture: Path, target: Path, progress: Progress, driver: int, name: str = "folder"
+) -> Task:
+    own = ["output.class_name=c"] if name == "folder" else []
+    cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), output.encoder, draws=False)
     work = Work(
-        str(target), producer, output, target, "f", {}, Disk(), False, 32, progress.file, driver
+        str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file, driver
     )
     return Task(work, Shard(0, 0, 2), 0)
 
@@ -56,7 +63,7 @@ def test_a_permission_that_is_lost(picture):
                     render_shard(task)
             finally:
                 os.seteuid(0)
-        records = Manifest(target).scan()[0]
+        records = Manifest(LocalStore(target)).scan()[0]
     assert str(caught.value) == (
         f"shard 000000 could not be written to targetpath={target} (Permission denied): "
         "give yourself the permission to write there."
@@ -65,10 +72,10 @@ def test_a_permission_that_is_lost(picture):
 
 
 def test_a_target_that_is_gone_is_not_made_anew(task):
-    task.work.target.rmdir()
+    task.work.store.root.rmdir()
     with pytest.raises(UserError, match=r"\(No such file or directory\): do not move or remove"):
         render_shard(task)
-    assert not task.work.target.exists()
+    assert not task.work.store.root.exists()
 
 
 def test_dropped_at_the_drivers_word(picture, tmp_path):
@@ -81,10 +88,53 @@ def test_dropped_at_the_drivers_word(picture, tmp_path):
 
 
 def test_data_without_a_record_in_the_way_are_not_written_over(task):
-    place = task.work.target / "train/c/000000"
+    place = task.work.store.root / "train/c/000000"
     place.mkdir(parents=True)
     (place / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match=r"could not be written to targetpath=.*not empty"):
         render_shard(task)
     assert (place / "thesis.tex").read_text() == "mine"
-    assert Manifest(task.work.target).scan() == ([], [])
+    assert Manifest(task.work.store).scan() == ([], [])
+
+
+@pytest.mark.parametrize("name", ["folder", "webdataset", "parquet", "lmdb"])
+def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_the_disk(
+    picture, tmp_path, name
+):
+    """At each call of a library while the shard is written, one after the other."""
+    pytest.importorskip({"parquet": "pyarrow", "lmdb": "lmdb"}.get(name, "os"))
+
+    def write(at: int) -> bool:
+        """Makes a shard, with SIGTERM at call number ``at``; whether there were so many."""
+        calls, target = 0, tmp_path / f"set-{at}"
+        target.mkdir()
+
+        def count(frame: object, event: str, called: object) -> None:
+            nonlocal calls
+            calls += event == "c_call"
+            if event == "c_call" and calls == at:
+                signal.raise_signal(signal.SIGTERM)
+
+        work = kept(replace(task.work, run=str(target), store=LocalStore(target)))
+        sys.setprofile(count)
+        try:
+            render_shard(replace(task, work=work))
+        finally:
+            sys.setprofile(None)
+        return calls >= at
+
+    with Progress(tmp_path, 2, 0, 1) as progress:
+        task = _task(picture, tmp_path, progress, os.getpid(), name)
+        write(0)  # what is imported late is there
+        stopped, at = 0, 1
+        while True:
+            try:
+                with stoppable():
+                    reached = write(at)
+            except Stopped as signalled:
+                assert signalled.status == 143
+                stopped, at = stopped + 1, at + 7
+            else:
+                assert not reached, f"the signal at call {at} is lost"
+                break
+        assert stopped > 40

@@ -19,8 +19,11 @@ from torch.utils.data import DataLoader
 
 from singleimg import StoredDataset, UserError
 from singleimg.dataset.torch import decode
-from singleimg.outputs import lmdb as ours
-from singleimg.outputs.lmdb import LmdbOutput, LmdbWriter, file_system, put_all
+from singleimg.outputs import lmdb as layout
+from singleimg.outputs import lmdb_environment as ours
+from singleimg.outputs.lmdb import LmdbOutput, LmdbReader, LmdbWriter
+from singleimg.outputs.lmdb_environment import file_system, put_all
+from singleimg.storage.local import LocalStore
 from singleimg.storage.shards import Shard
 from tests.outputs.conftest import IMAGES, SHARD, task
 from tests.scenarios import lmdb_values, tree_hash, wait_until
@@ -38,7 +41,7 @@ def target(made) -> Path:
 
 @pytest.fixture
 def copy(target, tmp_path) -> Path:
-    """One to harm."""
+    """One to damage."""
     shutil.copytree(target, tmp_path / "set")
     return tmp_path / "set"
 
@@ -101,13 +104,13 @@ def test_a_forked_process_opens_the_file_for_itself(target, files):
     own = FORK.SimpleQueue()
 
     def child() -> None:
-        read = ours.LmdbReader(target).read(3)
+        read = LmdbReader(target).read(3)
         own.put((read == files[3], ours.opened(target) is not parents))
 
     process = in_child(child)
     process.join()
     assert process.exitcode == 0 and own.get() == (True, True)
-    assert ours.opened(target) is parents and ours.LmdbReader(target).read(4) == files[4]
+    assert ours.opened(target) is parents and LmdbReader(target).read(4) == files[4]
 
 
 def test_a_dataset_that_was_read_and_then_overwritten_is_the_new_one(picture, tmp_path):
@@ -120,6 +123,36 @@ def test_a_dataset_that_was_read_and_then_overwritten_is_the_new_one(picture, tm
     assert tree_hash(tmp_path / "set") == tree_hash(tmp_path / "fresh")
     assert StoredDataset(tmp_path / "set").file(4) == StoredDataset(tmp_path / "fresh").file(4)
     assert StoredDataset(tmp_path / "set").file(4) != old
+
+
+def forget(target: Path) -> None:
+    """Closes what this process has open of a dataset."""
+    about = os.stat(target / "train.lmdb" / "data.mdb")
+    ours._open.pop((about.st_dev, about.st_ino)).environment.close()
+
+
+def test_one_dataset_by_several_paths_is_open_once(copy, files, tmp_path, monkeypatch):
+    # LMDB allows a file to be open once in a process, by whichever path it is found.
+    monkeypatch.chdir(copy.parent)
+    (tmp_path / "link").symlink_to(copy)
+    paths = [copy, Path(copy.name), Path("..", tmp_path.name, copy.name), tmp_path / "link"]
+    datasets = [StoredDataset(path) for path in paths]
+    for index in (0, 7):
+        assert [dataset.file(index) for dataset in datasets] == [files[index]] * len(paths)
+    assert len({id(ours.opened(path)) for path in paths}) == 1
+    monkeypatch.chdir(tmp_path.parent)  # a path that was relative still names what is open
+    assert datasets[0].file(3) == files[3] and datasets[3].file(3) == files[3]
+
+
+def test_what_was_overwritten_is_not_kept_open(copy, tmp_path):
+    """The room of a file that was removed is free when nobody has it open any more."""
+    old = ours.opened(copy)
+    shutil.rmtree(copy / "train.lmdb")
+    committed(copy, Shard(0, 0, 10))
+    assert ours.opened(copy) is not old
+    with pytest.raises(lmdb.Error, match="closed"):
+        old.begin()
+    assert [one.path for one in ours._open.values()].count(str(copy / "train.lmdb")) == 1
 
 
 # --- growth --------------------------------------------------------------------------------------
@@ -271,11 +304,11 @@ def test_altered_and_deleted_values_and_digests_are_named_and_mended(run, target
     run("task=verify", f"targetpath={copy}")
 
 
-@pytest.mark.parametrize("harm", ["cut", "overwritten"])
-def test_a_harmed_file_is_said_to_be_missing_and_made_again(run, target, copy, harm):
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_a_damaged_file_is_said_to_be_missing_and_made_again(run, target, copy, damage):
     # To read what is mapped behind the end of a file would end the process.
     data = copy / "train.lmdb" / "data.mdb"
-    if harm == "cut":
+    if damage == "cut":
         os.truncate(data, data.stat().st_size - 4096)
     else:
         with data.open("r+b") as file:
@@ -326,7 +359,7 @@ def test_where_mounts_cannot_be_read_the_kind_is_not_known():
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "lustre", "fuse.sshfs"])
 def test_a_network_is_refused(monkeypatch, tmp_path, kind):
-    monkeypatch.setattr(ours, "file_system", lambda path: kind)
+    monkeypatch.setattr(layout, "file_system", lambda path: kind)
     with pytest.raises(UserError) as refused:
         LmdbOutput().check_place(tmp_path)
     assert str(refused.value) == (
@@ -349,15 +382,15 @@ def committed(target: Path, shard: Shard) -> None:
 def test_shards_that_were_committed_and_not_recorded_go(tmp_path):
     for shard in (Shard(0, 0, 10), Shard(1, 10, 15)):
         committed(tmp_path, shard)
-    LmdbOutput(shard_size=10).clear(tmp_path, {"000000"})
+    LmdbOutput(shard_size=10).clear(LocalStore(tmp_path), {"000000"})
     keys = [f"train.lmdb/{index:09d}" for index in range(10)]
     assert sorted(lmdb_values(tmp_path)) == [*keys, "train.lmdb/shard-000000"]
 
 
-def test_an_error_that_may_pass_does_not_count_as_harm(tmp_path, monkeypatch):
-    """What is harmed is made anew: that must not be said of a whole file."""
+def test_an_error_that_may_pass_does_not_count_as_damage(tmp_path, monkeypatch):
+    """What is damaged is made anew: that must not be said of a whole file."""
     committed(tmp_path, Shard(0, 0, 10))
-    ours._open.pop(str(tmp_path / "train.lmdb")).environment.close()
+    forget(tmp_path)
 
     def refuses(*_, **__):
         raise lmdb.Error("too many open files")
@@ -367,5 +400,5 @@ def test_an_error_that_may_pass_does_not_count_as_harm(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(lmdb, "open", refuses)
         with pytest.raises(OSError, match="too many open files"):
-            LmdbOutput(shard_size=10).harmed(tmp_path)
-    assert LmdbOutput(shard_size=10).harmed(tmp_path) == ()
+            LmdbOutput(shard_size=10).damaged(LocalStore(tmp_path))
+    assert LmdbOutput(shard_size=10).damaged(LocalStore(tmp_path)) == ()

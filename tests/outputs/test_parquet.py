@@ -11,7 +11,7 @@ import pytest
 
 from singleimg.dataset.torch import decode
 from singleimg.outputs.parquet import ParquetOutput
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Record
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
@@ -147,7 +147,7 @@ def test_a_row_group_holds_eight_mebibytes_of_images(tmp_path, sizes, groups):
     shard = Shard(3, 30_000, 30_000 + len(sizes))
     images = [os.urandom(size) for size in sizes]
     output = ParquetOutput()
-    with Staging(tmp_path, shard, Disk(durable=False)) as staging:
+    with Staging(LocalStore(tmp_path, durable=False), shard) as staging:
         writer = output.open(staging, shard)
         for index, data in enumerate(images, shard.start):
             writer.write(index, data, None)

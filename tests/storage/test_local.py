@@ -8,8 +8,9 @@ import os
 
 import pytest
 
+from singleimg.errors import WriteError
 from singleimg.storage import local
-from singleimg.storage.local import Disk, write_all
+from singleimg.storage.local import LocalStore, write_all, write_error
 
 
 class _Slow(io.RawIOBase):
@@ -41,14 +42,14 @@ def test_an_existing_file_is_not_written_over(tmp_path):
 
 
 def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    Disk().write_whole(tmp_path / "a", "old")
+    LocalStore(tmp_path).write("a", "old")
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        Disk().write_whole(tmp_path / "a", "new")
+        LocalStore(tmp_path).write("a", "new")
     assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_text() == "old"
 
 
@@ -60,13 +61,46 @@ def test_an_error_of_writing_back_is_raised(tmp_path, monkeypatch):
         return -1
 
     monkeypatch.setattr(local, "_syncfs", lambda: failed)
-    with Disk().syncing(tmp_path) as sync, pytest.raises(OSError, match="Input/output error"):
+    with (
+        LocalStore(tmp_path).syncing(tmp_path) as sync,
+        pytest.raises(OSError, match="Input/output error"),
+    ):
         sync()
 
 
 def test_folders_are_made_below_what_exists_only(tmp_path):
-    Disk().make_folders(tmp_path, tmp_path / "a" / "b")
+    LocalStore(tmp_path).make_folder("a/b")
     assert (tmp_path / "a" / "b").is_dir()
     with pytest.raises(FileNotFoundError):
-        Disk().make_folders(tmp_path / "gone", tmp_path / "gone" / "a")
+        LocalStore(tmp_path / "gone").make_folder("a")
+    with pytest.raises(FileNotFoundError):
+        LocalStore(tmp_path / "gone").write("a/b", "text")
     assert not (tmp_path / "gone").exists()
+
+
+# --- errors of the system ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number, text",
+    [
+        ("ENOSPC", "(No space left on device): make room."),
+        ("EDQUOT", "(Disk quota exceeded): make room within your quota."),
+        ("EFBIG", "(File too large): raise the limit of a file's size (ulimit -f)."),
+        ("EROFS", "(Read-only file system): make it writable."),
+        ("EIO", "(Input/output error): mend that."),
+    ],
+)
+def test_each_error_of_the_system_says_what_to_do(number, text):
+    code = getattr(errno, number)
+    said = write_error("/d", OSError(code, os.strerror(code)), "shard 000003")
+    assert str(said) == f"shard 000003 could not be written to targetpath=/d {text}"
+
+
+def test_an_error_while_a_shard_is_written_is_a_sentence_that_names_it(tmp_path):
+    with pytest.raises(WriteError) as caught, LocalStore(tmp_path).writing("shard 000003"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(caught.value) == (
+        f"shard 000003 could not be written to targetpath={tmp_path} (No space left on device): "
+        "make room."
+    )

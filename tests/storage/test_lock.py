@@ -14,11 +14,13 @@ import time
 import pytest
 
 from singleimg.errors import UserError
+from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 
 _HOLDING = (
     "import sys, time; from pathlib import Path; from singleimg.storage.lock import hold\n"
-    "with hold(Path(sys.argv[1])):\n"
+    "from singleimg.storage.local import LocalStore\n"
+    "with hold(LocalStore(Path(sys.argv[1]))):\n"
     "    print('held', flush=True)\n"
     "    time.sleep(60)\n"
 )
@@ -38,7 +40,7 @@ def holder(tmp_path):
 
 
 def test_the_second_is_told_who_holds_it(tmp_path, holder):
-    with pytest.raises(UserError) as caught, hold(tmp_path / "d"):
+    with pytest.raises(UserError) as caught, hold(LocalStore(tmp_path / "d")):
         pass
     assert re.fullmatch(
         rf"targetpath={tmp_path}/d is held by a run on {socket.gethostname()} \(process "
@@ -52,7 +54,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, holder):
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     assert (tmp_path / "d" / ".lock.json").exists()
-    with hold(tmp_path / "d"):
+    with hold(LocalStore(tmp_path / "d")):
         assert json.loads((tmp_path / "d/.lock.json").read_text())["pid"] == os.getpid()
     assert os.listdir(tmp_path / "d") == []
 
@@ -81,7 +83,7 @@ def test_only_one_of_many_gets_it(tmp_path):
 
 def test_another_host_is_not_taken_over(tmp_path):
     (tmp_path / ".lock.json").write_text('{"host": "elsewhere", "pid": 7, "since": "noon"}')
-    with pytest.raises(UserError) as caught, hold(tmp_path):
+    with pytest.raises(UserError) as caught, hold(LocalStore(tmp_path)):
         pass
     assert str(caught.value) == (
         f"targetpath={tmp_path} is held by a run on elsewhere (process 7) since noon: wait until "
@@ -93,16 +95,16 @@ def test_another_host_is_not_taken_over(tmp_path):
 
 def test_an_unreadable_holder_is_no_holder(tmp_path):
     (tmp_path / ".lock.json").write_text('["half')
-    with hold(tmp_path):
+    with hold(LocalStore(tmp_path)):
         pass
     assert os.listdir(tmp_path) == []
 
 
 def test_folders_made_for_nothing_go_again(tmp_path):
-    with hold(tmp_path / "a" / "b"):
+    with hold(LocalStore(tmp_path / "a" / "b")):
         pass
     assert os.listdir(tmp_path) == []
-    with hold(tmp_path / "a" / "b"):
+    with hold(LocalStore(tmp_path / "a" / "b")):
         (tmp_path / "a/b/file").write_text("")
     assert os.listdir(tmp_path / "a/b") == ["file"]
 
@@ -110,12 +112,12 @@ def test_folders_made_for_nothing_go_again(tmp_path):
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     said = r"file/d cannot be written \(Not a directory\): type another"
-    with pytest.raises(UserError, match=said), hold(tmp_path / "file" / "d"):
+    with pytest.raises(UserError, match=said), hold(LocalStore(tmp_path / "file" / "d")):
         pass
 
 
 def test_waiting_is_not_needed_to_be_told(tmp_path, holder):
     begin = time.monotonic()
-    with pytest.raises(UserError), hold(tmp_path / "d"):
+    with pytest.raises(UserError), hold(LocalStore(tmp_path / "d")):
         pass
     assert time.monotonic() - begin < 5

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singleimg.storage import local
-from singleimg.storage.local import Disk
+from singleimg.storage.base import Store
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import (
     DamagedRecord,
     Entry,
@@ -20,6 +21,7 @@ from singleimg.storage.manifest import (
     is_inside,
     read_entries,
     read_record,
+    record_place,
     record_text,
 )
 from singleimg.storage.shards import Plan, Shard
@@ -33,8 +35,8 @@ def record(number: int = 0, start: int = 0, stop: int = 2) -> Record:
     return Record(number, start, stop, 30, "f" * 64, {"torch": "2"})
 
 
-def committed(target: Path, one: Record = record(), disk: Disk = Disk()) -> None:  # noqa: B008
-    with Staging(target, one.shard, disk) as staging:
+def committed(store: Store, one: Record = record()) -> None:  # noqa: B008
+    with Staging(store, one.shard) as staging:
         folder = staging.path(f"train/c/{one.shard.name}")
         folder.mkdir()
         (folder / "a.jpg").write_bytes(b"abc")
@@ -63,10 +65,12 @@ def test_the_published_number_of_images_is_reached_exactly():
 
 
 def test_a_committed_record_comes_back(tmp_path):
-    committed(tmp_path)
-    manifest = Manifest(tmp_path)
+    committed(LocalStore(tmp_path))
+    manifest = Manifest(LocalStore(tmp_path))
     assert manifest.scan() == ([record()], [])
-    assert list(read_entries(manifest.file(Shard(0, 0, 2)))) == ENTRIES
+    assert manifest.names() == ["manifest/000000.jsonl"]
+    assert manifest.load(Shard(0, 0, 2)) == (record(), ENTRIES)
+    assert list(read_entries(tmp_path / record_place(Shard(0, 0, 2)))) == ENTRIES
     assert (tmp_path / "train/c/000000/a.jpg").read_bytes() == b"abc"
     assert sorted(os.listdir(tmp_path)) == ["manifest", "train"]
 
@@ -94,17 +98,17 @@ def test_a_record_that_was_cut_is_damaged(tmp_path_factory, length):
 
 
 def test_a_record_under_another_name_is_damaged(tmp_path):
-    committed(tmp_path)
-    file = Manifest(tmp_path).file(Shard(0, 0, 2))
+    committed(LocalStore(tmp_path))
+    file = tmp_path / record_place(Shard(0, 0, 2))
     file.rename(file.with_name("000001.jsonl"))
-    assert Manifest(tmp_path).scan() == ([], [file.with_name("000001.jsonl")])
+    assert Manifest(LocalStore(tmp_path)).scan() == ([], ["manifest/000001.jsonl"])
 
 
 def test_records_come_in_the_order_of_their_numbers_and_nothing_else(tmp_path):
     for number in (1_000_000, 999_999, 2):
-        committed(tmp_path, record(number, number, number + 1))
+        committed(LocalStore(tmp_path), record(number, number, number + 1))
     (tmp_path / "manifest" / "notes.txt").write_text("mine")
-    records, damaged = Manifest(tmp_path).scan()
+    records, damaged = Manifest(LocalStore(tmp_path)).scan()
     assert ([one.number for one in records], damaged) == ([2, 999_999, 1_000_000], [])
 
 
@@ -112,10 +116,10 @@ def test_the_digest_tells_of_files_and_not_of_versions(tmp_path):
     digests = []
     for name, versions, size in (("a", "2", 3), ("b", "3", 3), ("c", "2", 4)):
         (tmp_path / name).mkdir()
-        with Staging(tmp_path / name, Shard(0, 0, 2), Disk(False)) as staging:
+        with Staging(LocalStore(tmp_path / name, False), Shard(0, 0, 2)) as staging:
             one = Record(0, 0, 2, 30, "f", {"torch": versions})
             staging.commit(one, [Entry(0, "train/x", size, "aa")])
-        digests.append(Manifest(tmp_path / name).digest())
+        digests.append(Manifest(LocalStore(tmp_path / name)).digest())
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -141,7 +145,7 @@ def test_a_record_that_lists_something_else_is_damaged(tmp_path, line):
 
 
 def test_what_is_not_committed_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), Staging(tmp_path, Shard(0, 0, 2), Disk()) as staging:
+    with pytest.raises(RuntimeError), Staging(LocalStore(tmp_path), Shard(0, 0, 2)) as staging:
         staging.path("train/c/000000").mkdir()
         raise RuntimeError
     assert os.listdir(tmp_path) == []
@@ -174,7 +178,7 @@ def test_the_order_of_a_commit(tmp_path, monkeypatch, syncfs):
 
     monkeypatch.setattr(local, "_fsync", note_sync)
     monkeypatch.setattr(Path, "replace", note_rename)
-    committed(tmp_path)
+    committed(LocalStore(tmp_path))
     renames = [event for event in events if "rename" in event or "sync all" in event]
     data, final = "rename to train/c/000000", "rename to manifest/000000.jsonl"
     assert renames == ["sync all"] * syncfs + [data, final]
@@ -197,8 +201,8 @@ def test_without_durable_nothing_waits_for_the_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(local, "_fsync", refuse)
     monkeypatch.setattr(local, "_syncfs", lambda: refuse)
-    committed(tmp_path, disk=Disk(durable=False))
-    assert Manifest(tmp_path).scan()[0] == [record()]
+    committed(LocalStore(tmp_path, durable=False))
+    assert Manifest(LocalStore(tmp_path)).scan()[0] == [record()]
 
 
 _STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "open")
@@ -209,10 +213,10 @@ def test_killed_before_any_step_a_record_is_of_whole_data_or_not_there(tmp_path)
     for step in range(1000):
         target = tmp_path / str(step)
         target.mkdir()
-        if not killed_at(step, _STEPS, lambda one=target: committed(one)):
+        if not killed_at(step, _STEPS, lambda one=target: committed(LocalStore(one))):
             break
         data = (target / "train/c/000000/a.jpg").exists()
-        records, damaged = Manifest(target).scan()
+        records, damaged = Manifest(LocalStore(target)).scan()
         assert damaged == []
         assert records == [] or data
         seen.add((data, bool(records)))
@@ -230,7 +234,7 @@ def test_planning_takes_no_memory(tmp_path):
 
 
 def test_a_record_is_lines_of_json(tmp_path):
-    committed(tmp_path)
-    lines = Manifest(tmp_path).file(Shard(0, 0, 2)).read_text().splitlines()
+    committed(LocalStore(tmp_path))
+    lines = (tmp_path / record_place(Shard(0, 0, 2))).read_text().splitlines()
     assert json.loads(lines[1])["stop"] == 2
     assert json.loads(lines[2]) == [0, "train/c/000000/a.jpg", 3, "aa"]

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from singleimg.storage import reader as reader_module
-from singleimg.storage.integrity import LocalFiles, compare, files_at
+from singleimg.storage import local
+from singleimg.storage.base import DamagedFile
+from singleimg.storage.integrity import Files, compare
+from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import DamagedRecord, Entry, Record, record_text
 from singleimg.storage.reader import FileReader, PartReader
 from singleimg.storage.shards import Plan
@@ -40,7 +42,7 @@ def stored(target: Path, images: list[bytes], shard_size: int, gap: bytes = b"")
         record = Record(shard.number, shard.start, shard.stop, len(whole), "", {})
         text = record_text(record, entries)
         (target / f"manifest/{shard.name}.jsonl").write_text(text)
-    return PartReader(target, shard_size)
+    return PartReader(LocalStore(target), shard_size)
 
 
 # --- parts of files ------------------------------------------------------------------------------
@@ -63,16 +65,15 @@ def test_every_image_comes_back_from_first_byte_to_last(tmp_path, images, shard_
 
 
 def test_the_record_of_a_shard_is_read_when_first_needed_and_once(tmp_path, monkeypatch):
-    reader, read = stored(tmp_path, [b"a", b"b", b"c", b"d"], 2), []
-    parse = reader_module.parse_record
+    reader, asked = stored(tmp_path, [b"a", b"b", b"c", b"d"], 2), []
+    read = LocalStore.read
     monkeypatch.setattr(
-        reader_module,
-        "parse_record",
-        lambda file, data: read.append(file.name) or parse(file, data),
+        LocalStore, "read", lambda store, name: asked.append(name) or read(store, name)
     )
-    assert read == []
-    assert reader.read_all([3, 2, 3]) == [b"d", b"c", b"d"] and read == ["000001.jsonl"]
-    assert reader.read_all([0, 3]) == [b"a", b"d"] and read == ["000001.jsonl", "000000.jsonl"]
+    first, second = "manifest/000000.jsonl", "manifest/000001.jsonl"
+    assert asked == []
+    assert reader.read_all([3, 2, 3]) == [b"d", b"c", b"d"] and asked == [second]
+    assert reader.read_all([0, 3]) == [b"a", b"d"] and asked == [second, first]
 
 
 @pytest.mark.parametrize("left", [0, 1, 7])
@@ -82,19 +83,19 @@ def test_a_truncated_file_gives_what_is_whole_and_an_error_for_the_rest(tmp_path
     file = f"{tmp_path}/train/shard-000000.bin"
     if left >= 4:
         assert reader.read(0) == b"four"
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(DamagedFile) as caught:
         reader.read(1)
     assert str(caught.value) == f"{file} is shorter than its record says"
 
 
-def test_what_is_missing_or_harmed_is_an_error(tmp_path):
+def test_what_is_missing_or_damaged_is_an_error(tmp_path):
     stored(tmp_path, [b"one", b"two"], 1)
     (tmp_path / "train/shard-000000.bin").unlink()
     (tmp_path / "manifest/000001.jsonl").write_text('{"sha256": "0"}\n')
-    reader = PartReader(tmp_path, 1)
+    reader = PartReader(LocalStore(tmp_path), 1)
     with pytest.raises(FileNotFoundError):
         reader.read(0)
-    for index in (1, 2):  # a record that is missing is as good as one that is harmed
+    for index in (1, 2):  # a record that is missing is as good as one that is damaged
         with pytest.raises(DamagedRecord, match=rf"00000{index}\.jsonl is not what was written$"):
             reader.read(index)
 
@@ -106,7 +107,7 @@ def test_a_record_that_leads_out_of_the_dataset_is_not_followed(tmp_path):
     text = record_text(Record(0, 0, 1, 6, "", {}), [entry])
     (tmp_path / "manifest/000000.jsonl").write_text(text)
     with pytest.raises(DamagedRecord, match=r"lists train/\.\./secret$"):
-        PartReader(tmp_path, 1).read(0)
+        PartReader(LocalStore(tmp_path), 1).read(0)
 
 
 def test_it_travels_without_what_it_has_read(tmp_path):
@@ -129,7 +130,7 @@ def open_files() -> list[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells what is open")
 def test_few_files_stay_open_and_none_when_the_reader_is_gone(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader_module, "_OPEN", 3)
+    monkeypatch.setattr(local, "_OPEN", 3)
     reader = stored(tmp_path, [bytes([k]) for k in range(9)], 1)
     for _ in range(2):
         assert reader.read_all(range(9)) == [bytes([k]) for k in range(9)]
@@ -140,7 +141,7 @@ def test_few_files_stay_open_and_none_when_the_reader_is_gone(tmp_path, monkeypa
 
 def test_threads_that_close_each_others_files_read_their_own(tmp_path, monkeypatch):
     """A number of a file that was closed is given to the next one that is opened."""
-    monkeypatch.setattr(reader_module, "_OPEN", 1)
+    monkeypatch.setattr(local, "_OPEN", 1)
     images = [bytes([k]) * 50 for k in range(40)]
     reader, wrong = stored(tmp_path, images, 1), []
 
@@ -168,7 +169,7 @@ def test_threads_that_close_each_others_files_read_their_own(tmp_path, monkeypat
 def test_a_file_is_read_whole(tmp_path, size):
     data = os.urandom(size)
     (tmp_path / "7.jpg").write_bytes(data)
-    reader = pickle.loads(pickle.dumps(FileReader(tmp_path, "{}.jpg".format)))
+    reader = pickle.loads(pickle.dumps(FileReader(LocalStore(tmp_path), "{}.jpg".format)))
     assert reader.read(7) == data and reader.read_all([7, 7]) == [data, data]
     with pytest.raises(FileNotFoundError):
         reader.read(8)
@@ -181,8 +182,7 @@ def test_a_file_is_read_whole(tmp_path, size):
 def test_files_of_every_length_are_compared_to_their_ends(tmp_path, size):
     data = os.urandom(size)
     (tmp_path / "a").write_bytes(data)
-    files = files_at(tmp_path)
-    assert files == LocalFiles(tmp_path)
+    files = Files(LocalStore(tmp_path))
     entry = Entry(None, "a", size, digest(data))
     assert files.difference(entry) is None
     (tmp_path / "a").write_bytes(data + b"x")
@@ -197,7 +197,7 @@ def test_files_of_every_length_are_compared_to_their_ends(tmp_path, size):
 
 def test_a_part_is_compared_by_itself(tmp_path):
     (tmp_path / "a").write_bytes(b"onetwo")
-    files = LocalFiles(tmp_path)
+    files = Files(LocalStore(tmp_path))
     assert files.difference(Entry(0, "a", 3, digest(b"one"), 0)) is None
     assert files.difference(Entry(1, "a", 3, digest(b"two"), 3)) is None
     assert files.difference(Entry(1, "a", 3, digest(b"two"), 2)) == "is altered"
@@ -209,7 +209,7 @@ def test_a_part_is_compared_by_itself(tmp_path):
 
 def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "folder").mkdir()
-    files = LocalFiles(tmp_path)
+    files = Files(LocalStore(tmp_path))
     assert files.difference(Entry(None, "a", 1, "")) == "is missing"
     assert files.difference(Entry(None, "folder", 1, "")) == "cannot be read (Is a directory)"
     assert files.names("nowhere") == files.names("folder") == []

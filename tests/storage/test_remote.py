@@ -6,29 +6,27 @@ import asyncio
 import gc
 import pickle
 import sys
-from hashlib import sha256
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from singleimg.errors import UserError, WriteError
 from singleimg.storage import remote
-from singleimg.storage.manifest import Entry
-from singleimg.storage.remote import Store, StoreFiles, file_system, open_url, patiently, ranges
+from singleimg.storage.base import DamagedFile, Range
+from singleimg.storage.remote import RemoteStore, open_url
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 pytest.importorskip("upath", reason="universal-pathlib is not installed")
 
-STORE = Store()
-
 
 @pytest.fixture
-def target(request):
+def store(request) -> Iterator[RemoteStore]:
     """An empty place of its own in the memory of this process."""
-    path = open_url(f"memory://{request.node.name}")
-    yield path
-    for file in file_system(path).find(path.path):
-        file_system(path).rm_file(file)
+    one = open_url(f"memory://{request.node.name}")
+    yield one
+    for file in one.file_system.find(one.path):
+        one.file_system.rm_file(file)
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def failing(monkeypatch):
     """``failing("cat_file", error, times=2)``: the store fails so often, then works again."""
 
     def fail(name: str, error: BaseException, times: int = 1000) -> list[str]:
-        kind = type(file_system(open_url("memory://x")))
+        kind = type(open_url("memory://x").file_system)
         works, calls = getattr(kind, name), []
 
         def call(*arguments, **options):
@@ -60,148 +58,115 @@ def failing(monkeypatch):
     return fail
 
 
-# --- names and bytes -----------------------------------------------------------------------------
+# --- names and bytes (what folders do as well is in test_base) -----------------------------------
 
 
-def test_what_was_written_is_named_and_read(target):
-    STORE.write_whole(target / "recipe.json", "größer\n")
-    STORE.write_whole(target / "manifest" / "000000.jsonl", iter(["one\n", "two\n"]))
-    assert sorted(STORE.names(target)) == ["manifest", "recipe.json"]
-    assert STORE.names(target / "manifest") == ["000000.jsonl"]
-    assert STORE.read(target / "recipe.json") == "größer\n".encode()
-    assert STORE.read(target / "manifest" / "000000.jsonl") == b"one\ntwo\n"
-    STORE.write_whole(target / "recipe.json", "other\n")
-    assert STORE.read(target / "recipe.json") == b"other\n"
-
-
-def test_where_there_is_nothing_nothing_is_named_or_read(target):
-    assert STORE.names(target / "none") == []
-    assert STORE.read(target / "none") is None
-    assert list(STORE.read_all([])) == []
-    assert list(STORE.read_all([target / "none"])) == [None]
-
-
-def test_an_object_in_the_name_of_a_folder_is_not_in_that_folder(target, monkeypatch):
+def test_an_object_in_the_name_of_a_folder_is_not_in_that_folder(store, monkeypatch):
     # S3's console makes one for each folder that somebody clicks together.
-    STORE.write_whole(target / "train" / "shard", "x")
-    listing = [f"{target.path}/train/", f"{target.path}/train/shard"]
-    monkeypatch.setattr(type(file_system(target)), "ls", lambda *_, **__: listing)
-    assert STORE.names(target / "train") == ["shard"]
+    store.write("train/shard", "x")
+    listing = [
+        {"name": f"{store.path}/train/", "type": "directory", "size": 0},
+        {"name": f"{store.path}/train/shard", "type": "file", "size": 1},
+    ]
+    plain = [one["name"] for one in listing]
+    answers = lambda *_, detail: listing if detail else plain  # noqa: E731
+    monkeypatch.setattr(type(store.file_system), "ls", answers)
+    assert store.names("train") == list(store.details("train")) == ["shard"]
+    assert store.details("train")["shard"] == (False, None)  # nothing says which version it is
 
 
-def test_all_files_are_read_in_their_order_and_one_that_is_missing_is_none(target):
-    files = [target / name for name in ("b", "none", "a", "b")]
-    STORE.write_whole(target / "a", "1")
-    STORE.write_whole(target / "b", "")
-    assert list(STORE.read_all(files)) == [b"", None, b"1", b""]
-
-
-def test_what_cannot_be_read_does_not_count_as_missing(target, failing):
-    STORE.write_whole(target / "a", "1")
+def test_what_cannot_be_read_does_not_count_as_missing(store, failing):
+    store.write("a", "1")
     failing("cat_file", TimeoutError("no answer"))
     with pytest.raises(WriteError) as caught:
-        list(STORE.read_all([target / "a"]))
+        list(store.read_all(["a"]))
     assert str(caught.value) == (
-        f"{target}/a cannot be read (no answer): see whether the store can be reached."
+        f"{store}/a cannot be read (no answer): see whether the store can be reached."
     )
 
 
-def test_parts_of_files_are_read_at_once(target):
-    STORE.write_whole(target / "train" / "a", "0123456789")
-    STORE.write_whole(target / "train" / "b", "abcdef")
-    places = [("train/b", 2, 3), ("train/a", 0, 1), ("train/a", 9, 1)]
-    assert ranges(target, places) == [b"cde", b"0", b"9"]
+def test_many_files_are_asked_for_in_parts_that_fit_in_memory(store, monkeypatch):
+    monkeypatch.setattr(remote, "_AT_ONCE", 3)
+    asked, kind = [], type(store.file_system)
+    cat = kind.cat_ranges
+
+    def counted(self, paths, *arguments, **options):
+        asked.append(len(paths))
+        return cat(self, paths, *arguments, **options)
+
+    monkeypatch.setattr(kind, "cat_ranges", counted)
+    names = [str(number) for number in range(7)]
+    for name in names:
+        store.write(name, name)
+    assert list(store.read_all(names)) == [name.encode() for name in names]
+    assert asked == [3, 3, 1]
+
+
+def test_parts_of_files_are_read_at_once(store, monkeypatch):
+    asked, kind = [], type(store.file_system)
+    cat = kind.cat_ranges
+    monkeypatch.setattr(
+        kind, "cat_ranges", lambda self, paths, *more, **o: asked.append(paths) or
+        cat(self, paths, *more, **o)
+    )  # fmt: skip
+    store.write("train/a", "0123456789")
+    store.write("train/b", "abcdef")
+    read = store.open_ranges()
+    places = [Range("train/b", 2, 3), Range("train/a", 0, 1), Range("train/a", 9, 1)]
+    assert read(places) == [b"cde", b"0", b"9"] and len(asked) == 1
     with pytest.raises(UserError, match=r"cannot be read \(.*train/none\): "):
-        ranges(target, [("train/none", 0, 1)])
+        read([Range("train/none", 0, 1)])
+    with pytest.raises(DamagedFile, match=r"^train/a is shorter than its record says$"):
+        read([Range("train/a", 9, 2)])
 
 
-# --- changes -------------------------------------------------------------------------------------
+def test_a_store_is_the_same_in_every_process(store):
+    """What travels are texts: no connection of fsspec's survives a fork."""
+    file_system = store.file_system
+    data = pickle.dumps(store)
+    assert pickle.loads(data) == store and len(data) < 400
+    assert store.file_system is file_system
+    remote._file_system.cache_clear()
+    assert pickle.loads(data).path_of("a") == f"{store}/a"
 
 
-def test_a_file_and_all_files_of_a_folder_are_put_in_their_place(target, tmp_path):
-    (tmp_path / "shard" / "inner").mkdir(parents=True)
-    (tmp_path / "shard" / "index.json").write_text("{}")
-    (tmp_path / "shard" / "inner" / "a").write_text("a")
-    STORE.put(tmp_path / "shard", target, "train/000000")
-    STORE.put(tmp_path / "shard" / "index.json", target, "train/one.tar")
-    places = ["train/000000/index.json", "train/000000/inner/a", "train/one.tar"]
-    assert [STORE.read(target / place) for place in places] == [b"{}", b"a", b"{}"]
-    assert file_system(target).find(target.path) == [f"{target.path}/{place}" for place in places]
-
-
-def test_removing_what_is_not_there_is_no_fault(target):
-    STORE.write_whole(target / "a", "1")
-    STORE.remove(target / "a")
-    STORE.remove(target / "a")
-    STORE.put_away(target / "a", target)
-    assert STORE.read(target / "a") is None
-
-
-@pytest.mark.parametrize("name", ["[ab]", "*", "?", "a"])
-def test_what_is_removed_or_moved_has_that_very_name(target, name):
-    for folder in ("put", "moved"):
-        for one in {name, "a", "b", "ab"}:
-            STORE.write_whole(target / folder / one / "file", one)
-    STORE.put_away(target / "put" / name, target)
-    STORE.move(target / "moved" / name, target / "foreign" / name)
-    rest = {"a", "b", "ab"} - {name}
-    assert set(STORE.names(target / "put")) == set(STORE.names(target / "moved")) == rest
-    assert STORE.names(target / "foreign") == [name]
-    assert STORE.read(target / "foreign" / name / "file") == name.encode()
-
-
-def test_a_run_stages_in_its_own_folder(tmp_path, target):
-    assert STORE.within(tmp_path).staging(target) == tmp_path
-    assert STORE.staging(target).is_dir()
-    assert pickle.loads(pickle.dumps(STORE.within(tmp_path))) == STORE.within(tmp_path)
-
-
-def test_objects_are_compared_with_their_entries(target):
-    STORE.write_whole(target / "train" / "a", "0123456789")
-    files = StoreFiles(target)
-    digest = lambda data: sha256(data).hexdigest()  # noqa: E731
-    whole = Entry(None, "train/a", 10, digest(b"0123456789"))
-    part = Entry(7, "train/a", 3, digest(b"345"), 3)
-    assert files.difference(whole) is files.difference(part) is None
-    assert files.difference(whole._replace(sha256="other")) == "is altered"
-    assert files.difference(part._replace(offset=4)) == "is altered"
-    assert files.difference(whole._replace(bytes=12)) == "is truncated (10 of 12 bytes)"
-    assert files.difference(whole._replace(path="train/b")) == "is missing"
-    assert files.exists("train/a") and files.exists("train") and not files.exists("train/b")
-    assert files.names("train") == ["a"] and files.names("train/a") == files.names("none") == []
+def test_a_run_stages_in_its_own_folder(tmp_path, store):
+    assert store.within(tmp_path).staging == tmp_path
+    assert store.staging.is_dir()
+    assert pickle.loads(pickle.dumps(store.within(tmp_path))) == store.within(tmp_path)
 
 
 # --- patience ------------------------------------------------------------------------------------
 
 
-def test_a_change_is_tried_three_times_with_growing_pauses(target, pauses, failing):
+def test_a_change_is_tried_three_times_with_growing_pauses(store, pauses, failing):
     calls = failing("pipe_file", ConnectionResetError("gone"), times=2)
-    STORE.write_whole(target / "a", "1")
+    store.write("a", "1")
     assert (len(calls), pauses) == (3, [1.0, 2.0])
-    assert STORE.read(target / "a") == b"1"
+    assert store.read("a") == b"1"
 
 
-def test_then_it_is_said(target, pauses, failing):
+def test_then_it_is_said(store, pauses, failing):
     calls = failing("put_file", OSError("[Errno 5] bad weather"))
     with pytest.raises(WriteError) as caught:
-        STORE.put(Path(__file__), target, "train/a")
+        store.put(Path(__file__), "train/a")
     assert len(calls) == 3
     assert str(caught.value) == (
-        f"{target} cannot be written ([Errno 5] bad weather): see whether the store can be reached."
+        f"{store} cannot be written ([Errno 5] bad weather): see whether the store can be reached."
     )
 
 
 @pytest.mark.parametrize("error", [PermissionError(), FileNotFoundError(), NotImplementedError()])
-def test_what_does_not_pass_is_not_tried_again(target, pauses, failing, error):
+def test_what_does_not_pass_is_not_tried_again(store, pauses, failing, error):
     calls = failing("pipe_file", error)
     with pytest.raises(UserError):
-        STORE.write_whole(target / "a", "1")
+        store.write("a", "1")
     assert (len(calls), pauses) == (1, [])
 
 
-def test_a_removal_whose_answer_was_lost_is_done(target, pauses, monkeypatch):
-    STORE.write_whole(target / "a", "1")
-    kind = type(file_system(target))
+def test_a_removal_whose_answer_was_lost_is_done(store, pauses, monkeypatch):
+    store.write("a", "1")
+    kind = type(store.file_system)
     removes = kind.rm_file
 
     def loses(self, path):
@@ -209,16 +174,16 @@ def test_a_removal_whose_answer_was_lost_is_done(target, pauses, monkeypatch):
         raise ConnectionResetError("gone")
 
     monkeypatch.setattr(kind, "rm_file", loses)
-    STORE.put_away(target / "a", target)
-    assert pauses == [1.0] and STORE.read(target / "a") is None
+    store.discard("a")
+    assert pauses == [1.0] and store.read("a") is None
 
 
-def test_a_stop_waits_for_nothing(target, pauses):
+def test_a_stop_waits_for_nothing(store, pauses):
     def stopped() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        patiently(stopped, target)
+        remote._patiently(stopped, str(store))
     assert pauses == []
 
 
@@ -268,22 +233,22 @@ class OfNetwork(Exception):
         (TimeoutError(), WriteError, "(TimeoutError): see whether the store can be reached."),
     ],
 )
-def test_each_error_of_a_store_says_what_to_do(target, pauses, failing, error, kind, said):
+def test_each_error_of_a_store_says_what_to_do(store, pauses, failing, error, kind, said):
     failing("cat_file", error)
     failing("pipe_file", error)
     with pytest.raises(UserError) as caught:
-        STORE.write_whole(target / "a", "1")
-    assert (type(caught.value), str(caught.value)) == (kind, f"{target}/a cannot be written {said}")
+        store.write("a", "1")
+    assert (type(caught.value), str(caught.value)) == (kind, f"{store}/a cannot be written {said}")
     if not isinstance(error, FileNotFoundError):  # that is an answer
         with pytest.raises(UserError) as caught:
-            STORE.read(target / "a")
-        assert str(caught.value) == f"{target}/a cannot be read {said}"
+            store.read("a")
+        assert str(caught.value) == f"{store}/a cannot be read {said}"
 
 
-def test_a_mistake_of_ours_stays_one(target, pauses, failing):
+def test_a_mistake_of_ours_stays_one(store, pauses, failing):
     failing("pipe_file", TypeError("bytes"))
     with pytest.raises(TypeError):
-        STORE.write_whole(target / "a", "1")
+        store.write("a", "1")
 
 
 def test_what_a_broken_connection_leaves_behind_is_not_printed(caplog):
@@ -297,7 +262,7 @@ def test_what_a_broken_connection_leaves_behind_is_not_printed(caplog):
         await asyncio.sleep(0.01)
         assert task.done()
 
-    fsspec.asyn.sync(file_system(open_url("s3://bucket")).loop, leaves_one_behind)
+    fsspec.asyn.sync(open_url("s3://bucket").file_system.loop, leaves_one_behind)
     gc.collect()
     assert caplog.messages == []
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from singleimg.system.signals import Stopped, deaf, deferred, stoppable
+from singleimg.system.signals import Stopped, deferred, ignore_signals, stoppable
 
 
 @pytest.fixture(autouse=True)
 def signals_are_heard():
-    """A test that runs in the background inherits deaf ears."""
+    """A test that runs in the background inherits ignored signals."""
     heard = (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
     before = [(number, signal.signal(number, handler)) for number, handler in heard]
     yield
@@ -31,7 +32,7 @@ def test_a_signal_is_raised_with_its_status(name, status):
 
 
 def test_while_stopping_further_signals_change_nothing():
-    with stoppable(), deaf():
+    with stoppable(), ignore_signals():
         os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -40,6 +41,36 @@ def test_a_deferred_signal_is_answered_afterwards():
     with pytest.raises(Stopped), stoppable(), deferred():
         os.kill(os.getpid(), signal.SIGTERM)
         reached.append(True)
+    assert reached == [True]
+
+
+def test_a_deferred_signal_is_answered_once_and_after_a_mistake_as_well():
+    with pytest.raises(Stopped) as caught, stoppable(), deferred():
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        raise OSError("No space left on device")
+    assert caught.value.status == 143 and isinstance(caught.value.__context__, OSError)
+
+
+def test_a_signal_that_another_thread_receives_is_deferred_as_well():
+    """The system hands it to any thread that does not block it."""
+    reached, ready, done = [], threading.Event(), threading.Event()
+
+    def receive() -> None:
+        ready.set()
+        done.wait()
+
+    thread = threading.Thread(target=receive)  # begun before: it blocks nothing
+    thread.start()
+    ready.wait()
+    try:
+        with pytest.raises(Stopped), stoppable(), deferred():
+            signal.pthread_kill(thread.ident, signal.SIGTERM)
+            time.sleep(0.05)
+            reached.append(True)
+    finally:
+        done.set()
+        thread.join()
     assert reached == [True]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from singleimg.errors import UserError
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class RunScore:
 
 def write_json(file: Path, scores: Sequence[RunScore]) -> None:
     """All runs, written whole or not at all."""
-    Disk().write_whole(file, json.dumps([asdict(score) for score in scores], indent=2) + "\n")
+    LocalStore(file.parent).write(
+        file.name, json.dumps([asdict(score) for score in scores], indent=2) + "\n"
+    )
 
 
 def read_json(file: Path) -> list[RunScore]:
@@ -65,7 +67,7 @@ def write_csv(file: Path, scores: Sequence[RunScore]) -> None:
     for score in scores:
         for layer in score.layers:
             writer.writerow([score.row, score.seed, score.data, *asdict(layer).values()])
-    Disk().write_whole(file, text.getvalue())
+    LocalStore(file.parent).write(file.name, text.getvalue())
 
 
 def over_seeds(

@@ -9,14 +9,24 @@ from typing import Any
 import torch
 
 from singleimg.errors import UserError, unwritable
-from singleimg.storage.local import Disk
+from singleimg.storage.local import LocalStore
+from singleimg.system.signals import deferred
 
 LAST, BEST = "last.pt", "best.pt"
 FOLDER = "checkpoints"
+_RENAMED = {"judge": "discriminator"}  # names in checkpoints of older versions: BiGAN's
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot."""
+    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot.
+
+    A signal that comes meanwhile is answered when the file is whole.
+    """
+    with deferred():  # torch would make a RuntimeError of it, which a full disk gives as well
+        _save(file, state)
+
+
+def _save(file: Path, state: dict[str, Any]) -> None:
     temporary = file.with_name(f".tmp-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +35,7 @@ def save(file: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(file)
-        Disk().sync_folder(file.parent)
+        LocalStore(file.parent).sync_folder()
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None
@@ -49,9 +59,23 @@ def load(file: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")
+    parts = [state["method"], state.get("optimizers"), state.get("metrics")]
+    parts.append((state.get("epoch") or {}).get("sums"))
+    for names in parts:
+        if isinstance(names, dict):
+            _rename(names)
     return state
 
 
-def kept(fraction: float) -> str:
+def _rename(names: dict[str, Any]) -> None:
+    """Gives parameters, optimisers and metrics of older versions their names of today."""
+    entries = list(names.items())
+    names.clear()  # in place, and in order: what torch keeps beside a state_dict stays
+    for name, value in entries:
+        first, dot, rest = name.partition(".")
+        names[_RENAMED.get(first, first) + dot + rest] = value
+
+
+def name_at(fraction: float) -> str:
     """The name of the checkpoint that stays from this fraction of the training."""
     return f"at-{round(100 * fraction):02d}.pt"
