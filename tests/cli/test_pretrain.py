@@ -99,7 +99,7 @@ runpy.run_path("run.py", run_name="__main__")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
     command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
-               "train.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
+               "task.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
     stopped = subprocess.run(
         [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
