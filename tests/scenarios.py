@@ -90,7 +90,7 @@ class Command:
 
 
 def _hear_signals() -> None:
-    """A test that runs in the background inherits deaf ears."""
+    """A test that runs in the background inherits ignored signals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 

@@ -6,12 +6,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
-from singleimg.backends.base import WorkerLost, available_cores
+from singleimg.backends.base import Backend, R, T, WorkerLost, available_cores
 from singleimg.errors import UserError
 from singleimg.system.signals import deferred
 
@@ -19,7 +18,7 @@ NAMES = ("loky", "sequential", "threading")  # of joblib's backends
 
 
 @dataclass(frozen=True)
-class JoblibBackend:
+class JoblibBackend(Backend):
     """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
 
     name: str
@@ -39,7 +38,6 @@ class JoblibBackend:
 
     @property
     def in_threads(self) -> bool:
-        """Whether tasks share a process, and with it Python's and NumPy's global generators."""
         return self.name == "threading"
 
     def workers(self, threads: int | None) -> int:
@@ -52,11 +50,7 @@ class JoblibBackend:
         """How many of ``workers`` are, for so many ``seconds`` of work for one core: all or 1."""
         return 1 if seconds < self.from_seconds else workers
 
-    def run(self, function: Callable, tasks: Iterable[Any], workers: int) -> Iterator[Any]:
-        """Starts ``function`` on every task at once; yields results as they come, in any order.
-
-        Raises WorkerLost when the system ended a worker process.
-        """
+    def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
         if workers == 1:
             return map(function, tasks)
         parallel = Parallel(
@@ -70,7 +64,6 @@ class JoblibBackend:
         return _guarded(results)
 
     def stop(self) -> None:
-        """Ends worker processes that may still be at work, at once."""
         # We know that tasks are cancelled.
         warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed")
         if self.name == "loky":
@@ -91,7 +84,7 @@ def _start_trackers() -> None:
     tracker_of_loky.ensure_running()
 
 
-def _guarded(results: Iterator[Any]) -> Iterator[Any]:
+def _guarded(results: Iterator[R]) -> Iterator[R]:
     with _losses():
         yield from results
 

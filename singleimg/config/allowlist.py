@@ -1,9 +1,14 @@
 """Which code a configuration may name: a ``_target_`` is imported and called, so places have lists.
 
-Two stages, both before anything is called. The text of a target must begin with an allowed module:
-nothing is imported for that. Then the path is walked within the allowed modules, since a module
-also holds what it imported itself (``singleimg.sources.decoding.os.system``). Imports no torch
-by itself.
+A group's own choices have bare names, ``_target_: folder``: that of their file in the group's
+package, which holds one class of the group's kind. They are names, not places in the code, so that
+what a run wrote down outlives a move. A dotted path names a class of torchvision's or ours in
+``augment``, and in every group a class of a package that the user trusts.
+
+Two stages, both before anything is called. The text of a target must be a choice of its group, or
+begin with an allowed module: nothing is imported for that. Then the path is walked within the
+allowed modules, since a module also holds what it imported itself
+(``singleimg.transforms.base.np.load``). Imports no torch by itself.
 """
 
 from __future__ import annotations
@@ -13,34 +18,33 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from singleimg.config.schema import CONF
 from singleimg.errors import UserError, did_you_mean
 
 TARGET = "_target_"
-# Whose classes each group may name; a group that is not here may name none.
-PLACES: dict[str, tuple[str, ...]] = {
-    "task": ("singleimg",),
-    "image": ("singleimg.sources",),
-    "augment": ("torchvision.transforms", "singleimg.transforms"),
-    "engine": ("singleimg.engines",),
-    "output": ("singleimg.outputs",),
-    "backend": ("singleimg.backends",),
-    "method": ("singleimg.learn.methods",),
-    "network": ("singleimg.learn.networks",),
-    "data": ("singleimg.learn.data",),
-    "probe": ("singleimg.learn.probes",),
+# The packages of each group's own choices, and the class in their ``base`` that each is one of;
+# a task is a function of its file's name.
+HOMES: dict[str, tuple[tuple[str, ...], str]] = {
+    "task": (("singleimg.tasks", "singleimg.learn.tasks"), ""),
+    "image": (("singleimg.sources",), "Source"),
+    "engine": (("singleimg.engines",), "Engine"),
+    "encode": (("singleimg.encoders",), "Encoder"),
+    "output": (("singleimg.outputs",), "Output"),
+    "backend": (("singleimg.backends",), "Backend"),
+    "method": (("singleimg.learn.methods",), "Method"),
+    "network": (("singleimg.learn.networks",), "Network"),
+    "data": (("singleimg.learn.data",), "Labelled"),
+    "probe": (("singleimg.learn.probes",), "ProbeProtocol"),
 }
-_FUNCTIONS = ("task",)  # groups that name a function
-# What ours must be a subclass of: modules also hold classes that write wherever they are told.
-_BASES = {
-    "output": "singleimg.outputs.base.Output",
-    "method": "singleimg.learn.methods.base.Method",
-}
+_DOTTED = {"augment": ("torchvision.transforms", "singleimg.transforms")}
 DEEPEST = 64  # levels of a configuration
 # To trust one of these as a whole would open what the lists close: no hint to do so.
 _NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "torchvision"}
@@ -48,22 +52,32 @@ _NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "t
 
 @dataclass(frozen=True)
 class Allowed:
-    """What may be named in one place: classes below ``modules``, anything below ``trusted``."""
+    """What may be named in one place: choices of ``group``, classes below ``modules``, anything
+    below ``trusted``."""
 
     modules: tuple[str, ...]
     trusted: tuple[str, ...] = ()  # typed by the user
-    functions: bool = False  # of ``modules``, too
-    base: str | None = None  # of the classes of ``modules``
+    group: str = ""
 
     def has(self, path: str) -> bool:
         """Whether a module of that name, or what it is part of, is allowed."""
         return _within(path, (*self.modules, *self.trusted))
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The bare names that may stand here: those of the files in conf/."""
+        return _choices(self.group) if self.group in HOMES else ()
+
+
+@cache
+def _choices(group: str) -> tuple[str, ...]:
+    named = {OmegaConf.load(file).get(TARGET) for file in (CONF / group).glob("*.yaml")}
+    return tuple(sorted(name for name in named if name))
+
 
 def allowed(group: str, trusted: Sequence[str] = ()) -> Allowed:
     """What the top-level key ``group`` may name, beside the modules that the user trusts."""
-    modules, base = PLACES.get(group, ()), _BASES.get(group)
-    return Allowed(modules, tuple(trusted), group in _FUNCTIONS, base)
+    return Allowed(_DOTTED.get(group, ()), tuple(trusted), group)
 
 
 def check_modules(names: Any) -> None:
@@ -113,7 +127,7 @@ def _items(node: Any) -> Iterator[tuple[Any, Any]]:
 def check_names(node: Any, key: str, place: Allowed) -> None:
     """Stage one: raises UserError for a target at or below ``node`` whose text is not allowed."""
     for where, target in targets(node, key):
-        if not isinstance(target, str) or not place.has(target):
+        if not isinstance(target, str) or not (target in place.choices or place.has(target)):
             raise _refusal(where, target, place)
 
 
@@ -130,11 +144,14 @@ def _within(path: str, modules: Sequence[str]) -> bool:
 
 def _refusal(key: str, target: Any, place: Allowed, leads: str = "") -> UserError:
     modules = (*place.modules, *place.trusted)
-    what = " and ".join(f"{module}.*" for module in modules) or "no code"
+    named = [", ".join(place.choices)] if place.choices else []
+    what = " and ".join([*named, *(f"{module}.*" for module in modules)]) or "no code"
     reason = f"it leads to {leads}, and a configuration" if leads else "a configuration"
     root = str(target).partition(".")[0]
     hint = ""
-    if isinstance(target, str) and root.isidentifier() and not {root} & {*_NO_HINT, *modules}:
+    if isinstance(target, str) and "." not in target:
+        hint = did_you_mean(target, place.choices)
+    elif isinstance(target, str) and root.isidentifier() and not {root} & {*_NO_HINT, *modules}:
         hint = f"; for code of yours type trusted_modules=[{root}] on the command line"
     return UserError(f"{key}={target} is not trusted: {reason} may name {what} here{hint}.")
 
@@ -143,10 +160,12 @@ def _refusal(key: str, target: Any, place: Allowed, leads: str = "") -> UserErro
 
 
 def find(target: str, key: str, place: Allowed) -> Any:
-    """The class (or function, where those are allowed) that ``target`` names.
+    """The class (of a task, and of code of the user's, also the function) that ``target`` names.
 
     Imports allowed modules only. Raises UserError when it does not exist or is not allowed.
     """
+    if target in place.choices:
+        return _choice(target, place.group)
     modules = [name for name in (*place.modules, *place.trusted) if target.startswith(f"{name}.")]
     if not modules:
         raise _refusal(key, target, place)
@@ -167,24 +186,32 @@ def find(target: str, key: str, place: Allowed) -> Any:
     return found
 
 
+def _choice(name: str, group: str) -> Any:
+    """The class of the group's kind in the file ``name``, or the task of that name."""
+    packages, base = HOMES[group]
+    package = next(one for one in packages if find_spec(f"{one}.{name}"))
+    module = importlib.import_module(f"{package}.{name}")
+    if not base:
+        return getattr(module, name)
+    kind = getattr(importlib.import_module(f"{package}.base"), base)
+    (found,) = (
+        one
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, kind) and one.__module__ == module.__name__
+    )
+    return found
+
+
 def _check_object(found: Any, target: str, key: str, place: Allowed) -> None:
     home = getattr(found, "__module__", None) or type(found).__module__
-    functions = place.functions or _within(target, place.trusted)
+    functions = _within(target, place.trusted)
     if not (isinstance(found, type) or inspect.isroutine(found)):
         kind = "a class or a function" if functions else "a class"
         raise UserError(f"{key}={target} is not {kind}: type the dotted path of one.")
     if not place.has(home):
         raise _refusal(key, target, place, home)
-    if place.base and not _within(target, place.trusted) and not _is_a(found, place.base):
-        raise _refusal(key, target, place, f"no {place.base}")
     if not (isinstance(found, type) or functions):
         raise UserError(f"{key}={target} is a function: type the dotted path of a class.")
-
-
-def _is_a(found: Any, base: str) -> bool:
-    module, _, name = base.rpartition(".")
-    kind = getattr(importlib.import_module(module), name)
-    return isinstance(found, type) and issubclass(found, kind) and found is not kind
 
 
 def _import(name: str, target: str, where: str) -> ModuleType | None:

@@ -44,7 +44,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         raise UserError(
             "debug=true makes 64 images and num_imgs asks for another number: leave one out."
         )
-    if cfg.debug and cfg.output._target_.endswith("NoOutput"):
+    if cfg.debug and cfg.output._target_ == "none":
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
     for key, field in keys.items():
         value = OmegaConf.select(cfg, key) if field.metadata.get("path") else None

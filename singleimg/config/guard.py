@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config import allowlist
-from singleimg.config.former import drop_former
+from singleimg.config.former import update_former
 from singleimg.config.schema import typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
@@ -105,7 +105,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def _load_single_config(self, default: Any, repo: Any) -> Any:
         result = super()._load_single_config(default, repo)
         if default.primary and "task" in result.config:  # a run saved it, perhaps long ago
-            drop_former(result.config)
+            update_former(result.config)
         return result
 
     def _process_config_searchpath(self, config_name: Any, parsed: Any, repo: Any) -> None:

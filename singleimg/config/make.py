@@ -14,9 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config import allowlist
 from singleimg.config.checks import example
-from singleimg.config.schema import (
-    CONF,
-)
 from singleimg.errors import UserError, did_you_mean
 
 # --- transforms ----------------------------------------------------------------------------------
@@ -56,30 +53,28 @@ def instantiate_transforms(cfg: DictConfig, places: Sequence[int] | None = None)
     return [_make(entry, key, allowed) for key, entry in chosen.items()]
 
 
-def instantiate(cfg: DictConfig, group: str) -> Any:
+def instantiate(cfg: DictConfig, group: str, **more: Any) -> Any:
     """What the top-level key ``group`` (``image``, ``output``, …) of ``cfg`` describes.
 
-    Its ``_target_`` and those within it are called; UserError when one is not trusted, or says no.
+    ``more``: arguments beside those of the configuration. Its ``_target_`` and those within it are
+    called; UserError when one is not trusted, or says no.
     """
     node = allowlist.plain(cfg[group], group)
     if not isinstance(node, dict) or allowlist.TARGET not in node:
         raise UserError(f"{group} has no _target_: type for example {example(group)}.")
-    return _make(node, group, _allowed(cfg, group))
+    return _make({**node, **more}, group, _allowed(cfg, group))
 
 
 def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
     """The function that ``task._target_`` names: one of conf/task, or of what the user trusts."""
-    target = str(cfg.task.get(allowlist.TARGET))
-    function = allowlist.find(target, "task._target_", _allowed(cfg, "task"))
-    files = sorted((CONF / "task").glob("*.yaml"))
-    named = [file for file in files if file.stem == cfg.task.get("name")]
-    known = target in [OmegaConf.load(file)[allowlist.TARGET] for file in named]
-    if not known and not allowlist.Allowed((), tuple(cfg.trusted_modules)).has(target):
-        raise UserError(
-            f"task._target_={target} is no task: type one of "
-            f"{', '.join(f'task={file.stem}' for file in files)}."
-        )
-    return function
+    target, place = str(cfg.task.get(allowlist.TARGET)), _allowed(cfg, "task")
+    # What a task reads is known by its name.
+    if (target in place.choices and target == cfg.task.get("name")) or place.has(target):
+        return allowlist.find(target, "task._target_", place)
+    raise UserError(
+        f"task._target_={target} is no task: type one of "
+        f"{', '.join(f'task={name}' for name in place.choices)}."
+    )
 
 
 def _allowed(cfg: DictConfig, group: str) -> allowlist.Allowed:
@@ -87,9 +82,9 @@ def _allowed(cfg: DictConfig, group: str) -> allowlist.Allowed:
 
 
 def _make(node: dict[str, Any], key: str, place: allowlist.Allowed) -> Any:
-    allowlist.check_objects(node, key, place)
+    allowlist.check_names(node, key, place)
     try:
-        return hydra.utils.instantiate(node, _convert_="all")
+        return hydra.utils.instantiate(_resolved(node, key, place), _convert_="all")
     except InstantiationException as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
@@ -97,6 +92,19 @@ def _make(node: dict[str, Any], key: str, place: allowlist.Allowed) -> Any:
         if cause is not None:
             raise cause from None
         raise UserError(_instantiation_message(node, key, place, error)) from error
+
+
+def _resolved(node: Any, key: str, place: allowlist.Allowed) -> Any:
+    """``node`` with each name replaced by what it names: what was checked is what is called."""
+    if isinstance(node, list):
+        return [_resolved(value, f"{key}[{at}]", place) for at, value in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    made = {part: _resolved(value, f"{key}.{part}", place) for part, value in node.items()}
+    if allowlist.TARGET in node:
+        where = f"{key}.{allowlist.TARGET}"
+        made[allowlist.TARGET] = allowlist.find(node[allowlist.TARGET], where, place)
+    return made
 
 
 def _instantiation_message(

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from singleimg.config import allowlist
 from singleimg.config.command_line import program
-from singleimg.config.former import drop_former
+from singleimg.config.former import update_former
 from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
 from singleimg.storage.base import Store
@@ -29,13 +29,12 @@ def differences(cfg: DictConfig) -> list[str]:
     for key, value in cfg.augment.items():
         if key not in ("name", "transforms") and _differs(value, inner.get(key)):
             labels.append(_label(key, value))
-    output = OmegaConf.load(CONF / "output" / "folder.yaml")
-    if cfg.output._target_ != output._target_:
-        labels.append(cfg.output._target_.split(".")[-2])
-    if cfg.output.encoding != output.encoding:
-        labels.append(str(cfg.output.encoding))
-    if cfg.output.quality != output.quality and cfg.output.encoding != "png":
-        labels.append(f"q{cfg.output.quality}")
+    if cfg.output._target_ != "folder":
+        labels.append(cfg.output._target_.rpartition(".")[2])
+    if cfg.encode._target_ != "jpeg":
+        labels.append(cfg.encode._target_.rpartition(".")[2])
+    if cfg.encode.get("quality", 75) != 75:
+        labels.append(f"q{cfg.encode.quality}")
     return labels
 
 
@@ -130,7 +129,7 @@ def _read(store: Store, name: str) -> DictConfig:
         raise UserError(f"{store.path_of(name)} is missing: type another folder, or bring it back.")
     cfg = OmegaConf.create(data.decode())
     if OmegaConf.is_dict(cfg):
-        drop_former(cfg)
+        update_former(cfg)
     return cfg
 
 

@@ -15,7 +15,7 @@ from singleimg.config.tasks import TASKS, Task
 
 _INSTALLED = Path(__file__).parents[1] / "conf"  # a wheel brings the settings inside the package
 CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "conf"
-GROUPS = ("task", "image", "augment", "engine", "output", "backend")
+GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys of training and probing, which a dataset's own configuration does not keep.
 TRAINING = ("train", "shortcut", *OPTIONAL_GROUPS)
@@ -98,6 +98,7 @@ class Config:
     image: Any = key(None, "source")
     augment: Any = key(None, "source")
     engine: Any = key(None, "source")
+    encode: Any = key(None)
     output: Any = key(None, "output")
     backend: Any = key(None, "work")
     method: Any = key(None)

@@ -37,7 +37,7 @@ _IMAGES = ("num_imgs", "img_size", "seed", "experiment", "source", "augmentation
 
 @dataclass
 class Generate(Task):
-    reads = (*_IMAGES, "targetpath", "work", "commit", "output", "debug")
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug")
 
 
 @dataclass

@@ -6,7 +6,6 @@ import io
 import operator
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from singleimg.config import checks
 from singleimg.config.command_line import command, typed
+from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config, saved_config
 from singleimg.dataset.target import Target
 from singleimg.encoders.base import Encoder
@@ -104,8 +104,7 @@ class RenderedDataset(Dataset):
         wanted = cfg.num_imgs if num_imgs is None else num_imgs
         self._count = checks.parse_count("num_imgs", wanted)
         self.transform, self.encoded = transform, encoded
-        # Of outputs only what encodes.
-        self._encoder = Encoder(**{key.name: cfg.output[key.name] for key in fields(Encoder)})
+        self._encoder: Encoder = instantiate(cfg, "encode")
         self._images = from_config(cfg, sources=sources)
         self._process = 0  # the one whose threads are set up
 

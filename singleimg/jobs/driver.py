@@ -19,7 +19,7 @@ from singleimg.jobs.worker import Task, render_shard
 from singleimg.outputs.resolve import described
 from singleimg.storage.shards import Shard
 from singleimg.system.logs import log, logging_to_file
-from singleimg.system.signals import deaf
+from singleimg.system.signals import ignore_signals
 from singleimg.system.tempdir import scratch, temporary_errors
 
 _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
@@ -111,7 +111,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         try:
             run_shards(job, todo, workers, progress, folder)
         except BaseException as error:
-            with deaf():
+            with ignore_signals():
                 stop(job, progress)
                 if isinstance(error, KeyboardInterrupt):
                     log.warning("Stopped. %s", how_to_go_on(job))

@@ -11,6 +11,7 @@ from singleimg.config import saved
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import RECIPE, Target
+from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.jobs.job import prepare
 from singleimg.outputs.base import Output
@@ -27,6 +28,7 @@ class Dataset:
     altered: bool  # whether recipe.json is not what was written
     summary: dict[str, Any] | None
     output: Output
+    encoder: Encoder
 
     @property
     def plan(self) -> Plan:
@@ -49,7 +51,8 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
     settings = saved.load(target.store, list(cfg.trusted_modules))
     settings.durable, settings.targetpath = cfg.durable, str(target.store)  # it may have moved
     settings.threads, settings.backend = cfg.threads or settings.threads, cfg.backend
-    output = instantiate(settings, "output")
+    encoder = instantiate(settings, "encode")
+    output = instantiate(settings, "output", image_suffix=encoder.suffix)
     recipe, altered = stated_recipe(target, settings)
     layout = {**(output.layout() or {}), "save_params": settings.save_params}
     writers = layout.get("writer"), recipe.layout.get("writer")
@@ -63,7 +66,7 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
             f"{target.store}: config.yaml and recipe.json do not belong together: bring back the "
             "one that was altered."
         )
-    return Dataset(settings, target, recipe, altered, target.summary(), output)
+    return Dataset(settings, target, recipe, altered, target.summary(), output, encoder)
 
 
 def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:

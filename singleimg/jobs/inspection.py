@@ -18,7 +18,7 @@ from singleimg.jobs.existing import Dataset, files_of, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
 from singleimg.storage.manifest import FOLDER, record_place
 from singleimg.system.logs import log
-from singleimg.system.signals import deaf
+from singleimg.system.signals import ignore_signals
 
 _SAMPLE = 100  # images that are rendered again
 _CONNECTIONS = 8  # to a store at once
@@ -84,7 +84,7 @@ def check_all(checks: Sequence[Check], backend: JoblibBackend, workers: int) -> 
                 "workers (threads=1)."
             ) from None
         except BaseException:
-            with deaf():
+            with ignore_signals():
                 backend.stop()
             raise
     return [problem for number in range(len(checks)) for problem in found[number]]
@@ -151,7 +151,7 @@ def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
     images.engine.set_up_process()
-    encoder, problems = dataset.output.encoder, []
+    encoder, problems = dataset.encoder, []
     reader = dataset.output.reader(dataset.target.store)
     for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
         shard = good[place // dataset.output.shard_size]

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from singleimg.backends.joblib import JoblibBackend
+from singleimg.backends.base import Backend
 from singleimg.config import saved
 from singleimg.config.make import instantiate, resolved_transforms
 from singleimg.dataset.open import from_config
@@ -37,7 +37,7 @@ class Job:
     target: Target
     num_imgs: int
     output: Output
-    backend: JoblibBackend
+    backend: Backend
     workers: int
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
 
@@ -97,7 +97,8 @@ def prepare(cfg: DictConfig) -> Job:
     source = instantiate(cfg, "image")
     if "class_name" in cfg.output:
         cfg.output.class_name = cfg.output.class_name or source.name
-    output = instantiate(cfg, "output")
+    encoder = instantiate(cfg, "encode")
+    output = instantiate(cfg, "output", image_suffix=encoder.suffix)
     output.require()
     if cfg.save_params is None:
         cfg.save_params = output.draws
@@ -108,7 +109,7 @@ def prepare(cfg: DictConfig) -> Job:
         img_size=cfg.img_size,
         seed=cfg.seed,
         engine=cfg.engine.name,
-        encoder=output.encoder.settings(),
+        encoder={"encoding": encoder.encoding, **encoder.settings()},
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
         libraries=[*cfg.engine.libraries, *output.libraries],
     )
@@ -116,7 +117,7 @@ def prepare(cfg: DictConfig) -> Job:
     check_place(cfg.targetpath, output)
     images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
-    return describe(cfg, recipe, output, Rendered(images, output.encoder, cfg.save_params), texts)
+    return describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
 
 
 def describe(

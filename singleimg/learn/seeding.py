@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 
-def numbers(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
+def numpy_generator(seed: int, purpose: str, number: int = 0) -> np.random.Generator:
     """The generator of one purpose, such as ``"order"``, and one number."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), number])
 
 
-def generator(seed: int, purpose: str, number: int = 0) -> torch.Generator:
+def torch_generator(seed: int, purpose: str, number: int = 0) -> torch.Generator:
     """The same for torch, on the processor: what is drawn is the same with and without a GPU."""
-    word = int(numbers(seed, purpose, number).integers(2**62))
+    word = int(numpy_generator(seed, purpose, number).integers(2**62))
     return torch.Generator().manual_seed(word)

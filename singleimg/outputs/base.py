@@ -1,4 +1,4 @@
-"""What every output has: the settings of its encoder, and where the shards of its images lie."""
+"""What every output owes: where the shards of its images lie, and how they are written and read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.storage.base import Store
 from singleimg.storage.integrity import Files
@@ -59,10 +58,7 @@ class Output:
     closing: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset, written at its end
     kept: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset that every shard writes to
 
-    encoding: str = "jpeg"
-    quality: int = 75
-    subsampling: str = "4:2:0"
-    jpeg: str = "pillow"
+    image_suffix: str = ".jpg"  # of the image files, which somebody else encodes
     shard_size: int = 1000
 
     def __post_init__(self) -> None:
@@ -71,11 +67,6 @@ class Output:
                 f"output.shard_size={self.shard_size} is not a whole number of images from 1 to "
                 f"{self.most:,}: type for example output.shard_size={min(self.most, 1000)}."
             )
-
-    @property
-    def encoder(self) -> Encoder:
-        """Who turns pixels into the bytes of an image file."""
-        return Encoder(self.encoding, self.quality, self.subsampling, self.jpeg)
 
     def require(self) -> None:
         """Raises UserError, which says how to install it, when its module is missing."""

@@ -63,7 +63,7 @@ class FolderOutput(Output):
         """A writer of one shard, into a new folder that is put in its place later."""
         path = staging.path(self.place(shard))
         path.mkdir()
-        return FolderWriter(str(path), self.place(shard), self.encoder.suffix)
+        return FolderWriter(str(path), self.place(shard), self.image_suffix)
 
     def owns(self, path: str) -> bool:
         """Whether a file at ``path``, below the target, has a name that this output gives.
@@ -86,7 +86,7 @@ class FolderOutput(Output):
     def file(self, index: int) -> str:
         """Where image ``index`` lies, below the target."""
         shard = Shard(index // self.shard_size, 0, 0)
-        return _file(self.place(shard), index, self.encoder.suffix)
+        return _file(self.place(shard), index, self.image_suffix)
 
     def load_line(self, store: Store) -> str:
         return f'torchvision.datasets.ImageFolder("{store.path_of("train")}")'

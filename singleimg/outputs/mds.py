@@ -57,7 +57,7 @@ class MdsOutput(Output):
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> MdsWriter:
         """A writer of one shard."""
         path = staging.path(self.place(shard))
-        return MdsWriter(path, self.place(shard), self.encoding, columns is not None)
+        return MdsWriter(path, self.place(shard), self.image_suffix, columns is not None)
 
     def close_dataset(self, name: str, records: Sequence[Record], store: Store) -> Iterator[str]:
         """``index.json``: those of all shards in one, their files with the names of their folders.
@@ -86,10 +86,10 @@ class MdsOutput(Output):
 class MdsWriter:
     """Writes one shard into the new folder ``path``; ``place`` is where that will lie."""
 
-    def __init__(self, path: Path, place: str, encoding: str, draws: bool) -> None:
+    def __init__(self, path: Path, place: str, suffix: str, draws: bool) -> None:
         from streaming import MDSWriter
 
-        kind = "jpeg" if encoding == "jpeg" else "bytes"
+        kind = "jpeg" if suffix == ".jpg" else "bytes"
         columns = {"index": "int", "image": kind, **({"params": "json"} if draws else {})}
         self._path, self._place, self._kind = path, place, kind
         # No limit of size: the shard is one file.

@@ -40,7 +40,7 @@ class ParquetOutput(FileOutput):
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> ParquetWriter:
         """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
         place = self.place(shard)
-        return ParquetWriter(staging.path(place), place, self.encoder.suffix, columns)
+        return ParquetWriter(staging.path(place), place, self.image_suffix, columns)
 
 
 class ParquetWriter:

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from singleimg.encoders.base import suffix_of
 from singleimg.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def described(
     try:
         kind = type(like) if like is not None and like.name == name else _kind(name)
         own = {key: layout[key] for key in (*kind.own, "shard_size")}
-        return kind(**own, encoding=encoding)
+        return kind(**own, image_suffix=suffix_of(encoding))
     except (ImportError, AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"a dataset of output={name} cannot be read here ({type(error).__name__}: {error}): "

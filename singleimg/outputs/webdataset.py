@@ -44,7 +44,7 @@ class WebDatasetOutput(FileOutput):
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> TarWriter:
         """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
         place = self.place(shard)
-        return TarWriter(staging.path(place), place, self.encoder.suffix, columns)
+        return TarWriter(staging.path(place), place, self.image_suffix, columns)
 
 
 class TarWriter:

@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from PIL import Image
 
@@ -17,17 +17,23 @@ from singleimg.errors import UserError
 WHITE = (255, 255, 255)
 
 
-class Source(Protocol):
-    """One image or several. ``name`` (letters, digits, ``-_``) stands in names of folders."""
+class Source(ABC):
+    """One image or several. ``name`` (letters, digits, ``-_``) stands in names of folders.
+
+    A source is small and picklable: it holds no pixels, every process loads its own, once.
+    """
 
     name: str
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many images."""
 
+    @abstractmethod
     def load(self, k: int) -> Image.Image:
         """Image ``k``, 0 … len - 1, as 8-bit RGB."""
 
+    @abstractmethod
     def where(self, k: int) -> str:
         """What a person types for image ``k``: ``imgpath=…``."""
 

@@ -9,13 +9,13 @@ from functools import lru_cache
 
 from PIL import Image
 
-from singleimg.sources.base import cache_folder, check_name, pixel_hash
+from singleimg.sources.base import Source, cache_folder, check_name, pixel_hash
 
 # --- sources -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class DeadLeaves:
+class DeadLeaves(Source):
     """The image that ships with us: 2560×1920 discs and polygons; see ``synthetic.dead_leaves``."""
 
     name: str = "dead_leaves"

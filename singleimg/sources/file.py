@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.sources.base import WHITE, checked_colour, safe_name
+from singleimg.sources.base import WHITE, Source, checked_colour, safe_name
 from singleimg.sources.decoding import file_stamp, load_picture
 
 
-class File:
+class File(Source):
     """One image file."""
 
     def __init__(

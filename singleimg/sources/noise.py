@@ -8,11 +8,11 @@ from functools import lru_cache
 from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.sources.base import check_name
+from singleimg.sources.base import Source, check_name
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Source):
     """Colour noise of amplitude 1/f^exponent; see ``synthetic.noise``."""
 
     width: int = 2560

@@ -11,12 +11,12 @@ from pathlib import Path
 from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.sources.base import WHITE, cache_folder, checked_colour, safe_name
+from singleimg.sources.base import WHITE, Source, cache_folder, checked_colour, safe_name
 from singleimg.sources.decoding import SUFFIXES, file_stamp, load_picture
 from singleimg.sources.download import Address, Limits, download
 
 
-class Url:
+class Url(Source):
     """A file fetched once, checked against its SHA-256 and kept in the cache folder."""
 
     def __init__(

@@ -28,7 +28,7 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
+def ignore_signals() -> Iterator[None]:
     """While what must be done to stop is done, further signals change nothing."""
     with _handled(signal.SIG_IGN):
         yield

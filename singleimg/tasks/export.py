@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg.config import saved, schema
+from singleimg.config import saved
 from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
@@ -24,7 +24,6 @@ from singleimg.storage.lock import hold
 from singleimg.storage.resolve import store_at
 from singleimg.system.logs import log, logging_to_console
 
-_ENCODER = ("encoding", "quality", "subsampling", "jpeg")  # keys of an output that decide bytes
 _OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_change", "backend")
 
 
@@ -60,7 +59,7 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
         one.output = _output(cfg, one)
         one.targetpath, one.num_imgs = to, stored.plan.num_imgs
         one.update({key: cfg[key] for key in _OF_THE_RUN})
-    output = instantiate(settings, "output")
+    output = instantiate(settings, "output", image_suffix=stored.encoder.suffix)
     output.require()
     if output.layout() is None:
         raise UserError(f"output={output.name} writes nothing: type another output.")
@@ -109,18 +108,8 @@ def _check_versions(settings: DictConfig, stored: Dataset) -> None:
 
 
 def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
-    """The wanted output, with the encoder of the images that there are."""
+    """The wanted output, whose class is called as that of the images that there are."""
     output = OmegaConf.create(OmegaConf.to_container(cfg.output, resolve=False))
-    name = output._target_.split(".")[-2]
-    own = OmegaConf.load(schema.CONF / "output" / f"{name}.yaml")
-    for key in _ENCODER:
-        typed = OmegaConf.to_container(output, resolve=False).get(key)
-        if typed != OmegaConf.to_container(own, resolve=False).get(key):
-            raise UserError(
-                f"output.{key}={typed} would need the images to be made anew, and task=export "
-                "keeps their bytes: leave it out."
-            )
-        output[key] = one.output._get_node(key)
     if "class_name" in output and output.class_name is None:
         output.class_name = one.output.get("class_name") or instantiate(one, "image").name
     return output

@@ -13,7 +13,7 @@ from PIL import Image
 import singleimg
 from singleimg.config.schema import CONF
 from singleimg.learn.training.journal import read
-from singleimg.learn.training.run import prepare
+from singleimg.learn.training.run import describe_run
 from tests.conftest import images_of
 
 NAMES = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
@@ -64,7 +64,7 @@ def test_a_training_of_the_paper_is_ready_to_begin(name, method, picture, labell
     real = ("data=imagefolder", f"data.path={labelled}") if "full" in name else ()
     images = real or ("image=file", f"imgpath={picture}")
     cfg = singleimg.compose(f"experiment={name}", f"method={method}", *images)
-    run = prepare(cfg)
+    run = describe_run(cfg)
     assert run.inputs.count == (300 if real else 50_000 if "cifar" in name else 1_281_167)
     assert run.network.size == (32 if "cifar" in name else 224)
     run.method.build(run.network, run.inputs.count, run.inputs.classes)

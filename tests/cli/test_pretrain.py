@@ -15,7 +15,7 @@ import torch
 import singleimg
 from singleimg.errors import UserError
 from singleimg.learn.training.journal import read
-from singleimg.learn.training.run import prepare, train
+from singleimg.learn.training.run import describe_run, train
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -248,11 +248,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
-    """Found while the run is prepared, which writes nothing; ``run.py`` prints it."""
+    """Found while the run is described, which writes nothing; ``run.py`` prints it."""
     rendered = not any(text.startswith(("data", "task.dataset")) for text in REFUSED[sentence])
     arguments = (f"targetpath={tmp_path / 'run'}", *REFUSED[sentence], *[image] * rendered)
     with pytest.raises(UserError) as mistake:
-        run_ = prepare(singleimg.compose(*dict.fromkeys(arguments)))
+        run_ = describe_run(singleimg.compose(*dict.fromkeys(arguments)))
         train(run_)
     assert sentence in str(mistake.value) and "\n" not in str(mistake.value)
     assert not (tmp_path / "run").exists()
@@ -284,7 +284,7 @@ def test_a_training_that_diverges_ends_with_a_sentence(run, image, tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_a_harmed_checkpoint_is_named(run, image, tmp_path):
+def test_a_damaged_checkpoint_is_named(run, image, tmp_path):
     folder = tmp_path / "run"
     run(*ROTNET, image, "method.updates=2", f"targetpath={folder}")
     file = folder / "checkpoints" / "last.pt"

@@ -14,7 +14,7 @@ import singleimg
 from singleimg.config import checks, make, schema
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
-from singleimg.learn.study import plan
+from singleimg.learn.study import design
 from singleimg.transforms.paper import RotatedCrop
 from singleimg.transforms.published import CropResizeAffine, RandomSquareCrop
 from tests.conftest import ROOT
@@ -117,7 +117,7 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
     if group == "augment":
         assert make.instantiate_transforms(cfg)
     elif group == "budget":
-        assert all(plan.rows_of(plan.PARTS, OmegaConf.to_container(cfg.budget)))
+        assert all(design.rows_of(design.PARTS, OmegaConf.to_container(cfg.budget)))
     elif group == "task":
         assert callable(make.task(cfg))
     else:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 
 
 class Alone:
@@ -29,9 +29,9 @@ class Alone:
 
 
 @pytest.fixture
-def work() -> Work:
+def state() -> TrainState:
     """Update 0 of a run of seed 0."""
-    return Work(Alone(), 0, None)
+    return TrainState(Alone(), 0, None)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.base import Method
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from tests.learn.conftest import Alone
 
@@ -30,9 +30,9 @@ class Fabric(Alone):
         return value / self.world_size
 
 
-def work_of(seed: int = 0, most: float | None = None, **fabric: int) -> Work:
+def new_state(seed: int = 0, max_norm: float | None = None, **fabric: int) -> TrainState:
     """Update 0 of a run."""
-    return Work(Fabric(**fabric), seed, most)
+    return TrainState(Fabric(**fabric), seed, max_norm)
 
 
 def seeded(number: int = 0) -> torch.Generator:
@@ -53,24 +53,28 @@ def built(kind: type[Method], images: InMemory, **settings: Any) -> Any:
     return method.train()
 
 
-def updates(method: Method, images: InMemory, work: Work, count: int) -> list[dict[str, float]]:
+def updates(
+    method: Method, images: InMemory, state: TrainState, count: int
+) -> list[dict[str, float]]:
     """What each of so many updates on all images at once says."""
-    said, places = [], torch.arange(len(images))
+    said, indices = [], torch.arange(len(images))
     for _ in range(count):
-        said.append(method.update(levels(images), places, images.labels, work))
-        work.step += 1
+        said.append(method.update(levels(images), indices, images.labels, state))
+        state.step += 1
     return [{key: float(value) for key, value in one.items()} for one in said]
 
 
-def epochs(method: Method, images: InMemory, work: Work, batch: int, count: int) -> Iterator[dict]:
+def epochs(
+    method: Method, images: InMemory, state: TrainState, batch: int, count: int
+) -> Iterator[dict]:
     """What each update says, of so many epochs in the method's own order."""
     for epoch in range(count):
-        order = np.array_split(method.order(epoch, images, work), len(images) // batch)
+        order = np.array_split(method.order(epoch, images, state), len(images) // batch)
         for indices in order:
-            places = torch.from_numpy(indices)
-            pixels = levels(images)[places]
-            yield method.update(pixels, places, images.labels[places], work)
-            work.step += 1
+            indices = torch.from_numpy(indices)
+            pixels = levels(images)[indices]
+            yield method.update(pixels, indices, images.labels[indices], state)
+            state.step += 1
 
 
 def weights(*modules: nn.Module) -> list[Tensor]:

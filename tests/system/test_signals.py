@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from singleimg.system.signals import Stopped, deaf, deferred, stoppable
+from singleimg.system.signals import Stopped, deferred, ignore_signals, stoppable
 
 
 @pytest.fixture(autouse=True)
 def signals_are_heard():
-    """A test that runs in the background inherits deaf ears."""
+    """A test that runs in the background inherits ignored signals."""
     heard = (signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)
     before = [(number, signal.signal(number, handler)) for number, handler in heard]
     yield
@@ -32,7 +32,7 @@ def test_a_signal_is_raised_with_its_status(name, status):
 
 
 def test_while_stopping_further_signals_change_nothing():
-    with stoppable(), deaf():
+    with stoppable(), ignore_signals():
         os.kill(os.getpid(), signal.SIGTERM)
 
 

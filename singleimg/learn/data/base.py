@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -13,15 +13,17 @@ from torch.utils.data import Dataset
 from singleimg.errors import UserError
 
 
-class Labelled(Protocol):
+class Labelled(ABC):
     """The settings in ``conf/data``. Both sets give (Pillow image of any mode, class)."""
 
     name: str
     path: str
 
+    @abstractmethod
     def train(self) -> Dataset:
         """The images to train on."""
 
+    @abstractmethod
     def test(self) -> Dataset:
         """The images to test on, read once, at the end."""
 

@@ -31,7 +31,7 @@ class Images(ABC):
         return self.count
 
     @abstractmethod
-    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """For each array of indices the images: ``uint8`` B×3×S×S."""
 
 
@@ -42,24 +42,24 @@ class InMemory(Images):
         super().__init__(len(pixels), pixels.shape[-1], labels)
         self.pixels = pixels
 
-    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """Looked up."""
-        for indices in places:
-            yield self.pixels[torch.as_tensor(indices)]
+        for batch in indices:
+            yield self.pixels[torch.as_tensor(batch)]
 
 
-class Streamed(Images):
+class StreamedImages(Images):
     """Made by the processes of a DataLoader, while the batches before them are trained on."""
 
     def __init__(self, dataset: Dataset, size: int, workers: int, labels: Tensor | None) -> None:
         super().__init__(len(dataset), size, labels)
         self.dataset, self.workers = Pixels(dataset, size), workers
 
-    def batches(self, places: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """In order, a few ahead."""
         yield from DataLoader(
             self.dataset,
-            batch_sampler=[list(map(int, indices)) for indices in places],
+            batch_sampler=[list(map(int, batch)) for batch in indices],
             num_workers=self.workers,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
@@ -79,10 +79,10 @@ class Pixels(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Tensor:
-        return functional.pil_to_tensor(fitted(self.dataset[index][0], self.size))
+        return functional.pil_to_tensor(to_square(self.dataset[index][0], self.size))
 
 
-def fitted(image: Image.Image, size: int) -> Image.Image:
+def to_square(image: Image.Image, size: int) -> Image.Image:
     """``image`` as RGB of size×size."""
     image = image if image.mode == "RGB" else image.convert("RGB")
     if image.size != (size, size):
@@ -102,11 +102,11 @@ def open_images(
     """The images of a dataset of (Pillow image, class), kept when they fit in ``memory`` GB."""
     classes = None if labels is None else torch.tensor(labels, dtype=torch.int64)
     if len(dataset) * 3 * size**2 > memory * 1e9:
-        return Streamed(dataset, size, workers, classes)
-    return InMemory(_filled(dataset, size, workers), classes)
+        return StreamedImages(dataset, size, workers, classes)
+    return InMemory(_read_all(dataset, size, workers), classes)
 
 
-def _filled(dataset: Dataset, size: int, workers: int) -> Tensor:
+def _read_all(dataset: Dataset, size: int, workers: int) -> Tensor:
     pixels = torch.empty(len(dataset), 3, size, size, dtype=torch.uint8)
     alone = workers == 1 or len(dataset) < 8 * _CHUNK  # processes take longer to start
     loader = DataLoader(
@@ -121,7 +121,7 @@ def _filled(dataset: Dataset, size: int, workers: int) -> Tensor:
     return pixels
 
 
-def cut(order: np.ndarray, batch_size: int) -> np.ndarray:
+def whole_batches(order: np.ndarray, batch_size: int) -> np.ndarray:
     """``order`` in whole batches: n×batch_size; what remains is left out this time."""
     whole = len(order) // batch_size
     return order[: whole * batch_size].reshape(whole, batch_size)

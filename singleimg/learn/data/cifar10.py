@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch.utils.data import Dataset
 from torchvision import datasets
 
-from singleimg.learn.data.base import open_split
+from singleimg.learn.data.base import Labelled, open_split
 
 
 @dataclass(frozen=True)
-class Cifar10:
+class Cifar10(Labelled):
     """CIFAR-10 as its authors distribute it; ``download=True`` fetches it into ``path``."""
 
     path: str

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch.utils.data import Dataset
 from torchvision import datasets
 
-from singleimg.learn.data.base import open_split
+from singleimg.learn.data.base import Labelled, open_split
 
 
 @dataclass(frozen=True)
-class Cifar100:
+class Cifar100(Labelled):
     """CIFAR-100 as its authors distribute it; ``download=True`` fetches it into ``path``."""
 
     path: str

@@ -17,8 +17,8 @@ PADDING = 4  # pixels, of the CIFAR recipes
 Crop = Callable[[Tensor, int, Generator], Tensor]
 
 
-def centre(images: Tensor, side: int, generator: Generator) -> Tensor:
-    """The middle of each; draws nothing."""
+def centre(images: Tensor, side: int, generator: Generator | None = None) -> Tensor:
+    """The middle of each, as features and pictures see it; draws nothing."""
     top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
     return images[:, :, top : top + side, left : left + side]
 
@@ -60,7 +60,7 @@ def resized(images: Tensor, side: int, generator: Generator) -> Tensor:
     )
 
 
-def flipped(images: Tensor, probability: float, generator: Generator) -> Tensor:
+def flip(images: Tensor, probability: float, generator: Generator) -> Tensor:
     """Each mirrored left to right with this probability."""
     mirror = torch.rand(len(images), generator=generator) < probability
     return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(3), images)

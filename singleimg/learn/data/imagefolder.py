@@ -11,13 +11,13 @@ from torch.utils.data import Dataset
 from torchvision import datasets
 
 from singleimg.errors import UserError
-from singleimg.learn.data.base import classes, open_split
+from singleimg.learn.data.base import Labelled, classes, open_split
 
 _TEST = ("test", "val", "validation")  # names that folders of held-out images go by
 
 
 @dataclass(frozen=True)
-class Folders:
+class Folders(Labelled):
     """``path/train/<class>/…`` and ``path/test/<class>/…`` (or ``val``)."""
 
     path: str

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch.utils.data import Dataset
 from torchvision import datasets
 
-from singleimg.learn.data.base import open_split
+from singleimg.learn.data.base import Labelled, open_split
 
 
 @dataclass(frozen=True)
-class ImageNet:
+class ImageNet(Labelled):
     """ImageNet (ILSVRC 2012), from the archives in ``path`` or unpacked there by torchvision."""
 
     path: str

@@ -17,7 +17,7 @@ from singleimg.dataset.torch import RenderedDataset, StoredDataset
 from singleimg.errors import UserError
 from singleimg.learn.data.base import classes, identity, targets
 from singleimg.learn.data.batches import Images, open_images
-from singleimg.learn.seeding import numbers
+from singleimg.learn.seeding import numpy_generator
 from singleimg.sources.base import hashes
 from singleimg.system.logs import log
 
@@ -48,7 +48,7 @@ class Inputs:
         )
 
 
-def describe(cfg: DictConfig) -> Inputs:
+def describe_inputs(cfg: DictConfig) -> Inputs:
     """What ``data``, ``task.dataset`` or else the recipe stands for; reads no image."""
     if cfg.data is not None:
         return _labelled(cfg)
@@ -85,7 +85,7 @@ def _stored(cfg: DictConfig) -> Inputs:
     if recipe.pixels["img_size"] <= _SMALL and recipe.pixels["encoder"]["encoding"] == "jpeg":
         log.warning(
             "task.dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large "
-            "part: images stored with output.encoding=png, or rendered as needed, are better.",
+            "part: images stored with encode=png, or rendered as needed, are better.",
             cfg.task.dataset, int(recipe.pixels["img_size"]),
         )  # fmt: skip
     return Inputs(
@@ -103,7 +103,7 @@ def _labelled(cfg: DictConfig) -> Inputs:
     data = instantiate(cfg, "data")
     train = data.train()
     count, labels = _count(cfg, len(train), "data"), targets(train)
-    chosen = sorted(numbers(cfg.seed, "images").permutation(len(train))[:count].tolist())
+    chosen = sorted(numpy_generator(cfg.seed, "images").permutation(len(train))[:count].tolist())
     return Inputs(
         name=data.name,
         identity={"data": data.name, "files": identity(train), "images": count, "of": len(train),

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 
 from singleimg.errors import UserError, did_you_mean
 from singleimg.learn.data.batches import Images
-from singleimg.learn.data.crops import CROPS, centre, flipped
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.data.crops import CROPS, flip
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network, Trunk
-from singleimg.learn.seeding import numbers
+from singleimg.learn.seeding import numpy_generator
 
 SHOWN = 32  # images that :meth:`Method.pictures` gets
 
@@ -104,17 +104,17 @@ class Method(nn.Module):
     def schedule(self, fraction: float) -> None:
         """Sets the learning rates for this fraction of the training, 0 … 1."""
 
-    def order(self, epoch: int, images: Images, work: Work) -> np.ndarray:
+    def order(self, epoch: int, images: Images, state: TrainState) -> np.ndarray:
         """The indices of one epoch, in the order in which they are seen."""
-        return numbers(work.seed, "order", epoch).permutation(len(images))
+        return numpy_generator(state.seed, "order", epoch).permutation(len(images))
 
     def augment(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """The method's own crop and flip of a batch, ``float`` B×3×S×S of 0 … 1."""
-        return flipped(CROPS[self.crop](images, size, generator), self.hflip, generator)
+        return flip(CROPS[self.crop](images, size, generator), self.hflip, generator)
 
     @abstractmethod
-    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
-        """One update from a batch; ``places``: the indices of its images. Gives the metrics."""
+    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
+        """One update from a batch; ``indices``: the indices of its images. Gives the metrics."""
 
     def end_epoch(self) -> dict[str, float]:
         """What is known once an epoch is over, beside the means of its updates."""
@@ -129,12 +129,7 @@ class Method(nn.Module):
         return {}
 
 
-def whole(images: Tensor, size: int) -> Tensor:
-    """The middle of each image, as training never draws it otherwise: for features and pictures."""
-    return centre(images, size, torch.Generator())
-
-
-def stepped(lr: float, milestones: Sequence[float], gamma: float, fraction: float) -> float:
+def step_decay(lr: float, milestones: Sequence[float], gamma: float, fraction: float) -> float:
     """``lr``, times ``gamma`` for each of the ``milestones`` (fractions of training) passed."""
     return lr * gamma ** sum(fraction >= milestone for milestone in milestones)
 
@@ -150,7 +145,7 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     return (scores.argmax(1) == labels).float().mean()
 
 
-def positive(**settings: Any) -> None:
+def check_positive(**settings: Any) -> None:
     """Raises UserError for a setting of a method that is not a number over 0."""
     for key, value in settings.items():
         if type(value) not in (int, float) or not 0 < value < float("inf"):

@@ -13,7 +13,7 @@ ITERATIONS = 20  # of k-means
 _NUDGE = 1e-4  # by which the halves of a split cluster's centroid differ
 
 
-def whitened(features: np.ndarray, components: int) -> np.ndarray:
+def whiten(features: np.ndarray, components: int) -> np.ndarray:
     """Principal components of unit variance, each row of length 1: ``float32`` N×components.
 
     features: ``float32`` N×F; there are at most min(N, F) components. Small eigenvalues are raised
@@ -45,10 +45,10 @@ def kmeans(points: np.ndarray, k: int, seed: int) -> np.ndarray:
     )  # fmt: skip
     clustering.train(points)
     centroids = clustering.centroids.copy()
-    return reseeded(points, centroids)
+    return split_for_empty(points, centroids)
 
 
-def reseeded(points: np.ndarray, centroids: np.ndarray, rounds: int = 10) -> np.ndarray:
+def split_for_empty(points: np.ndarray, centroids: np.ndarray, rounds: int = 10) -> np.ndarray:
     """The nearest centroid of each point, after the largest clusters were split for empty ones.
 
     In a round each cluster is split once at most, at its mean, into halves nudged apart along it.

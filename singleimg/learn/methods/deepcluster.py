@@ -11,18 +11,25 @@ from torch.optim import SGD
 
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import Images
-from singleimg.learn.methods.base import Method, accuracy, check_whole, positive, set_lr, whole
+from singleimg.learn.data.crops import centre
+from singleimg.learn.methods.base import (
+    Method,
+    accuracy,
+    check_positive,
+    check_whole,
+    set_lr,
+)
 from singleimg.learn.methods.clustering import (
     kmeans,
     mutual_information,
     uniform_over_clusters,
-    whitened,
+    whiten,
 )
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network
-from singleimg.learn.seeding import generator, numbers
+from singleimg.learn.seeding import numpy_generator, torch_generator
 
-MOST_CLUSTERS, IMAGES_A_CLUSTER = 10_000, 100
+MAX_CLUSTERS, IMAGES_A_CLUSTER = 10_000, 100
 _CHUNK = 500  # images a pass when features are computed
 
 
@@ -50,7 +57,7 @@ class DeepCluster(Method):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        positive(lr=lr)
+        check_positive(lr=lr)
         check_whole("components", components, 1)
         if k is not None:
             check_whole("k", k, 2)
@@ -73,7 +80,7 @@ class DeepCluster(Method):
         """How many to make of so many images."""
         if self.k is not None:
             return self.k
-        return min(MOST_CLUSTERS, max(images // IMAGES_A_CLUSTER, 2))
+        return min(MAX_CLUSTERS, max(images // IMAGES_A_CLUSTER, 2))
 
     def build(self, network: Network, images: int, classes: int) -> None:
         """Trunk, top, and a linear layer to the clusters."""
@@ -100,57 +107,59 @@ class DeepCluster(Method):
         for optimizer in self.optimizers.values():
             set_lr(optimizer, self.lr)
 
-    def order(self, epoch: int, images: Images, work: Work) -> np.ndarray:
+    def order(self, epoch: int, images: Images, state: TrainState) -> np.ndarray:
         """Clusters all images anew, and draws as many from each cluster."""
-        assigned = self._clusters(epoch, images, work)
+        assigned = self._clusters(epoch, images, state)
         before, self.assigned = self.assigned, assigned
         self.facts = {"clusters": float(len(np.unique(assigned)))}
         self.facts["nmi"] = mutual_information(before, assigned) if len(before) else 0.0
-        self._begin_head(epoch, work)
-        return uniform_over_clusters(assigned, len(images), numbers(work.seed, "order", epoch))
+        self._begin_head(epoch, state)
+        return uniform_over_clusters(
+            assigned, len(images), numpy_generator(state.seed, "order", epoch)
+        )
 
-    def _clusters(self, epoch: int, images: Images, work: Work) -> np.ndarray:
+    def _clusters(self, epoch: int, images: Images, state: TrainState) -> np.ndarray:
         assigned = torch.zeros(len(images), dtype=torch.int64)
-        if work.fabric.is_global_zero:  # the others wait
-            points = whitened(self._features(images, work), self.components)
-            seed = int(numbers(work.seed, "k-means", epoch).integers(2**31))
+        if state.fabric.is_global_zero:  # the others wait
+            points = whiten(self._features(images, state), self.components)
+            seed = int(numpy_generator(state.seed, "k-means", epoch).integers(2**31))
             assigned = torch.from_numpy(kmeans(points, self.k, seed))
-        return work.fabric.broadcast(assigned).numpy()
+        return state.fabric.broadcast(assigned).numpy()
 
     @torch.no_grad()
-    def _features(self, images: Images, work: Work) -> np.ndarray:
+    def _features(self, images: Images, state: TrainState) -> np.ndarray:
         """Of every image's middle: ``float32`` N×F.
 
         Before the last activation of the fully connected layers, as DeepCluster's code has it;
         where there are none, the last map of the trunk.
         """
         self.eval()
-        places = [
+        indices = [
             np.arange(first, min(first + _CHUNK, len(images)))
             for first in range(0, len(images), _CHUNK)
         ]
         parts = []
-        for pixels in images.batches(places):
-            batch = whole(pixels.to(work.device).float() / 255, self.size)
-            with work.fabric.autocast():
+        for pixels in images.batches(indices):
+            batch = centre(pixels.to(state.device).float() / 255, self.size)
+            with state.fabric.autocast():
                 parts.append(self.top.before_activation(self.trunk(batch)).float().cpu())
         self.train()
         return torch.cat(parts).numpy()
 
-    def _begin_head(self, epoch: int, work: Work) -> None:
-        random = generator(work.seed, "head", epoch)
+    def _begin_head(self, epoch: int, state: TrainState) -> None:
+        random = torch_generator(state.seed, "head", epoch)
         with torch.no_grad():
             weight = 0.01 * torch.randn(self.head.weight.shape, generator=random)
             self.head.weight.copy_(weight)
             self.head.bias.zero_()
 
-    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
+    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         """Cross-entropy over the clusters."""
-        clusters = torch.from_numpy(self.assigned[places.cpu().numpy()]).to(images.device)
-        with work.fabric.autocast():
+        clusters = torch.from_numpy(self.assigned[indices.cpu().numpy()]).to(images.device)
+        with state.fabric.autocast():
             scores = self.head(self.top(self.trunk(images)))
             loss = nn.functional.cross_entropy(scores, clusters)
-        work.descend(loss, *self.optimizers.values())
+        state.descend(loss, *self.optimizers.values())
         return {"loss": loss.detach(), "accuracy": accuracy(scores, clusters)}
 
     def end_epoch(self) -> dict[str, float]:

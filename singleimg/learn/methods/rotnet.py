@@ -10,7 +10,7 @@ from torch import Tensor
 
 from singleimg.errors import UserError
 from singleimg.learn.methods.supervised import Supervised
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network
 
 QUARTERS = 4
@@ -51,13 +51,13 @@ class RotNet(Supervised):
                     "deg=35 or another number below 45, or augment=paper."
                 )
 
-    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
+    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         """Cross-entropy over the four rotations of each image."""
-        turned, quarters = rotations(images)
-        return super().update(turned, places, quarters, work)
+        turned, quarters = rotate_quarters(images)
+        return super().update(turned, indices, quarters, state)
 
 
-def rotations(images: Tensor) -> tuple[Tensor, Tensor]:
+def rotate_quarters(images: Tensor) -> tuple[Tensor, Tensor]:
     """Each image turned by 0, 90, 180 and 270 degrees to the left, and by how many quarters.
 
     B×3×S×S in; 4B×3×S×S, the unturned ones first, and ``int64`` 4B out.

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from singleimg.learn.methods.base import Method, accuracy, positive, set_lr, stepped
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.base import Method, accuracy, check_positive, set_lr, step_decay
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network
 
 
@@ -34,7 +34,7 @@ class Supervised(Method):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        positive(lr=lr)
+        check_positive(lr=lr)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.milestones, self.gamma = milestones, gamma
 
@@ -52,17 +52,15 @@ class Supervised(Method):
         )
 
     def schedule(self, fraction: float) -> None:
-        """Steps."""
-        set_lr(self.optimizers["all"], stepped(self.lr, self.milestones, self.gamma, fraction))
+        set_lr(self.optimizers["all"], step_decay(self.lr, self.milestones, self.gamma, fraction))
 
     def forward(self, images: Tensor) -> Tensor:
         """The scores of the classes."""
         return self.head(self.top(self.trunk(images)))
 
-    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
-        """Cross-entropy."""
-        with work.fabric.autocast():
+    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
+        with state.fabric.autocast():
             scores = self(images)
             loss = nn.functional.cross_entropy(scores, labels)
-        work.descend(loss, self.optimizers["all"])
+        state.descend(loss, self.optimizers["all"])
         return {"loss": loss.detach(), "accuracy": accuracy(scores, labels)}

@@ -1,32 +1,35 @@
-"""What an update gets to work with: the devices, its own random numbers, and the step downhill."""
+"""What updates read and change beside weights: devices, random numbers, the step downhill."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from singleimg.errors import UserError
-from singleimg.learn.seeding import generator
+from singleimg.learn.seeding import torch_generator
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Diverged(UserError):
-    """The training is over: its numbers are none any more."""
+    """The gradient is not finite: the training is over."""
 
 
-class Work:
+class TrainState:
     """The state of one run that updates read: where it is, and on what it runs.
 
-    fabric: Lightning Fabric, launched. seed: of the run. most: the gradient's largest norm, larger
-    ones are scaled down to it; None: as it is.
+    fabric: Lightning Fabric, launched. seed: of the run. max_norm: of the gradient, larger ones are
+    scaled down to it; None: as it is.
     """
 
-    def __init__(self, fabric: Any, seed: int, most: float | None) -> None:
-        self.fabric, self.seed, self.most = fabric, seed, most
+    def __init__(self, fabric: Fabric, seed: int, max_norm: float | None) -> None:
+        self.fabric, self.seed, self.max_norm = fabric, seed, max_norm
         self.step = 0  # updates done
         self.norm = 0.0  # of the last gradient
 
@@ -38,7 +41,7 @@ class Work:
     def generator(self, purpose: str) -> torch.Generator:
         """Random numbers of this update, other ones on each device of several."""
         rank = self.fabric.global_rank
-        return generator(self.seed, f"{purpose} {rank}" if rank else purpose, self.step)
+        return torch_generator(self.seed, f"{purpose} {rank}" if rank else purpose, self.step)
 
     def random_states(self) -> list[list[Tensor]]:
         """Of each process torch's states: the processor's, and that of a GPU where it has one."""
@@ -73,7 +76,12 @@ class Work:
         loss.backward()
         moved = [p for optimizer in optimizers for p in parameters(optimizer)]
         gradients = [p.grad for p in moved if p.grad is not None]
-        self._average(gradients)
+        if self.fabric.world_size > 1 and gradients:
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            flat = self.fabric.all_reduce(flat, reduce_op="mean")
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
         norm = float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
         if not math.isfinite(norm):
             raise Diverged(
@@ -81,8 +89,8 @@ class Work:
                 f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
                 "task.resume=never to begin anew."
             )
-        if self.most is not None and norm > self.most:
-            torch._foreach_mul_(gradients, self.most / norm)
+        if self.max_norm is not None and norm > self.max_norm:
+            torch._foreach_mul_(gradients, self.max_norm / norm)
         self.norm = norm
         for optimizer in optimizers:
             optimizer.step()
@@ -94,15 +102,6 @@ class Work:
         mine = torch.tensor(list(values.values()), device=self.device)
         mine = self.fabric.all_reduce(mine, reduce_op="mean")
         return dict(zip(values, mine.tolist(), strict=True))
-
-    def _average(self, gradients: list[Tensor]) -> None:
-        if self.fabric.world_size == 1 or not gradients:
-            return
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        flat = self.fabric.all_reduce(flat, reduce_op="mean")
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
 
 
 def parameters(optimizer: Optimizer) -> Iterable[nn.Parameter]:

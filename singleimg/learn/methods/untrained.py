@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from singleimg.learn.data.batches import Images
 from singleimg.learn.methods.base import Method
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network
 
 
@@ -35,12 +35,12 @@ class Untrained(Method):
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = None
 
-    def order(self, epoch: int, images: Images, work: Work) -> np.ndarray:
+    def order(self, epoch: int, images: Images, state: TrainState) -> np.ndarray:
         """As it is: nothing is learned, so nothing depends on it."""
         return np.arange(len(images))
 
     @torch.no_grad()
-    def update(self, images: Tensor, places: Tensor, labels: Tensor, work: Work) -> dict:
+    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         """Looks at the batch."""
         self.trunk(images)
         return {"images": torch.tensor(float(len(images)))}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from singleimg.errors import UserError
-from singleimg.learn.networks.base import Layer, Top, Trunk, stages
+from singleimg.learn.networks.base import Layer, Network, Top, Trunk, stages
 
 CONVOLUTIONS = 5
 
 
 @dataclass(frozen=True)
-class AlexNetBN:
+class AlexNetBN(Network):
     """Five convolutions 11/4, 5, 3, 3, 3, max-pooling 3/2 after the first, second and last.
 
     widths: channels of each. groups: of convolutions 2, 4 and 5 (1, or 2 as in BiGAN's encoder).

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Network(Protocol):
+class Network(ABC):
     """The settings in ``conf/network``.
 
     name: stands in the record of a run. size: side of the images that it takes, pixels.
@@ -22,12 +22,15 @@ class Network(Protocol):
     name: str
     size: int
 
+    @abstractmethod
     def trunk(self, norm: bool = True, slope: float = 0.0) -> Trunk:
         """A new trunk: with BatchNorm or without, ReLU or (``slope`` over 0) LeakyReLU."""
 
+    @abstractmethod
     def top(self, features: int) -> Top:
         """What lies between the trunk's ``features`` values and a method's last layer."""
 
+    @abstractmethod
     def probe_pool(self, layer: int, channels: int, side: int) -> nn.Module:
         """What reduces the map after convolution ``layer`` (0 …) for a linear probe."""
 

@@ -9,14 +9,14 @@ from math import isqrt
 from torch import nn
 
 from singleimg.errors import UserError
-from singleimg.learn.networks.base import Layer, Top, Trunk, stages
+from singleimg.learn.networks.base import Layer, Network, Top, Trunk, stages
 
 LAYERS = ((7, 3, 3), (5, 2, 2), (3, 2, 1), (3, 1, 1))  # kernel, stride, padding
 FEATURES = 9216  # most values that a probe sees
 
 
 @dataclass(frozen=True)
-class CifarConv4:
+class CifarConv4(Network):
     """Kernels 7, 5, 3, 3; strides 3, 2, 2, 1; one linear layer, which is the method's own.
 
     widths: channels of each, [32,64,128,128] for processors, [64,128,256,256] for GPUs. sobel: see

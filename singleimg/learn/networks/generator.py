@@ -1,4 +1,4 @@
-"""Networks that only BiGAN needs: from a latent vector to an image, and a judge of pairs."""
+"""Networks that only BiGAN needs: a generator of images, and a discriminator of pairs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Generator(nn.Module):
         return self.layers(self.start(latent).view(-1, self.first, _SMALLEST, _SMALLEST))
 
 
-def judging_trunk(size: int, width: int) -> nn.Sequential:
+def discriminator_trunk(size: int, width: int) -> nn.Sequential:
     """Image B×3×size×size in, flat features out, by halving to a 4×4 map: DCGAN's discriminator."""
     widths = [width * 2**level for level in range(_doublings(size))]
     parts: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(SLOPE, inplace=True)]
@@ -55,7 +55,7 @@ def judging_trunk(size: int, width: int) -> nn.Sequential:
     return nn.Sequential(*parts, nn.Flatten())
 
 
-class JointJudge(nn.Module):
+class JointDiscriminator(nn.Module):
     """Says of a pair (image, latent) how likely it comes from the encoder: one value each.
 
     trunk: image to ``features`` flat values.
@@ -73,8 +73,8 @@ class JointJudge(nn.Module):
         return self.last(nn.functional.leaky_relu(joint, SLOPE)).squeeze(1)
 
 
-def features_of(trunk: nn.Module, size: int) -> int:
-    """How many values a judging trunk gives of an image of ``size`` pixels."""
+def count_features(trunk: nn.Module, size: int) -> int:
+    """How many values a discriminator trunk gives of an image of ``size`` pixels."""
     with torch.no_grad():
         return trunk.eval()(torch.zeros(1, 3, size, size)).shape[1]
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from singleimg.config.former import with_first_names
 from singleimg.dataset.recipe import canonical
 from singleimg.learn.data.base import Labelled, identity
 from singleimg.learn.networks.base import Network, Trunk
@@ -33,24 +34,25 @@ class ProbeProtocol(ABC):
         device: torch.device,
         seed: int = 0,
         layers: list[int] | None = None,
-        kept: Path | None = None,
+        state_file: Path | None = None,
     ) -> list[LayerScore]:
         """The score of each layer (or of some, 0 …), the trunk in eval mode and unchanged.
 
-        seed: of first weights and order. kept: a file in which a long protocol leaves its state
-        after each epoch, so that a stopped run goes on.
+        seed: of first weights and order. state_file: where a long protocol leaves its
+        state after each epoch, so that a stopped run resumes.
         """
 
 
-def evenly(count: int, most: int | None) -> list[int]:
-    """At most ``most`` of ``count`` indices, spread evenly over them; None: all."""
-    if most is None or most >= count:
+def evenly_spaced(count: int, limit: int | None) -> list[int]:
+    """At most ``limit`` of ``count`` indices, spread evenly over them; None: all."""
+    if limit is None or limit >= count:
         return list(range(count))
-    return [index * count // most for index in range(most)]
+    return [index * count // limit for index in range(limit)]
 
 
-def protocol_mark(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:
+def protocol_digest(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:
     """Eight letters that tell a protocol (its settings as in conf/probe) on these images."""
-    decides = {key: value for key, value in protocol.items() if key not in ProbeProtocol.free}
+    named = with_first_names({"probe": dict(protocol)})["probe"]
+    decides = {key: value for key, value in named.items() if key not in ProbeProtocol.free}
     images = [identity(split()) for split in (data.train, data.test)]
     return sha256(canonical([decides, images, seed]).encode()).hexdigest()[:8]

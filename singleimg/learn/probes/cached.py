@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes, targets
-from singleimg.learn.data.batches import Images, open_images
+from singleimg.learn.data.batches import Images, open_images, whole_batches
 from singleimg.learn.networks.base import Network, Trunk
-from singleimg.learn.probes.base import ProbeProtocol, evenly
-from singleimg.learn.probes.features import Reader, extract
-from singleimg.learn.probes.linear import Probe, correct
+from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
+from singleimg.learn.probes.features import FeatureExtractor, extract
+from singleimg.learn.probes.linear import Probe, measure_accuracy
 from singleimg.learn.probes.scores import LayerScore
-from singleimg.learn.seeding import generator, numbers
+from singleimg.learn.seeding import numpy_generator, torch_generator
 
 
 @dataclass(frozen=True)
@@ -80,31 +80,35 @@ class Cached(ProbeProtocol):
         device: torch.device,
         seed: int = 0,
         layers: list[int] | None = None,
-        kept: Path | None = None,
+        state_file: Path | None = None,
     ) -> list[LayerScore]:
-        """As ProbeProtocol says; nothing is ``kept``, since it takes minutes."""
-        reader = Reader(trunk, network, layers).to(device)
-        self._check_memory(reader, network, data)
+        # Nothing is left in ``state_file``: it takes minutes.
+        extractor = FeatureExtractor(trunk, network, layers).to(device)
+        self._check_memory(extractor, network, data)
         train, number = split_images(data, "train", network.size, self.images)
         test, _ = split_images(data, "test", network.size, self.images)
-        features = extract(reader, train, network.size, device, mirrored=True)
+        features = extract(extractor, train, network.size, device, mirrored=True)
         chosen = self._choose(features, train.labels, number, device, seed)
         probes = self._fit(
             features, train.labels, number, np.arange(len(train)), [[lr] for lr, _ in chosen],
             device, seed,
         )  # fmt: skip
         del features
-        tested = extract(reader, test, network.size, device)
+        tested = extract(extractor, test, network.size, device)
         return [
-            LayerScore(layer + 1, float(correct(probe, kept[0], test.labels)[0]), lr, validation)
+            LayerScore(
+                layer + 1, float(measure_accuracy(probe, kept[0], test.labels)[0]), lr, validation
+            )
             for layer, probe, kept, (lr, validation) in zip(
-                reader.chosen, probes, tested, chosen, strict=True
+                extractor.chosen, probes, tested, chosen, strict=True
             )
         ]
 
-    def _check_memory(self, reader: Reader, network: Network, data: Labelled) -> None:
-        train, test = (len(evenly(len(s), self.images)) for s in (data.train(), data.test()))
-        wanted = sum(reader.sizes) * (2 * train + test) * 4 + 3 * network.size**2 * (train + test)
+    def _check_memory(self, extractor: FeatureExtractor, network: Network, data: Labelled) -> None:
+        train, test = (len(evenly_spaced(len(s), self.images)) for s in (data.train(), data.test()))
+        wanted = sum(extractor.sizes) * (2 * train + test) * 4 + 3 * network.size**2 * (
+            train + test
+        )
         if wanted > self.memory * 1e9:
             raise UserError(
                 f"probe=cached would keep {wanted / 1e9:.1f} GB of features in memory, more than "
@@ -126,7 +130,7 @@ class Cached(ProbeProtocol):
         rows = torch.from_numpy(held)
         best = []
         for probe, kept in zip(probes, features, strict=True):
-            scores = correct(probe, kept[0, rows], labels[rows]).cpu()
+            scores = measure_accuracy(probe, kept[0, rows], labels[rows]).cpu()
             place = int(scores.argmax())
             best.append((float(self.lrs[place]), float(scores[place])))
         return best
@@ -142,7 +146,7 @@ class Cached(ProbeProtocol):
         seed: int,
     ) -> list[Probe]:
         """Trains the probes of all layers on these rows, in one pass through each epoch."""
-        random = generator(seed, "probe weights")
+        random = torch_generator(seed, "probe weights")
         probes = [
             Probe(
                 kept.shape[2], classes, lrs, momentum=self.momentum, deviation=self.deviation,
@@ -153,8 +157,8 @@ class Cached(ProbeProtocol):
         size = min(self.batch_size, len(rows))
         batches = len(rows) // size
         for epoch in tqdm(range(self.epochs), unit="epoch", disable=None, leave=False):
-            draws = numbers(seed, "probe order", epoch)
-            order = draws.permutation(rows)[: batches * size].reshape(batches, size)
+            draws = numpy_generator(seed, "probe order", epoch)
+            order = whole_batches(draws.permutation(rows), size)
             mirror = draws.integers(features[0].shape[0], size=order.shape)
             for number in range(batches):
                 done = (epoch * batches + number) / (self.epochs * batches)
@@ -167,18 +171,18 @@ class Cached(ProbeProtocol):
 
 
 @lru_cache(maxsize=2)
-def split_images(data: Labelled, part: str, size: int, most: int | None) -> tuple[Images, int]:
+def split_images(data: Labelled, part: str, size: int, limit: int | None) -> tuple[Images, int]:
     """One split of a labelled set, in memory, and its number of classes; read once a process."""
     dataset = data.train() if part == "train" else data.test()
     labels, number = targets(dataset), len(classes(dataset))
-    rows = evenly(len(dataset), most)
+    rows = evenly_spaced(len(dataset), limit)
     dataset, labels = Subset(dataset, rows), [labels[row] for row in rows]
     return open_images(dataset, size, workers=0, memory=float("inf"), labels=labels), number
 
 
 def split(labels: Tensor, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows to fit and rows to hold out: ``share`` of each class, always the same ones."""
-    order = numbers(0, "held out").permutation(len(labels))
+    order = numpy_generator(0, "held out").permutation(len(labels))
     ordered = labels.numpy()[order]
     held = []
     for label in np.unique(ordered):

@@ -28,14 +28,14 @@ def draw_layers(
     """Lines over conv1, conv2, … onto ``axes``; ``styles``: keywords of matplotlib by row."""
     for place, (row, means) in enumerate(over_seeds(scores).items()):
         style = {"color": f"C{place % 10}", **(styles or {}).get(row, {})}
-        layers = range(1, len(means) + 1)
-        axes.plot(layers, [100 * value for value, _ in means], label=row, **style)
+        numbers = range(1, len(means) + 1)
+        axes.plot(numbers, [100 * value for value, _ in means], label=row, **style)
         for score in scores:
             if score.row == row:
                 points = [100 * layer.accuracy for layer in score.layers]
-                axes.plot(layers, points, ".", color=style["color"], markersize=4, alpha=0.6)
-    most = max(len(score.layers) for score in scores)
-    axes.set_xticks(range(1, most + 1), [f"conv{k}" for k in range(1, most + 1)])
+                axes.plot(numbers, points, ".", color=style["color"], markersize=4, alpha=0.6)
+    layers = max(len(score.layers) for score in scores)
+    axes.set_xticks(range(1, layers + 1), [f"conv{k}" for k in range(1, layers + 1)])
     axes.set_ylabel("test accuracy of a linear probe, %")
     axes.grid(alpha=0.3)
     # Below the axes, where no line is.

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from singleimg.learn.data.batches import Images
-from singleimg.learn.methods.base import whole
+from singleimg.learn.data.crops import centre
 from singleimg.learn.networks.base import Network, Trunk
 
 _CHUNK = 250  # images a pass
 
 
-class Reader(nn.Module):
+class FeatureExtractor(nn.Module):
     """Images in, for each layer a B×D tensor out: after the activation, pooled, flat.
 
     layers: which convolutions, 0 …; None: all.
@@ -38,23 +38,27 @@ class Reader(nn.Module):
 
 
 def extract(
-    reader: Reader, images: Images, size: int, device: torch.device, mirrored: bool = False
+    extractor: FeatureExtractor,
+    images: Images,
+    size: int,
+    device: torch.device,
+    mirrored: bool = False,
 ) -> list[Tensor]:
     """The features of all images by layer: ``float32`` V×N×D each, on the processor.
 
     V is 1, or with ``mirrored`` 2: those of each image and of its mirror image.
     """
     views = 1 + mirrored
-    features = [torch.empty(views, len(images), width) for width in reader.sizes]
-    places = [
+    features = [torch.empty(views, len(images), width) for width in extractor.sizes]
+    batches = [
         np.arange(first, min(first + _CHUNK, len(images)))
         for first in range(0, len(images), _CHUNK)
     ]
-    for indices, pixels in zip(places, images.batches(places), strict=True):
-        batch = whole(pixels.to(device).float() / 255, size)
+    for indices, pixels in zip(batches, images.batches(batches), strict=True):
+        batch = centre(pixels.to(device).float() / 255, size)
         rows = slice(int(indices[0]), int(indices[-1]) + 1)
         for view in range(views):
             seen = batch.flip(3) if view else batch
-            for kept, values in zip(features, reader(seen), strict=True):
+            for kept, values in zip(features, extractor(seen), strict=True):
                 kept[view, rows] = values.cpu()
     return features

@@ -71,7 +71,7 @@ class Probe:
         return nn.functional.linear(features, scaled, self.bias - scaled @ mean)
 
 
-def correct(probe: Probe, features: Tensor, labels: Tensor, chunk: int = 1000) -> Tensor:
+def measure_accuracy(probe: Probe, features: Tensor, labels: Tensor, chunk: int = 1000) -> Tensor:
     """The share of ``features`` (N×D) that each learning rate's classifier gets right."""
     right = torch.zeros(len(probe.lrs) // probe.classes, device=probe.bias.device)
     for first in range(0, len(features), chunk):

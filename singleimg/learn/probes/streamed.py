@@ -19,15 +19,15 @@ from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes
 from singleimg.learn.methods.base import set_lr
 from singleimg.learn.networks.base import Network, Trunk
-from singleimg.learn.probes.base import ProbeProtocol, evenly
+from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
 from singleimg.learn.probes.scores import LayerScore
-from singleimg.learn.seeding import generator, numbers
+from singleimg.learn.seeding import numpy_generator, torch_generator
 from singleimg.learn.training import checkpoints
 
 _BORDER = 8 / 7  # of the shorter side to the crop: 256 to 224
 
 
-class Bank(nn.Module):
+class LinearProbes(nn.Module):
     """For each layer: pooling, BatchNorm without affine, and one linear map to the classes."""
 
     def __init__(self, trunk: Trunk, network: Network, number: int, layers: Sequence[int]) -> None:
@@ -98,41 +98,41 @@ class Streamed(ProbeProtocol):
         device: torch.device,
         seed: int = 0,
         layers: list[int] | None = None,
-        kept: Path | None = None,
+        state_file: Path | None = None,
     ) -> list[LayerScore]:
         """As ProbeProtocol says."""
         train = data.train()
         torch.manual_seed(seed)
         chosen = list(range(len(trunk.stages))) if layers is None else layers
-        bank = Bank(trunk, network, len(classes(train)), chosen).to(device)
+        bank = LinearProbes(trunk, network, len(classes(train)), chosen).to(device)
         trunk = trunk.to(device).eval().requires_grad_(False)
         optimizer = torch.optim.SGD(
             bank.parameters(), self.lrs[0], self.momentum, weight_decay=self.weight_decay
         )
-        first = self._restore(bank, optimizer, kept)
+        first = self._restore(bank, optimizer, state_file)
         crop = v2.Compose([
             v2.RandomResizedCrop(network.size), v2.RandomHorizontalFlip(), v2.PILToTensor(),
         ])  # fmt: skip
-        images = Prepared(self._some(train), crop, seed)
+        images = TransformedDataset(self._some(train), crop, seed)
         for epoch in range(first, self.epochs):
             self._epoch(epoch, bank, trunk, optimizer, images, device, seed)
-            if kept:
-                checkpoints.save(kept, {
+            if state_file:
+                checkpoints.save(state_file, {
                     "fingerprint": "", "step": epoch + 1, "method": bank.state_dict(),
                     "optimizer": optimizer.state_dict(),
                 })  # fmt: skip
         return self._tested(bank.eval(), trunk, self._some(data.test()), network.size, device)
 
-    def _restore(self, bank: Bank, optimizer: Any, kept: Path | None) -> int:
-        if kept is None or not kept.exists():
+    def _restore(self, bank: LinearProbes, optimizer: Any, state_file: Path | None) -> int:
+        if state_file is None or not state_file.exists():
             return 0
-        state = checkpoints.load(kept)
+        state = checkpoints.load(state_file)
         bank.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
         return state["step"]
 
     def _some(self, dataset: Dataset) -> Dataset:
-        return Subset(dataset, evenly(len(dataset), self.images))
+        return Subset(dataset, evenly_spaced(len(dataset), self.images))
 
     def _loader(self, images: Dataset, batches: Sequence[Sequence[int]]) -> DataLoader:
         return DataLoader(
@@ -143,11 +143,11 @@ class Streamed(ProbeProtocol):
         )
 
     def _epoch(
-        self, epoch: int, bank: Bank, trunk: Trunk, optimizer: Any, images: Dataset,
+        self, epoch: int, bank: LinearProbes, trunk: Trunk, optimizer: Any, images: Dataset,
         device: torch.device, seed: int,
     ) -> None:  # fmt: skip
         size = min(self.batch_size, len(images))
-        order = numbers(seed, "probe order", epoch).permutation(len(images))
+        order = numpy_generator(seed, "probe order", epoch).permutation(len(images))
         batches = order[: len(order) // size * size].reshape(-1, size).tolist()
         bank.train()
         images.epoch = epoch
@@ -166,10 +166,10 @@ class Streamed(ProbeProtocol):
 
     @torch.no_grad()
     def _tested(
-        self, bank: Bank, trunk: Trunk, images: Dataset, size: int, device: torch.device
+        self, bank: LinearProbes, trunk: Trunk, images: Dataset, size: int, device: torch.device
     ) -> list[LayerScore]:
         right = torch.zeros(2, len(bank.layers))
-        crops = Prepared(images, TenCrops(size) if self.ten_crop else Middle(size))
+        crops = TransformedDataset(images, TenCrops(size) if self.ten_crop else Middle(size))
         step = max(1, self.batch_size // (10 if self.ten_crop else 1))
         rows = [list(range(k, min(k + step, len(images)))) for k in range(0, len(images), step)]
         for pixels, labels in self._loader(crops, rows):
@@ -190,7 +190,7 @@ class Streamed(ProbeProtocol):
 MIDDLE = 4  # of the ten crops, the fifth is the one in the middle
 
 
-class Prepared(Dataset):
+class TransformedDataset(Dataset):
     """A dataset of (Pillow image, class), its images as RGB and transformed.
 
     seed: with one, what a random transform draws is a function of it, the epoch and the index: the
@@ -207,7 +207,7 @@ class Prepared(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         image, label = self.dataset[index]
         if self.seed is not None:
-            word = generator(self.seed, f"probe crop {self.epoch}", index).initial_seed()
+            word = torch_generator(self.seed, f"probe crop {self.epoch}", index).initial_seed()
             torch.default_generator.manual_seed(word)
         return self.transform(image.convert("RGB")), int(label)
 

@@ -25,25 +25,26 @@ from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.methods.rotnet import QUARTERS, RotNet, rotations
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.rotnet import QUARTERS, RotNet, rotate_quarters
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.training.devices import open_fabric
-from singleimg.learn.training.loop import Rhythm, Training
+from singleimg.learn.training.loop import LogSettings, Training
+from singleimg.sources.base import Source
 from singleimg.sources.synthetic import noise
 from singleimg.storage.local import LocalStore
 from singleimg.system.tempdir import scratch
 
-MOST_ROTATION, MOST_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
+MAX_ROTATION, MAX_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
 _LARGEST = 64  # pixels: larger images would say the same, in hours
 _WIDEST = 800  # pixels of a picture of noise, for the same reason
 _SIZE = 32
-_RULES = 2  # of the noise and the training: another number, and kept results are made anew
+_RULES = 2  # of the noise and the training: another number, and old results are made anew
 _SEED = 10_000  # of the first picture
 
 
 @dataclass(frozen=True)
-class Noises:
+class Noises(Source):
     """``count`` pictures of isotropic 1/f noise."""
 
     width: int
@@ -57,7 +58,7 @@ class Noises:
 
     def load(self, k: int) -> Image.Image:
         """Picture ``k``."""
-        return _noise(self.width, self.height, self.first + k)
+        return _draw_noise(self.width, self.height, self.first + k)
 
     def where(self, k: int) -> str:
         """Its group."""
@@ -65,7 +66,7 @@ class Noises:
 
 
 @lru_cache(maxsize=128)
-def _noise(width: int, height: int, seed: int) -> Image.Image:
+def _draw_noise(width: int, height: int, seed: int) -> Image.Image:
     """Cut out of a square twice as large: noise is as periodic as its picture is long, and one that
     is wide and low would vary along its width at lengths that its height does not have."""
     side = 2 * max(width, height)
@@ -84,50 +85,50 @@ class Control:
     @property
     def holds(self) -> bool:
         """Whether the preset gives nothing away."""
-        return self.rotation <= MOST_ROTATION and self.axis <= MOST_AXIS
+        return self.rotation <= MAX_ROTATION and self.axis <= MAX_AXIS
 
     def __str__(self) -> str:
         verdict = "gives nothing away" if self.holds else "GIVES ROTATIONS AWAY"
         return (
             f"Null control, augment={self.preset}: on noise RotNet tells "
             f"{100 * self.rotation:.1f} % of rotations (chance 25, at most "
-            f"{100 * MOST_ROTATION:.0f}) and {100 * self.axis:.1f} % of axes (chance 50, at most "
-            f"{100 * MOST_AXIS:.0f}): it {verdict}."
+            f"{100 * MAX_ROTATION:.0f}) and {100 * self.axis:.1f} % of axes (chance 50, at most "
+            f"{100 * MAX_AXIS:.0f}): it {verdict}."
         )
 
 
-def control(cfg: DictConfig, folder: Path | None = None) -> Control:
-    """Trains and tests; ``folder`` keeps the result, and gives it when nothing changed since."""
+def run_control(cfg: DictConfig, folder: Path | None = None) -> Control:
+    """Trains and tests; a result in ``folder`` is read when nothing has changed since."""
     settings = cfg.shortcut
     cfg = cfg.copy()
     cfg.img_size = _SIZE if cfg.img_size > _LARGEST else cfg.img_size
-    width, height = _shape(instantiate(cfg, "image").load(0).size)
-    told = [resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
+    width, height = _noise_size(instantiate(cfg, "image").load(0).size)
+    decides = [resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
             dict(settings), cfg.seed, _RULES]  # fmt: skip
-    mark = sha256(canonical(told).encode()).hexdigest()[:8]
-    file = folder / f"{cfg.augment.name}-{mark}.json" if folder else None
+    digest = sha256(canonical(decides).encode()).hexdigest()[:8]
+    file = folder / f"{cfg.augment.name}-{digest}.json" if folder else None
     if file and file.exists():
         try:
             return Control(**json.loads(file.read_text()))
         except (ValueError, TypeError) as error:
             raise UserError(f"{file} cannot be read as a control ({error}): remove it.") from None
     tested = settings.tested_sources
-    train = _rendered(cfg, Noises(width, height, settings.sources, _SEED), settings.images)
-    test = _rendered(cfg, Noises(width, height, tested, _SEED + settings.sources), settings.tested)
-    result = _told(cfg, _trained(cfg, train), test)
+    train = _render(cfg, Noises(width, height, settings.sources, _SEED), settings.images)
+    test = _render(cfg, Noises(width, height, tested, _SEED + settings.sources), settings.tested)
+    result = _measure(cfg, _train(cfg, train), test)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         LocalStore(file.parent).write(file.name, json.dumps(asdict(result)) + "\n")
     return result
 
 
-def _shape(size: tuple[int, int]) -> tuple[int, int]:
+def _noise_size(size: tuple[int, int]) -> tuple[int, int]:
     """The shape of the source, in which a preset acts: at most so large."""
     factor = min(1.0, _WIDEST / max(size))
     return max(8, round(size[0] * factor)), max(8, round(size[1] * factor))
 
 
-def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
+def _render(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
     images = from_config(cfg, source=source)
     with images.engine.one_thread():
@@ -138,7 +139,7 @@ def _rendered(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     return InMemory(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous())
 
 
-def _trained(cfg: DictConfig, images: InMemory) -> RotNet:
+def _train(cfg: DictConfig, images: InMemory) -> RotNet:
     torch.manual_seed(cfg.seed)
     method = RotNet(
         name="rotnet",
@@ -156,21 +157,21 @@ def _trained(cfg: DictConfig, images: InMemory) -> RotNet:
         Training(
             method,
             images,
-            Work(fabric, cfg.seed, None),
+            TrainState(fabric, cfg.seed, None),
             Path(folder),
             size=network.size,
-            rhythm=Rhythm(checkpoint_every=10**9, tensorboard=False),
+            log_settings=LogSettings(checkpoint_every=10**9, tensorboard=False),
             fingerprint="",
         ).run()
     return method.eval()
 
 
 @torch.no_grad()
-def _told(cfg: DictConfig, method: RotNet, images: InMemory) -> Control:
+def _measure(cfg: DictConfig, method: RotNet, images: InMemory) -> Control:
     device = next(method.parameters()).device
     right = axis = 0
     for part in images.pixels.split(250):
-        turned, quarters = rotations(part.to(device).float() / 255)
+        turned, quarters = rotate_quarters(part.to(device).float() / 255)
         chances = method(turned).softmax(1)
         right += int((chances.argmax(1) == quarters).sum())
         upright = chances[:, 0::2].sum(1) > 0.5

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from singleimg.learn.study.plan import (
+from singleimg.learn.study.design import (
     BASELINES,
     EARLY,
     FULL,
@@ -23,7 +23,7 @@ from singleimg.learn.study.plan import (
     ablation_name,
     table_name,
 )
-from singleimg.learn.study.rows import Made
+from singleimg.learn.study.row_run import RowResult
 from singleimg.learn.study.values import Value, value
 
 HOLDS, FAILS, OPEN, UNDECIDED = "holds", "does not hold", "not resolved", "undecided"
@@ -46,10 +46,10 @@ class Finding:
 
 
 class Rows:
-    """Made rows by their names, each with all its seeds."""
+    """Results of rows by their names, each with all its seeds."""
 
-    def __init__(self, made: Sequence[Made]) -> None:
-        self.runs: dict[str, list[Made]] = {}
+    def __init__(self, made: Sequence[RowResult]) -> None:
+        self.runs: dict[str, list[RowResult]] = {}
         for one in made:
             self.runs.setdefault(one.row.name, []).append(one)
 

@@ -10,8 +10,7 @@ from statistics import mean
 
 from singleimg.learn.probes.chart import draw_layers, figure
 from singleimg.learn.probes.scores import over_seeds, table, write_csv
-from singleimg.learn.study.findings import Finding
-from singleimg.learn.study.plan import (
+from singleimg.learn.study.design import (
     FULL,
     METHODS,
     ONE,
@@ -20,13 +19,14 @@ from singleimg.learn.study.plan import (
     SUPERVISED,
     table_name,
 )
-from singleimg.learn.study.rows import Made
+from singleimg.learn.study.findings import Finding
+from singleimg.learn.study.row_run import RowResult
 
 TABLE, SCORES, FIGURE, RECORD = "table.md", "scores.csv", "figure.png", "study.json"
 
 
 def write(
-    folder: Path, made: Sequence[Made], ablation: Sequence[Made], said: Sequence[Finding],
+    folder: Path, made: Sequence[RowResult], ablation: Sequence[RowResult], said: Sequence[Finding],
     control: str,
 ) -> str:  # fmt: skip
     """All of it into ``folder``; gives the text of ``table.md``."""
@@ -55,11 +55,11 @@ def write(
     return text
 
 
-def _plain(made: Made) -> dict:
+def _plain(made: RowResult) -> dict:
     return {**asdict(made), "early": {f"{k:.2f}": asdict(v) for k, v in made.early.items()}}
 
 
-def table_with_minutes(made: Sequence[Made]) -> str:
+def table_with_minutes(made: Sequence[RowResult]) -> str:
     """The table of scores, with the mean minutes of a run of each row."""
     lines = table([one.score for one in made]).splitlines()
     minutes: dict[str, list[float]] = {}
@@ -72,7 +72,7 @@ def table_with_minutes(made: Sequence[Made]) -> str:
     return "\n".join(lines)
 
 
-def draw(file: Path, made: Sequence[Made], ablation: Sequence[Made]) -> None:
+def draw(file: Path, made: Sequence[RowResult], ablation: Sequence[RowResult]) -> None:
     """Left the rows by layer, right the augmentations."""
     picture = figure(11 if ablation else 6, 5)
     left, *right = picture.subplots(1, 2 if ablation else 1, squeeze=False)[0]
@@ -95,15 +95,15 @@ def _styles() -> dict[str, dict]:
     return styles
 
 
-def _draw_ablation(axes: object, ablation: Sequence[Made]) -> None:
+def _draw_ablation(axes: object, ablation: Sequence[RowResult]) -> None:
     means = over_seeds([one.score for one in ablation])
     layers = len(next(iter(means.values())))
     width = 0.8 / layers
     for layer in range(layers):
         heights = [100 * cells[layer][0] for cells in means.values()]
         errors = [100 * (cells[layer][1] or 0) for cells in means.values()]
-        places = [row + (layer - (layers - 1) / 2) * width for row in range(len(means))]
-        axes.errorbar(places, heights, errors, fmt="o", markersize=4, label=f"conv{layer + 1}")
+        positions = [row + (layer - (layers - 1) / 2) * width for row in range(len(means))]
+        axes.errorbar(positions, heights, errors, fmt="o", markersize=4, label=f"conv{layer + 1}")
     axes.set_xticks(range(len(means)), means, rotation=30, ha="right", fontsize=8)
     axes.set_title("augmentations of the one image, DeepCluster", fontsize=10)
     axes.legend(fontsize=7, loc="lower right")

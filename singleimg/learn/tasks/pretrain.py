@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from singleimg.learn.training.run import prepare, train
+from singleimg.learn.training.run import describe_run, train
 from singleimg.system.logs import logging_to_console
 
 
 def pretrain(cfg: DictConfig) -> None:
     """Trains what ``cfg`` describes, or what is missing of it."""
     with logging_to_console():
-        train(prepare(cfg))
+        train(describe_run(cfg))

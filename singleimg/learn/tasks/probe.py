@@ -12,7 +12,7 @@ from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled
-from singleimg.learn.probes.base import protocol_mark
+from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.chart import draw
 from singleimg.learn.probes.scores import RunScore, read_json, table, write_csv, write_json
 from singleimg.learn.training.checkpoints import LAST
@@ -32,7 +32,7 @@ def probe(cfg: DictConfig) -> None:
         data = instantiate(cfg, "data")
         check_one_device(cfg.train, "probe")
         settings = OmegaConf.to_container(cfg.probe, resolve=True)
-        protocol = protocol_mark(settings, data, cfg.seed)  # a wrong path is said now
+        protocol = protocol_digest(settings, data, cfg.seed)  # a wrong path is said now
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
         scores = [score_of(file, cfg, data, protocol) for file in files]
         name = "-".join([data.name, *told(files), protocol])
@@ -91,7 +91,7 @@ def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunS
     log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
     kept.parent.mkdir(exist_ok=True)
     layers = instantiate(cfg, "probe").run(
-        trunk, network, data, device=device, seed=cfg.seed, kept=kept.with_suffix(".pt")
+        trunk, network, data, device=device, seed=cfg.seed, state_file=kept.with_suffix(".pt")
     )
     decides = record["decides"]
     score = RunScore(row_name(decides, file), decides["seed"], data.name, tuple(layers))
@@ -105,9 +105,9 @@ def row_name(decides: dict[str, Any], file: Path) -> str:
     inputs = decides["inputs"]
     images = str(inputs.get("data") or next(iter(inputs)))
     same = {**decides, "seed": None, "inputs": _seedless(inputs)}
-    mark = sha256(canonical(same).encode()).hexdigest()[:4]
+    digest = sha256(canonical(same).encode()).hexdigest()[:4]
     part = "" if file.name == LAST else f", {file.stem}"
-    return f"{decides['method']['name']}, {images}{part} ({mark})"
+    return f"{decides['method']['name']}, {images}{part} ({digest})"
 
 
 def _seedless(value: Any) -> Any:

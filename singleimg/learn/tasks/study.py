@@ -19,15 +19,23 @@ from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled
 from singleimg.learn.probes.scores import percent
 from singleimg.learn.study import report
-from singleimg.learn.study.control import control
+from singleimg.learn.study.control import run_control
+from singleimg.learn.study.design import (
+    ABLATION,
+    ONE,
+    PARTS,
+    Row,
+    ablation_name,
+    rows_of,
+    table_name,
+)
 from singleimg.learn.study.findings import Rows, findings
-from singleimg.learn.study.plan import ABLATION, ONE, PARTS, Row, ablation_name, rows_of, table_name
-from singleimg.learn.study.rows import Made, Task, make_row
+from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console, logging_to_file
-from singleimg.system.signals import deaf
+from singleimg.system.signals import ignore_signals
 
 
 def study(cfg: DictConfig) -> None:
@@ -48,7 +56,7 @@ def study(cfg: DictConfig) -> None:
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Everything in its order; what is there already is read."""
-    result = control(cfg, folder / "shortcut")
+    result = run_control(cfg, folder / "shortcut")
     log.info("%s", result)
     budget = OmegaConf.to_container(cfg.budget, resolve=True)
     rows, ablation = rows_of(cfg.task.parts, budget)
@@ -68,13 +76,13 @@ def _name(cfg: DictConfig, data: Labelled) -> str:
     return "-".join(["study", instantiate(cfg, "image").name, data.name, cfg.budget.name])
 
 
-def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:
+def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
     """All rows, side by side in worker processes; each is said when it is done."""
     backend = instantiate(cfg, "backend")
     workers = min(backend.workers(cfg.threads), len(rows))
     threads = max(1, available_cores() // workers)
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
-    tasks = [Task(row, folder / "rows" / _slug(row), spec, threads, workers > 1) for row in rows]
+    tasks = [RowTask(row, folder / "rows" / _slug(row), spec, threads, workers > 1) for row in rows]
     made = []
     with tqdm(total=len(rows), unit="row", disable=None) as bar:
         try:
@@ -89,14 +97,14 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[Made]:
                 "workers (threads=1). The same command goes on where it stopped."
             ) from None
         except BaseException:
-            with deaf():
+            with ignore_signals():
                 backend.stop()
                 log.warning("Stopped. The same command goes on where it stopped.")
             raise
     return made
 
 
-def _named(made: Made, name: str) -> Made:
+def _named(made: RowResult, name: str) -> RowResult:
     row, score = replace(made.row, name=name), replace(made.score, row=name)
     return replace(made, row=row, score=score)
 

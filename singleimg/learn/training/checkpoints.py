@@ -14,6 +14,7 @@ from singleimg.system.signals import deferred
 
 LAST, BEST = "last.pt", "best.pt"
 FOLDER = "checkpoints"
+_RENAMED = {"judge": "discriminator"}  # names in checkpoints of older versions: BiGAN's
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
@@ -58,9 +59,23 @@ def load(file: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
         raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")
+    parts = [state["method"], state.get("optimizers"), state.get("metrics")]
+    parts.append((state.get("epoch") or {}).get("sums"))
+    for names in parts:
+        if isinstance(names, dict):
+            _rename(names)
     return state
 
 
-def kept(fraction: float) -> str:
+def _rename(names: dict[str, Any]) -> None:
+    """Gives parameters, optimisers and metrics of older versions their names of today."""
+    entries = list(names.items())
+    names.clear()  # in place, and in order: what torch keeps beside a state_dict stays
+    for name, value in entries:
+        first, dot, rest = name.partition(".")
+        names[_RENAMED.get(first, first) + dot + rest] = value
+
+
+def name_at(fraction: float) -> str:
     """The name of the checkpoint that stays from this fraction of the training."""
     return f"at-{round(100 * fraction):02d}.pt"

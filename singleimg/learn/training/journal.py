@@ -43,7 +43,7 @@ class Journal:
 
     def picture(self, name: str, step: int, epoch: int, images: Tensor) -> None:
         """``pictures/<name>-<epoch>.png``: a grid of ``float`` N×3×S×S of 0 … 1."""
-        picture = tiled(images)
+        picture = tile_images(images)
         file = self.folder / PICTURES / f"{name}-{epoch:04d}.png"
         file.parent.mkdir(exist_ok=True)
         Image.fromarray(picture).save(file)
@@ -88,7 +88,7 @@ def _cut(file: Path, step: int) -> None:
         file.unlink()
 
 
-def tiled(images: Tensor, across: int = 8, gap: int = 1) -> np.ndarray:
+def tile_images(images: Tensor, across: int = 8, gap: int = 1) -> np.ndarray:
     """A grid of ``float`` N×3×H×W of 0 … 1 with white lines between: ``uint8``."""
     levels = (images.detach().float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
     count, height, width, _ = levels.shape
@@ -100,7 +100,7 @@ def tiled(images: Tensor, across: int = 8, gap: int = 1) -> np.ndarray:
     return grid
 
 
-def stretched(filters: Tensor) -> Tensor:
+def stretch_filters(filters: Tensor) -> Tensor:
     """Filters N×C×H×W as images of 0 … 1, each to its own range, enlarged to about 48 pixels."""
     flat = filters.detach().float()
     flat = flat if flat.shape[1] == 3 else flat.mean(1, keepdim=True).expand(-1, 3, -1, -1)

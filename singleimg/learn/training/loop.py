@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from singleimg.learn.data.batches import Images, cut
-from singleimg.learn.methods.base import SHOWN, Method, whole
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.data.batches import Images, whole_batches
+from singleimg.learn.data.crops import centre
+from singleimg.learn.methods.base import SHOWN, Method
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.training import checkpoints
-from singleimg.learn.training.journal import Journal, stretched
+from singleimg.learn.training.journal import Journal, stretch_filters
 from singleimg.system.logs import log
 
 
 @dataclass(frozen=True)
-class Rhythm:
-    """How often things are written down. log_every, checkpoint_every: updates; the latter beside
-    the end of each epoch. keep: fractions of the training whose checkpoints stay."""
+class LogSettings:
+    """What a training writes, and how often.
+
+    log_every, checkpoint_every: updates; the latter beside the end of each epoch. keep: fractions
+    of the training whose checkpoints stay.
+    """
 
     log_every: int = 20
     checkpoint_every: int = 500
@@ -34,17 +38,17 @@ class Rhythm:
 
 @dataclass
 class Epoch:
-    """Where a run is within an epoch: what is still to come, and what was said of what is done."""
+    """Where a run is within an epoch: the batches of it, and the sums of what was measured."""
 
     number: int
     order: np.ndarray  # indices of images, n×batch
     done: int = 0  # batches
     sums: dict[str, float] = field(default_factory=dict)
 
-    def add(self, values: dict[str, float]) -> None:
-        """One more update."""
+    def add(self, metrics: dict[str, float]) -> None:
+        """Those of one more update."""
         self.done += 1
-        for key, value in values.items():
+        for key, value in metrics.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
 
     def means(self) -> dict[str, float]:
@@ -53,145 +57,131 @@ class Epoch:
 
 
 class Training:
-    """One run. ``method`` is built and on its device, ``fabric`` launched, ``folder`` there."""
+    """One run. ``method`` is built and on its device, ``folder`` there."""
 
     def __init__(
         self,
         method: Method,
         images: Images,
-        work: Work,
+        state: TrainState,
         folder: Path,
         *,
         size: int,
-        rhythm: Rhythm,
+        log_settings: LogSettings,
         fingerprint: str,
     ) -> None:
-        self.method, self.images, self.work, self.folder = method, images, work, folder
-        self.size, self.rhythm, self.fingerprint = size, rhythm, fingerprint
+        self.method, self.images, self.state, self.folder = method, images, state, folder
+        self.size, self.log_settings, self.fingerprint = size, log_settings, fingerprint
+        self.is_main = state.fabric.is_global_zero  # the process that writes
         self.total = method.total_updates(len(images))
         self.epoch: Epoch | None = None
         self.epochs, self.best = 0, float("inf")  # whole epochs done, the best of them
         self.metrics: dict[str, float] = {}
         self.seconds = 0.0  # of this and earlier processes
 
-    @property
-    def fraction(self) -> float:
-        """Of the training that is done."""
-        return self.work.step / self.total if self.total else 1.0
-
     def run(self) -> None:
         """To the end; a checkpoint is left at each epoch's, and every so many updates."""
         begin = time.perf_counter() - self.seconds
         self.method.train()
-        if self._chief:
-            self.journal = Journal(self.folder, self.work.step, self.rhythm.tensorboard)
-        keeps = {round(part * self.total): part for part in self.rhythm.keep}
+        if self.is_main:
+            self.journal = Journal(self.folder, self.state.step, self.log_settings.tensorboard)
         with tqdm(
-            total=self.total, initial=self.work.step, unit="update",
-            disable=None if self._chief else True,
+            total=self.total, initial=self.state.step, unit="update",
+            disable=None if self.is_main else True,
         ) as self.bar:  # fmt: skip
             try:
-                while self.work.step < self.total:
-                    self._epoch(begin, keeps)
+                while self.state.step < self.total:
+                    self._train_epoch(begin)
                 if not self.total:
                     self._save(checkpoints.LAST)
             finally:
-                if self._chief:
+                if self.is_main:
                     self.journal.close()
         self.seconds = time.perf_counter() - begin
 
-    @property
-    def _chief(self) -> bool:
-        return self.work.fabric.is_global_zero
-
-    def _epoch(self, begin: float, keeps: dict[int, float]) -> None:
+    def _train_epoch(self, begin: float) -> None:
         if self.epoch is None:
-            order = self.method.order(self.epochs, self.images, self.work)
-            order = cut(order, self.method.images_an_update)
-            self.epoch = Epoch(self.epochs, order)
-        epoch = self.epoch
-        self.clock = time.perf_counter(), self.work.step
-        left = self.total - self.work.step
+            order = self.method.order(self.epochs, self.images, self.state)
+            self.epoch = Epoch(self.epochs, whole_batches(order, self.method.images_an_update))
+        epoch, fabric, settings = self.epoch, self.state.fabric, self.log_settings
+        keep = {round(fraction * self.total): fraction for fraction in settings.keep}
+        self.clock = time.perf_counter(), self.state.step
+        left = self.total - self.state.step
         todo = epoch.order[epoch.done : epoch.done + left]
-        share = [
-            batch[self.work.fabric.global_rank :: self.work.fabric.world_size] for batch in todo
-        ]
+        share = [batch[fabric.global_rank :: fabric.world_size] for batch in todo]
         for indices, pixels in zip(share, self.images.batches(share), strict=True):
-            self._update(pixels, torch.from_numpy(indices))
+            metrics = self._update(pixels, torch.from_numpy(indices))
+            epoch.add(metrics)
+            self.bar.update()
+            step = self.state.step
+            if step % settings.log_every == 0 or step == self.total:
+                self._log(metrics)
             self.seconds = time.perf_counter() - begin
-            if self.work.step in keeps:
-                self._save(checkpoints.kept(keeps[self.work.step]))
-            if self.work.step % self.rhythm.checkpoint_every == 0 and epoch.done < len(epoch.order):
+            if step in keep:
+                self._save(checkpoints.name_at(keep[step]))
+            if step % settings.checkpoint_every == 0 and epoch.done < len(epoch.order):
                 self._save(checkpoints.LAST)
         self._end_epoch(epoch)
 
-    def _update(self, pixels: Tensor, places: Tensor) -> None:
-        work, method = self.work, self.method
-        method.schedule(self.fraction)
-        images = pixels.to(work.device, non_blocking=True).float() / 255
-        images = method.augment(images, self.size, work.generator("augment"))
-        labels = self.images.labels[places].to(work.device)
-        said = method.update(images, places, labels, work)
-        work.step += 1
-        values = {key: float(value) for key, value in said.items()}
-        self.epoch.add(values)
-        self.bar.update()
-        if work.step % self.rhythm.log_every == 0 or work.step == self.total:
-            self._log(values)
+    def _update(self, pixels: Tensor, indices: Tensor) -> dict[str, float]:
+        state, method = self.state, self.method
+        method.schedule(state.step / self.total)
+        images = pixels.to(state.device, non_blocking=True).float() / 255
+        images = method.augment(images, self.size, state.generator("augment"))
+        labels = self.images.labels[indices].to(state.device)
+        metrics = method.update(images, indices, labels, state)
+        state.step += 1
+        return {key: float(value) for key, value in metrics.items()}
 
-    def _log(self, values: dict[str, float]) -> None:
+    def _log(self, metrics: dict[str, float]) -> None:
         then, step = self.clock
         now = time.perf_counter()
-        speed = (self.work.step - step) * self.method.images_an_update / max(now - then, 1e-9)
-        self.clock = now, self.work.step
-        lr = next((o.param_groups[0]["lr"] for o in self.method.optimizers.values()), 0.0)
-        self.bar.set_postfix_str(
-            " ".join(f"{key} {value:.3f}" for key, value in values.items())
-            + f", {speed:.0f} images/s"
-        )
-        if self._chief:
-            state = {"epoch": self.epochs, **values, "lr": lr, "gradient_norm": self.work.norm}
-            self.journal.update(self.work.step, {**state, "images_per_second": speed})
+        speed = (self.state.step - step) * self.method.images_an_update / max(now - then, 1e-9)
+        self.clock = now, self.state.step
+        shown = " ".join(f"{key} {value:.3f}" for key, value in metrics.items())
+        self.bar.set_postfix_str(f"{shown}, {speed:.0f} images/s")
+        if self.is_main:
+            lr = next((o.param_groups[0]["lr"] for o in self.method.optimizers.values()), 0.0)
+            self.journal.update(self.state.step, {
+                "epoch": self.epochs, **metrics, "lr": lr, "gradient_norm": self.state.norm,
+                "images_per_second": speed,
+            })  # fmt: skip
 
     def _end_epoch(self, epoch: Epoch) -> None:
-        self.metrics = self.work.means({**epoch.means(), **self.method.end_epoch()})
+        self.metrics = self.state.means({**epoch.means(), **self.method.end_epoch()})
         self.epochs += 1
         self.epoch = None
         watched = self.metrics[self.method.watched]
         better = watched < self.best
         self.best = min(self.best, watched)
-        if self._chief:
-            self.journal.epoch(self.work.step, {"epoch": self.epochs, **self.metrics})
-            self._draw()
+        if self.is_main:
+            self.journal.epoch(self.state.step, {"epoch": self.epochs, **self.metrics})
+            pixels = next(iter(self.images.batches([np.arange(min(SHOWN, len(self.images)))])))
+            shown = centre(pixels.to(self.state.device).float() / 255, self.size)
+            first = next(m for m in self.method.trunk.modules() if isinstance(m, nn.Conv2d))
+            pictures = {**self.method.pictures(shown), "filters": stretch_filters(first.weight)}
+            for name, images in pictures.items():
+                self.journal.picture(name, self.state.step, self.epochs, images)
         if better:
             self._save(checkpoints.BEST)
         self._save(checkpoints.LAST)
 
-    def _draw(self) -> None:
-        pixels = next(iter(self.images.batches([np.arange(min(SHOWN, len(self.images)))])))
-        shown = whole(pixels.to(self.work.device).float() / 255, self.size)
-        pictures = dict(self.method.pictures(shown))
-        first = next(m for m in self.method.trunk.modules() if isinstance(m, torch.nn.Conv2d))
-        pictures["filters"] = stretched(first.weight)
-        for name, images in pictures.items():
-            self.journal.picture(name, self.work.step, self.epochs, images)
-
     # --- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, name: str) -> None:
-        state = self.state()  # of all devices
-        if self._chief:
+        state = self.state_dict()  # of all devices
+        if self.is_main:
             checkpoints.save(self.folder / checkpoints.FOLDER / name, state)
-        self.work.fabric.barrier()
+        self.state.fabric.barrier()
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that decides what comes next; each of several devices has to ask."""
         epoch = self.epoch
         return {
             "fingerprint": self.fingerprint,
             "method": self.method.state_dict(),
             "optimizers": {k: o.state_dict() for k, o in self.method.optimizers.items()},
-            "step": self.work.step,
+            "step": self.state.step,
             "epochs": self.epochs,
             "best": self.best,
             "seconds": self.seconds,
@@ -202,20 +192,20 @@ class Training:
                 "done": epoch.done,
                 "sums": epoch.sums,
             },
-            "random": self.work.random_states(),
+            "random": self.state.random_states(),
         }  # fmt: skip
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to where :meth:`state` was said."""
-        self.method.load_state_dict(state["method"])
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Goes back to where :meth:`state_dict` was asked."""
+        self.method.load_state_dict(saved["method"])
         for key, optimizer in self.method.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][key])
-        self.work.step, self.epochs = state["step"], state["epochs"]
-        self.best, self.seconds = state["best"], state["seconds"]
-        self.metrics, epoch = state["metrics"], state["epoch"]
+            optimizer.load_state_dict(saved["optimizers"][key])
+        self.state.step, self.epochs = saved["step"], saved["epochs"]
+        self.best, self.seconds = saved["best"], saved["seconds"]
+        self.metrics, epoch = saved["metrics"], saved["epoch"]
         if epoch is not None:
             self.epoch = Epoch(
                 epoch["number"], epoch["order"].numpy(), epoch["done"], epoch["sums"]
             )
-        self.work.set_random_state(state["random"])
-        log.info("Goes on after update %s.", f"{self.work.step:,}")
+        self.state.set_random_state(saved["random"])
+        log.info("Goes on after update %s.", f"{self.state.step:,}")

@@ -6,7 +6,8 @@ import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -21,18 +22,22 @@ from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
 from singleimg.jobs.estimate import duration
-from singleimg.learn.data.inputs import Inputs, describe
+from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
-from singleimg.learn.methods.train_state import Diverged, Work
+from singleimg.learn.methods.train_state import Diverged, TrainState
 from singleimg.learn.networks.base import Network
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
-from singleimg.learn.training.loop import Rhythm, Training
+from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
+from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_file
 from singleimg.version import __version__
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,13 @@ class Run:
         return fingerprint(self.record)
 
 
-def prepare(cfg: DictConfig) -> Run:
+def describe_run(cfg: DictConfig) -> Run:
     """The run of a checked configuration; writes nothing, reads no image but the source."""
     for group, example in (("method", "rotnet"), ("network", "cifar_conv4")):
         if cfg[group] is None:
             raise UserError(f"{group} is missing: type for example {group}={example}.")
     method, network = instantiate(cfg, "method"), instantiate(cfg, "network")
-    inputs = describe(cfg)
+    inputs = describe_inputs(cfg)
     if method.needs_labels and inputs.labels is None:
         raise UserError(
             f"method={method.name} learns from labels, and these images have none: type for "
@@ -106,8 +111,8 @@ def _folder(cfg: DictConfig, method: Method, inputs: Inputs, record: dict[str, A
     sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if cfg.targetpath and not sweeping:
         return Path(cfg.targetpath)
-    mark = fingerprint(record)[:8]
-    name = "-".join(["pretrain", method.name, inputs.name, f"seed{cfg.seed}", mark])
+    digest = fingerprint(record)[:8]
+    name = "-".join(["pretrain", method.name, inputs.name, f"seed{cfg.seed}", digest])
     return Path(cfg.targetpath or "outputs").absolute() / name
 
 
@@ -121,48 +126,38 @@ class Trained:
 
 def train(run: Run) -> Trained:
     """Runs to the end, from the last checkpoint there is."""
-    settings = run.settings.train
-    fabric = open_fabric(settings)
+    fabric = open_fabric(run.settings.train)
     run.method.check_devices(fabric.world_size)
-    with hold(LocalStore(run.folder)) if fabric.is_global_zero else nullcontext():
-        state = _found(run)
+    is_main = fabric.is_global_zero
+    with hold(LocalStore(run.folder)) if is_main else nullcontext():
+        last = _load_last(run)
         fabric.barrier()
-        if fabric.is_global_zero:
-            _begin(run, state)
+        if is_main:
+            _begin_folder(run, anew=last is None)
         fabric.barrier()
-        with logging_to_file(run.folder / LOG) if fabric.is_global_zero else nullcontext():
-            trained = _trained(run, fabric, state)
-            if fabric.is_global_zero:
-                _close(run, trained)
+        with logging_to_file(run.folder / LOG) if is_main else nullcontext():
+            if last is not None and last["step"] >= run.method.total_updates(run.inputs.count):
+                trained = Trained(last["metrics"], last["seconds"])  # no image is read for it
+            else:
+                trained = _train_rest(run, fabric, last)
+            if is_main:
+                metrics = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
+                log.info(
+                    "Trained in %s (last epoch: %s).", duration(trained.seconds), metrics or "none"
+                )
+                log.info("Folder:  %s", run.folder)
+                checkpoint = typed("task.checkpoint", run.folder)
+                log.info("Probe:   %s", command("task=probe", checkpoint, "data=…", "data.path=…"))
     return trained
 
 
-def _trained(run: Run, fabric: Any, state: dict[str, Any] | None) -> Trained:
-    if state is not None and state["step"] >= run.method.total_updates(run.inputs.count):
-        return Trained(state["metrics"], state["seconds"])  # no image is read for it
-    training = _set_up(run, fabric, state)
-    _announce(run, training)
-    _work(run, training)
-    return Trained(training.metrics, training.seconds)
-
-
-def _work(run: Run, training: Training) -> None:
-    try:
-        training.run()
-    except Diverged as error:
-        raise Diverged(f"{error} The last good state is in {run.folder}.") from None
-    except KeyboardInterrupt:
-        log.warning("Stopped. The same command goes on from the last checkpoint.")
-        raise
-
-
-def _found(run: Run) -> dict[str, Any] | None:
+def _load_last(run: Run) -> dict[str, Any] | None:
     """The checkpoint to go on from; UserError when it is of another run."""
     file = run.folder / checkpoints.FOLDER / checkpoints.LAST
     if run.settings.task.resume == "never" or not file.exists():
         return None
-    state = checkpoints.load(file)
-    if state["fingerprint"] != run.fingerprint:
+    last = checkpoints.load(file)
+    if last["fingerprint"] != run.fingerprint:
         before = load_record(run.folder)
         old, new = (Recipe(one["decides"], {}, {}) for one in (before, run.record))
         changed = [line.removeprefix("pixels.") for line in old.differences(new)]
@@ -170,36 +165,27 @@ def _found(run: Run) -> dict[str, Any] | None:
             f"targetpath={run.folder} holds another training ({'; '.join(changed[:5])}): type "
             "another targetpath, task.resume=never to replace it, or the old values."
         )
-    return state
+    return last
 
 
-def _begin(run: Run, state: dict[str, Any] | None) -> None:
-    """Writes what the run is; what an older run left there goes when it begins anew."""
+def _begin_folder(run: Run, anew: bool) -> None:
+    """Writes what the run is; ``anew``: what an older run left there goes first."""
     try:
-        if state is None:
-            _clear(run.folder)
-        texts = {RECORD: json.dumps(run.record, indent=2) + "\n",
-                 "config.yaml": saved.run_text(run.settings)}  # fmt: skip
-        for name, text in texts.items():
-            (run.folder / name).write_text(text)
+        if anew:
+            for name in (checkpoints.FOLDER, PICTURES, BOARD):
+                rmtree(run.folder / name, ignore_errors=True)
+            for name in (UPDATES, EPOCHS):
+                (run.folder / name).unlink(missing_ok=True)
+        (run.folder / RECORD).write_text(json.dumps(run.record, indent=2) + "\n")
+        (run.folder / "config.yaml").write_text(saved.run_text(run.settings))
     except OSError as error:
         raise UserError(
             f"targetpath={run.folder} cannot be written ({error.strerror}): type another."
         ) from None
 
 
-def _clear(folder: Path) -> None:
-    from shutil import rmtree
-
-    from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
-
-    for name in (checkpoints.FOLDER, PICTURES, BOARD):
-        rmtree(folder / name, ignore_errors=True)
-    for name in (UPDATES, EPOCHS):
-        (folder / name).unlink(missing_ok=True)
-
-
-def _set_up(run: Run, fabric: Any, state: dict[str, Any] | None) -> Training:
+def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> Trained:
+    """All updates, or those after ``checkpoint``."""
     cfg, settings = run.settings, run.settings.train
     torch.manual_seed(cfg.seed)
     run.method.build(run.network, run.inputs.count, run.inputs.classes)
@@ -208,38 +194,32 @@ def _set_up(run: Run, fabric: Any, state: dict[str, Any] | None) -> Training:
     training = Training(
         run.method,
         run.inputs.open(workers, settings.memory),
-        Work(fabric, cfg.seed, settings.max_norm),
+        TrainState(fabric, cfg.seed, settings.max_norm),
         run.folder,
         size=run.network.size,
-        rhythm=Rhythm(
+        log_settings=LogSettings(
             settings.log_every, settings.checkpoint_every, cfg.task.keep, cfg.task.tensorboard
         ),
         fingerprint=run.fingerprint,
     )
     torch.manual_seed(cfg.seed + fabric.global_rank)
-    if state is not None:
-        training.restore(state)
-    return training
-
-
-def _announce(run: Run, training: Training) -> None:
+    if checkpoint is not None:
+        training.load_state_dict(checkpoint)
     log.info(
         "%s on %s images of %d px (%s): %s updates of %d images, into %s.",
         run.method.name,
         f"{run.inputs.count:,}",
         run.inputs.size,
         run.inputs.name,
-        f"{training.total - training.work.step:,}",
+        f"{training.total - training.state.step:,}",
         run.method.images_an_update,
         run.folder,
     )
-
-
-def _close(run: Run, trained: Trained) -> None:
-    said = ", ".join(f"{key} {value:.4g}" for key, value in trained.metrics.items())
-    log.info("Trained in %s (last epoch: %s).", duration(trained.seconds), said or "none")
-    log.info("Folder:  %s", run.folder)
-    log.info(
-        "Probe:   %s",
-        command("task=probe", typed("task.checkpoint", run.folder), "data=…", "data.path=…"),
-    )
+    try:
+        training.run()
+    except Diverged as error:
+        raise Diverged(f"{error} The last good state is in {run.folder}.") from None
+    except KeyboardInterrupt:
+        log.warning("Stopped. The same command goes on from the last checkpoint.")
+        raise
+    return Trained(training.metrics, training.seconds)

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from singleimg.config.former import name_of, with_first_names
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical, numbers_as_floats
 from singleimg.errors import UserError
@@ -20,7 +21,8 @@ RECORD = "pretrain.json"
 
 def fingerprint(record: dict[str, Any]) -> str:
     """SHA-256 of what in a record decides the weights."""
-    return sha256(canonical(numbers_as_floats(record["decides"])).encode()).hexdigest()
+    decides = numbers_as_floats(with_first_names(record["decides"]))
+    return sha256(canonical(decides).encode()).hexdigest()
 
 
 # --- what others read ----------------------------------------------------------------------------
@@ -30,7 +32,10 @@ def load_record(folder: Path) -> dict[str, Any]:
     """The record of a training; UserError when there is none."""
     try:
         record = json.loads((folder / RECORD).read_text())
-        return {"decides": dict(record["decides"]), "made_with": dict(record["made_with"])}
+        decides = dict(record["decides"])
+        for group in ("method", "network"):
+            decides[group]["_target_"] = name_of(group, decides[group]["_target_"])
+        return {"decides": decides, "made_with": dict(record["made_with"])}
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{folder} holds no training: type the folder of a task=pretrain as task.checkpoint=…."

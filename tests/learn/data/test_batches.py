@@ -8,7 +8,13 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from singleimg.learn.data.batches import InMemory, Streamed, cut, fitted, open_images
+from singleimg.learn.data.batches import (
+    InMemory,
+    StreamedImages,
+    open_images,
+    to_square,
+    whole_batches,
+)
 
 MODES = ("RGB", "L", "RGBA", "P", "1")
 PLACES = [np.array([3, 17]), np.array([0, 3, 5, 0]), np.array([19])]
@@ -37,7 +43,7 @@ def picture(height: int, width: int) -> Image.Image:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_images_are_the_same_from_memory_and_from_processes(workers: int) -> None:
     memory = open_images(Pictures(), 32, workers=1, memory=1)
-    stream = Streamed(Pictures(), 32, workers, None)
+    stream = StreamedImages(Pictures(), 32, workers, None)
     pairs = list(zip(memory.batches(PLACES), stream.batches(PLACES), strict=True))
     assert [len(one) for one, _ in pairs] == [2, 4, 1]
     for one, two in pairs:
@@ -49,7 +55,7 @@ def test_streaming_leaves_torchs_generator_alone() -> None:
     """What a run draws for dropout is the same whether or not it was stopped in between."""
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    list(Streamed(Pictures(), 32, 0, None).batches(PLACES))
+    list(StreamedImages(Pictures(), 32, 0, None).batches(PLACES))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -62,7 +68,7 @@ def test_batches_come_in_the_order_asked_for() -> None:
 def test_images_are_kept_where_they_fit_in_the_memory_allowed() -> None:
     size = 20 * 3 * 32**2 / 1e9
     opened = [open_images(Pictures(), 32, workers=0, memory=size * part) for part in (1.01, 0.99)]
-    assert [type(one) for one in opened] == [InMemory, Streamed]
+    assert [type(one) for one in opened] == [InMemory, StreamedImages]
     assert [len(one) for one in opened] == [20, 20] and opened[0].size == opened[1].size == 32
 
 
@@ -80,12 +86,12 @@ def test_labels_are_those_given_or_0(memory: int) -> None:
 
 def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
     image = picture(24, 24)
-    assert np.array_equal(np.asarray(fitted(image, 24)), np.asarray(image))
+    assert np.array_equal(np.asarray(to_square(image, 24)), np.asarray(image))
 
 
 @pytest.mark.parametrize("shape", [(40, 100), (100, 40)])
 def test_the_middle_is_taken_of_an_image_resized_along_its_shorter_side(shape: tuple) -> None:
-    shown = np.asarray(fitted(picture(*shape), 20)).astype(int)
+    shown = np.asarray(to_square(picture(*shape), 20)).astype(int)
     assert shown.shape == (20, 20, 3)
     first = [(length - 40) / 2 for length in shape]  # of the square that is shown, in the original
     expected = [start + (np.arange(20) + 0.5) * 2 - 0.5 for start in first]
@@ -95,20 +101,22 @@ def test_the_middle_is_taken_of_an_image_resized_along_its_shorter_side(shape: t
 
 
 def test_a_smaller_image_is_enlarged() -> None:
-    shown = np.asarray(fitted(picture(10, 10), 40)).astype(int)
+    shown = np.asarray(to_square(picture(10, 10), 40)).astype(int)
     assert shown.shape == (40, 40, 3) and np.ptp(shown[20, :, 1]) == 9
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_becomes_rgb(mode: str) -> None:
     image = picture(24, 24).convert(mode)
-    assert fitted(image, 24).mode == "RGB"
-    assert np.array_equal(np.asarray(fitted(image, 24)), np.asarray(image.convert("RGB")))
+    assert to_square(image, 24).mode == "RGB"
+    assert np.array_equal(np.asarray(to_square(image, 24)), np.asarray(image.convert("RGB")))
 
 
 # --- whole batches -------------------------------------------------------------------------------
 
 
 def test_a_batch_that_does_not_fill_is_left_out() -> None:
-    assert cut(np.arange(11), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert cut(np.arange(8), 4).shape == (2, 4) and cut(np.arange(3), 4).shape == (0, 4)
+    assert whole_batches(np.arange(11), 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert whole_batches(np.arange(8), 4).shape == (2, 4) and whole_batches(
+        np.arange(3), 4
+    ).shape == (0, 4)

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from singleimg.learn.data.crops import CROPS, centre, flipped, padded, placed, resized
+from singleimg.learn.data.crops import CROPS, centre, flip, padded, placed, resized
 from tests.learn.tiny import seeded
 
 RARE = 1e-3  # a p-value below it means that the law is another one; seeds are fixed
@@ -79,8 +79,8 @@ def offsets(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_places_of_padded_crops_are_uniform_independent_and_reach_both_ends() -> None:
     rows, columns = offsets(4000)
-    for places in (rows, columns):
-        counts = np.bincount(places, minlength=9)
+    for drawn in (rows, columns):
+        counts = np.bincount(drawn, minlength=9)
         assert len(counts) == 9 and counts.all()
         assert stats.chisquare(counts).pvalue > RARE
     table = np.zeros((9, 9))
@@ -145,13 +145,13 @@ def test_the_area_and_aspect_of_resized_crops_are_torchvisions() -> None:
 
 def test_a_flip_of_probability_0_or_1_is_none_or_one_of_all() -> None:
     images = picture(5, 7, 50)
-    assert torch.equal(flipped(images, 0.0, seeded()), images)
+    assert torch.equal(flip(images, 0.0, seeded()), images)
     mirrored = torch.from_numpy(images.numpy()[..., ::-1].copy())
-    assert torch.equal(flipped(images, 1.0, seeded()), mirrored)
+    assert torch.equal(flip(images, 1.0, seeded()), mirrored)
 
 
 def test_a_flip_is_drawn_for_each_image_with_its_probability() -> None:
     images = picture(2, 3, 2000)
-    mirrored = flipped(images, 0.3, seeded())[:, 0, 0, 0] != images[:, 0, 0, 0]
+    mirrored = flip(images, 0.3, seeded())[:, 0, 0, 0] != images[:, 0, 0, 0]
     assert 0.25 < float(mirrored.float().mean()) < 0.35
-    assert torch.equal(flipped(images, 0.3, seeded()), flipped(images, 0.3, seeded()))
+    assert torch.equal(flip(images, 0.3, seeded()), flip(images, 0.3, seeded()))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.bigan import BiGAN, gradient_penalty
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from tests.learn.tiny import built, levels, same, updates, weights
 
 LOSSES = ["gan", "wgan_gp"]
@@ -47,7 +47,7 @@ class Square(nn.Module):
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 7.0])
-def test_the_penalty_of_a_linear_judge_is_that_of_its_weights_whatever_the_pair(
+def test_the_penalty_of_a_linear_discriminator_is_that_of_its_weights_whatever_the_pair(
     scale: float,
 ) -> None:
     v, w = scale * torch.randn(12), scale * torch.randn(5)
@@ -57,7 +57,7 @@ def test_the_penalty_of_a_linear_judge_is_that_of_its_weights_whatever_the_pair(
         assert float(penalty) == pytest.approx((norm - 1) ** 2, rel=1e-4)
 
 
-def test_a_judge_of_slope_one_pays_nothing() -> None:
+def test_a_discriminator_of_slope_one_pays_nothing() -> None:
     v = torch.zeros(12)
     v[3] = 1.0
     pairs = torch.rand(4, 3, 2, 2), torch.randn(4, 5)
@@ -72,7 +72,7 @@ def test_the_penalty_is_the_mean_over_the_pairs_of_each_ones_own() -> None:
     assert penalty.shape == () and penalty.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_judge_without_any_slope_can_be_punished_too() -> None:
+def test_a_discriminator_without_any_slope_can_be_punished_too() -> None:
     w = torch.zeros(5, requires_grad=True)
     penalty = gradient_penalty(Linear(torch.zeros(12), w), torch.rand(2, 3, 2, 2), torch.rand(2, 5))
     penalty.backward()
@@ -91,19 +91,19 @@ def test_learning_from_the_penalty_alone_brings_the_slope_to_one() -> None:
 
 
 def test_it_is_taken_between_the_generated_and_the_real_pair(
-    pictures: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    pictures: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the same place of both: image and latent of a pair share one number of 0 … 1."""
     method, asked = made(pictures, loss="wgan_gp"), []
     monkeypatch.setattr(method, "_pairs", lambda real, _: (
         torch.ones(len(real), 16), torch.zeros_like(real), torch.zeros(len(real), 16)))  # fmt: skip
 
-    def penalty(judge, images, latents):
+    def penalty(discriminator, images, latents):
         asked.append((images, latents))
         return torch.zeros(())
 
     monkeypatch.setattr("singleimg.learn.methods.bigan.gradient_penalty", penalty)
-    method._judge(torch.ones(50, 3, 32, 32), torch.Generator().manual_seed(0), work)
+    method._update_discriminator(torch.ones(50, 3, 32, 32), torch.Generator().manual_seed(0), state)
     ((images, latents),) = asked
     mix = latents[:, 0]
     assert torch.allclose(images, mix[:, None, None, None].expand_as(images))
@@ -112,18 +112,20 @@ def test_it_is_taken_between_the_generated_and_the_real_pair(
 
 
 @pytest.mark.parametrize(("loss", "there"), [("gan", False), ("wgan_gp", True)])
-def test_only_a_critic_is_punished(pictures: InMemory, work: Work, loss: str, there: bool) -> None:
-    (said,) = updates(made(pictures, loss=loss), pictures, work, 1)
+def test_only_a_critic_is_punished(
+    pictures: InMemory, state: TrainState, loss: str, there: bool
+) -> None:
+    (said,) = updates(made(pictures, loss=loss), pictures, state, 1)
     assert (said["penalty"] > 0) is there
 
 
 def test_the_penalty_is_added_to_the_critics_loss_with_its_weight(
-    pictures: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    pictures: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = []
-    monkeypatch.setattr(work, "descend", lambda value, _: wanted.append(value.item()))
-    (said,) = updates(made(pictures, loss="wgan_gp", penalty=3.0), pictures, work, 1)
-    expected = [said["judge"] + 3 * said["penalty"], said["generator"]]
+    monkeypatch.setattr(state, "descend", lambda value, _: wanted.append(value.item()))
+    (said,) = updates(made(pictures, loss="wgan_gp", penalty=3.0), pictures, state, 1)
+    expected = [said["discriminator"] + 3 * said["penalty"], said["generator"]]
     assert wanted == pytest.approx(expected, rel=1e-5)
 
 
@@ -132,21 +134,23 @@ def test_the_penalty_is_added_to_the_critics_loss_with_its_weight(
 
 def test_with_gan_the_trunk_is_the_encoders_and_has_batchnorm(pictures: InMemory) -> None:
     method = made(pictures, loss="gan")
-    assert method.encoder[0] is method.trunk and method.judge.trunk is not method.trunk
+    assert method.encoder[0] is method.trunk and method.discriminator.trunk is not method.trunk
     assert any(isinstance(part, nn.BatchNorm2d) for part in method.trunk.modules())
 
 
-def test_with_wgan_gp_the_trunk_is_the_judges_and_has_none(pictures: InMemory) -> None:
+def test_with_wgan_gp_the_trunk_is_the_discriminators_and_has_none(pictures: InMemory) -> None:
     method = made(pictures, loss="wgan_gp")
-    assert method.judge.trunk is method.trunk and method.encoder[0] is not method.trunk
-    assert not any("Norm" in type(part).__name__ for part in method.judge.modules())
+    assert method.discriminator.trunk is method.trunk and method.encoder[0] is not method.trunk
+    assert not any("Norm" in type(part).__name__ for part in method.discriminator.modules())
     assert any(isinstance(part, nn.BatchNorm2d) for part in method.encoder.modules())
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_activation_of_encoder_and_judge_is_leaky(pictures: InMemory, loss: str) -> None:
+def test_every_activation_of_encoder_and_discriminator_is_leaky(
+    pictures: InMemory, loss: str
+) -> None:
     method = made(pictures, loss=loss)
-    for part in (*method.encoder.modules(), *method.judge.modules()):
+    for part in (*method.encoder.modules(), *method.discriminator.modules()):
         assert not isinstance(part, nn.ReLU)
 
 
@@ -159,46 +163,46 @@ def test_each_optimiser_moves_its_own_and_together_they_move_all(
         key: {id(p) for group in optimizer.param_groups for p in group["params"]}
         for key, optimizer in method.optimizers.items()
     }
-    assert owned["judge"] == {id(p) for p in method.judge.parameters()}
-    assert not owned["judge"] & owned["generator"]
-    assert owned["judge"] | owned["generator"] == {id(p) for p in method.parameters()}
+    assert owned["discriminator"] == {id(p) for p in method.discriminator.parameters()}
+    assert not owned["discriminator"] & owned["generator"]
+    assert owned["discriminator"] | owned["generator"] == {id(p) for p in method.parameters()}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_neither_side_changes_in_the_step_of_the_other(
-    pictures: InMemory, work: Work, loss: str, monkeypatch: pytest.MonkeyPatch
+    pictures: InMemory, state: TrainState, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, moved = made(pictures, loss=loss, critic_steps=2), []
-    sides = {"judge": [method.judge], "others": [method.generator, method.encoder]}
+    sides = {"discriminator": [method.discriminator], "others": [method.generator, method.encoder]}
 
     def watched(value: Tensor, *optimizers: torch.optim.Optimizer) -> None:
         before = {name: weights(*side) for name, side in sides.items()}
-        Work.descend(work, value, *optimizers)
+        TrainState.descend(state, value, *optimizers)
         moved.append(
             {name for name, side in sides.items() if not same(before[name], weights(*side))}
         )
 
-    monkeypatch.setattr(work, "descend", watched)
-    updates(method, pictures, work, 1)
-    assert moved == [{"judge"}, {"judge"}, {"others"}]
+    monkeypatch.setattr(state, "descend", watched)
+    updates(method, pictures, state, 1)
+    assert moved == [{"discriminator"}, {"discriminator"}, {"others"}]
     assert all(parameter.requires_grad for parameter in method.parameters())
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_all_of_a_side_moves_in_its_step(pictures: InMemory, work: Work, loss: str) -> None:
+def test_all_of_a_side_moves_in_its_step(pictures: InMemory, state: TrainState, loss: str) -> None:
     method = made(pictures, loss=loss)
     before = weights(method)
-    updates(method, pictures, work, 1)
+    updates(method, pictures, state, 1)
     assert not any(map(torch.equal, before, weights(method)))
 
 
 def test_the_critic_sees_new_images_at_each_of_its_steps(
-    pictures: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    pictures: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, seen = made(pictures, loss="wgan_gp", critic_steps=2), []
     assert method.images_an_update == 16
-    monkeypatch.setattr(method, "reduced", lambda images: seen.append(images) or images)
-    updates(method, pictures, work, 1)
+    monkeypatch.setattr(method, "reduce", lambda images: seen.append(images) or images)
+    updates(method, pictures, state, 1)
     halves = levels(pictures).chunk(2)
     assert [torch.equal(one, two) for one, two in zip(seen[:2], halves, strict=True)] == [True] * 2
 
@@ -207,20 +211,30 @@ def test_the_critic_sees_new_images_at_each_of_its_steps(
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_judge_wants_real_pairs_above_made_ones_and_the_others_the_reverse(
+def test_the_discriminator_wants_real_pairs_above_made_ones_and_the_others_the_reverse(
     pictures: InMemory, loss: str
 ) -> None:
     method = made(pictures, loss=loss)
     low, high = torch.full((4,), -3.0), torch.full((4,), 3.0)
-    assert method._told(high, low) < method._told(low, low) < method._told(low, high)
-    assert method._fooled(high, low) > method._fooled(low, low) > method._fooled(low, high)
-    assert torch.allclose(method._told(high, low), method._fooled(low, high))
+    assert (
+        method._discriminator_loss(high, low)
+        < method._discriminator_loss(low, low)
+        < method._discriminator_loss(low, high)
+    )
+    assert (
+        method._generator_loss(high, low)
+        > method._generator_loss(low, low)
+        > method._generator_loss(low, high)
+    )
+    assert torch.allclose(method._discriminator_loss(high, low), method._generator_loss(low, high))
 
 
-def test_a_judge_that_cannot_tell_pays_two_log_2_with_gan(pictures: InMemory) -> None:
+def test_a_discriminator_that_cannot_tell_pays_two_log_2_with_gan(pictures: InMemory) -> None:
     nothing = torch.zeros(4)
-    assert float(made(pictures)._told(nothing, nothing)) == pytest.approx(2 * 0.693147, rel=1e-5)
-    assert float(made(pictures, loss="wgan_gp")._told(nothing + 5, nothing + 3)) == -2
+    assert float(made(pictures)._discriminator_loss(nothing, nothing)) == pytest.approx(
+        2 * 0.693147, rel=1e-5
+    )
+    assert float(made(pictures, loss="wgan_gp")._discriminator_loss(nothing + 5, nothing + 3)) == -2
 
 
 def test_generated_images_are_levels_and_latents_and_encodings_lie_in_plus_minus_one(
@@ -233,15 +247,15 @@ def test_generated_images_are_levels_and_latents_and_encodings_lie_in_plus_minus
     assert -1 <= latents.min() < -0.9 and 0.9 < latents.max() <= 1
 
 
-def test_the_judge_sees_real_images_reduced_by_the_mean_to_the_size_of_generated_ones(
-    pictures: InMemory, work: Work
+def test_the_discriminator_sees_real_images_reduced_by_the_mean_to_the_size_of_generated_ones(
+    pictures: InMemory, state: TrainState
 ) -> None:
     method = made(pictures, generated_size=16)
     images = levels(pictures)
     expected = images.reshape(16, 3, 16, 2, 16, 2).mean((3, 5))
-    assert torch.allclose(method.reduced(images), expected, atol=1e-6)
-    assert made(pictures).reduced(images) is images
-    updates(method, pictures, work, 1)
+    assert torch.allclose(method.reduce(images), expected, atol=1e-6)
+    assert made(pictures).reduce(images) is images
+    updates(method, pictures, state, 1)
     assert method.end_epoch()["reconstruction"] > 0
 
 
@@ -254,37 +268,42 @@ def hold(method: BiGAN, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_judge_learns_to_separate_pairs_when_the_others_stand_still(
-    pictures: InMemory, work: Work, loss: str, monkeypatch: pytest.MonkeyPatch
+def test_the_discriminator_learns_to_separate_pairs_when_the_others_stand_still(
+    pictures: InMemory, state: TrainState, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = made(pictures, loss=loss, lr=2e-3)
     hold(method, "generator", monkeypatch)
-    said = updates(method, pictures, work, 30)
-    assert said[-1]["judge"] < (0.3 * said[0]["judge"] if loss == "gan" else said[0]["judge"] - 1)
+    said = updates(method, pictures, state, 30)
+    assert said[-1]["discriminator"] < (
+        0.3 * said[0]["discriminator"] if loss == "gan" else said[0]["discriminator"] - 1
+    )
     with torch.no_grad():
-        encoded, generated, latents = method._pairs(levels(pictures), work.generator("latents"))
-        real, fake = method.judge(levels(pictures), encoded), method.judge(generated, latents)
+        encoded, generated, latents = method._pairs(levels(pictures), state.generator("latents"))
+        real, fake = (
+            method.discriminator(levels(pictures), encoded),
+            method.discriminator(generated, latents),
+        )
     assert real.min() > fake.max()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_others_learn_to_fool_a_judge_that_stands_still(
-    pictures: InMemory, work: Work, loss: str, monkeypatch: pytest.MonkeyPatch
+def test_the_others_learn_to_fool_a_discriminator_that_stands_still(
+    pictures: InMemory, state: TrainState, loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = made(pictures, loss=loss, lr=2e-3)
     with monkeypatch.context() as patched:
         hold(method, "generator", patched)
-        updates(method, pictures, work, 10)
-    hold(method, "judge", monkeypatch)
-    said = updates(method, pictures, work, 20)
+        updates(method, pictures, state, 10)
+    hold(method, "discriminator", monkeypatch)
+    said = updates(method, pictures, state, 20)
     assert said[-1]["generator"] < 0.9 * said[0]["generator"]
 
 
 def test_reconstruction_is_the_mean_difference_from_the_images_last_seen(
-    pictures: InMemory, work: Work
+    pictures: InMemory, state: TrainState
 ) -> None:
     method = made(pictures)
-    updates(method, pictures, work, 2)
+    updates(method, pictures, state, 2)
     said = method.end_epoch()
     assert method.training and set(said) == {BiGAN.watched}
     with torch.no_grad():
@@ -313,16 +332,18 @@ def test_the_learning_rate_is_level_and_then_decays_to_one_percent(
     method, rates = made(pictures, lr=1e-3, decay_from=decay_from), []
     for past in (-0.3, 0, 0.25, 0.5, 1):
         method.schedule(max(0.0, decay_from + past * (1 - decay_from)))
-        judge, others = (method.optimizers[key].param_groups for key in ("judge", "generator"))
-        assert [group["lr"] for group in judge] == [group["lr"] for group in others]
-        rates.append(judge[0]["lr"])
+        discriminator, others = (
+            method.optimizers[key].param_groups for key in ("discriminator", "generator")
+        )
+        assert [group["lr"] for group in discriminator] == [group["lr"] for group in others]
+        rates.append(discriminator[0]["lr"])
     assert rates == pytest.approx([1e-3, 1e-3, 1e-3 * 0.01**0.25, 1e-4, 1e-5])
 
 
 def test_a_learning_rate_may_stay_as_it_is(pictures: InMemory) -> None:
     method = made(pictures, lr=1e-3, decay_from=1.0)
     method.schedule(1.0)
-    assert method.optimizers["judge"].param_groups[0]["lr"] == 1e-3
+    assert method.optimizers["discriminator"].param_groups[0]["lr"] == 1e-3
 
 
 # --- refused -------------------------------------------------------------------------------------
@@ -362,12 +383,12 @@ def test_a_critic_must_see_images_of_the_networks_size(pictures: InMemory) -> No
 
 
 def test_bigan_overfits_the_reconstructions_of_sixteen_images(
-    pictures: InMemory, work: Work
+    pictures: InMemory, state: TrainState
 ) -> None:
     method = made(pictures, lr=2e-3, weight_decay=0.0, width=16, hidden=64)
     errors = []
     for _ in range(6):  # it swings, as such games do
-        updates(method, pictures, work, 50)
+        updates(method, pictures, state, 50)
         errors.append(method.end_epoch()["reconstruction"])
     assert min(errors[3:]) < 0.75 * errors[0]
 

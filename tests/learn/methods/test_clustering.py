@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from singleimg.learn.methods.clustering import (
     kmeans,
     mutual_information,
-    reseeded,
+    split_for_empty,
     uniform_over_clusters,
-    whitened,
+    whiten,
 )
 
 
 def test_whitened_components_have_one_variance_and_no_correlation_and_rows_length_one():
     random = np.random.default_rng(0)
     features = (random.normal(size=(5000, 6)) * [1, 5, 20, 0.3, 2, 8]) @ random.normal(size=(6, 6))
-    points = whitened(features.astype(np.float32) + 100, 6)
+    points = whiten(features.astype(np.float32) + 100, 6)
     assert np.allclose(np.linalg.norm(points, axis=1), 1, atol=1e-5)
     covariance = np.cov(points.T)
     assert np.allclose(covariance, np.eye(6) / 6, atol=0.01)
@@ -29,15 +29,15 @@ def test_the_first_components_are_kept():
     random = np.random.default_rng(0)
     strong = np.repeat([[3.0, 0], [-3, 0]], 100, axis=0)
     features = np.hstack([strong, random.normal(0, 0.1, (200, 3))]).astype(np.float32)
-    points = whitened(features, 1)
+    points = whiten(features, 1)
     assert points.shape == (200, 1)
     assert abs(points[:100].sum()) == 100 and points[0] != points[150]
 
 
 def test_identical_images_give_numbers():
-    points = whitened(np.ones((50, 8), np.float32), 4)
+    points = whiten(np.ones((50, 8), np.float32), 4)
     assert np.isfinite(points).all()
-    two = whitened(np.repeat([[1.0, 2, 3], [3, 2, 1]], 25, axis=0).astype(np.float32), 3)
+    two = whiten(np.repeat([[1.0, 2, 3], [3, 2, 1]], 25, axis=0).astype(np.float32), 3)
     assert np.isfinite(two).all() and not np.allclose(two[0], two[-1])
 
 
@@ -62,7 +62,7 @@ def test_kmeans_finds_groups_and_the_seed_decides_it():
 def test_an_empty_cluster_takes_half_of_the_largest():
     points, _ = blobs([100, 10])
     centroids = np.stack([points[0], points[105], np.full(2, -9)]).astype(np.float32)
-    sizes = np.bincount(reseeded(points, centroids), minlength=3)
+    sizes = np.bincount(split_for_empty(points, centroids), minlength=3)
     assert sizes.all() and sizes[1] == 10 and sizes[0] + sizes[2] == 100
 
 

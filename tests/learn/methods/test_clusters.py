@@ -14,9 +14,9 @@ from singleimg.errors import UserError
 from singleimg.learn.methods.clustering import (
     kmeans,
     mutual_information,
-    reseeded,
+    split_for_empty,
     uniform_over_clusters,
-    whitened,
+    whiten,
 )
 
 
@@ -54,7 +54,7 @@ def test_rows_are_those_of_components_of_unit_variance_made_one_long() -> None:
     expected = components_of(features, 5)
     assert np.allclose(expected.var(0), 1)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    points = whitened(features.astype(np.float32), 5)
+    points = whiten(features.astype(np.float32), 5)
     assert points.dtype == np.float32 and points.flags.c_contiguous
     signs = np.sign((points * expected).sum(0))
     assert np.allclose(points, expected * signs, atol=2e-3)
@@ -64,26 +64,26 @@ def test_rows_are_those_of_components_of_unit_variance_made_one_long() -> None:
 def test_there_are_at_most_as_many_components_as_features_and_as_images(
     count: int, size: int, asked: int
 ) -> None:
-    points = whitened(rng().normal(size=(count, size)).astype(np.float32), asked)
+    points = whiten(rng().normal(size=(count, size)).astype(np.float32), asked)
     assert points.shape == (count, min(count, size, asked))
     assert np.allclose(np.linalg.norm(points, axis=1), 1, atol=1e-5)
 
 
 def test_a_constant_added_to_a_feature_changes_nothing() -> None:
     features = rng().normal(size=(200, 6)).astype(np.float32)
-    moved = whitened(features + np.float32(64), 4)
-    assert np.allclose(np.abs(moved), np.abs(whitened(features, 4)), atol=1e-2)
+    moved = whiten(features + np.float32(64), 4)
+    assert np.allclose(np.abs(moved), np.abs(whiten(features, 4)), atol=1e-2)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.1, -3e4, 1e-30])
 def test_identical_images_give_identical_numbers_and_no_nan(level: float) -> None:
-    points = whitened(np.full((40, 6), level, np.float32), 4)
+    points = whiten(np.full((40, 6), level, np.float32), 4)
     assert np.isfinite(points).all() and (points == points[0]).all()
 
 
 def test_copies_of_a_few_images_stay_copies_and_the_images_apart() -> None:
     features = np.repeat(rng().normal(size=(4, 16)), 10, 0).astype(np.float32)
-    points = whitened(features, 8)
+    points = whiten(features, 8)
     assert np.isfinite(points).all()
     across = points @ points.T
     labels = np.repeat(np.arange(4), 10)
@@ -118,7 +118,7 @@ def test_no_cluster_is_empty_where_points_differ(k: int) -> None:
 def test_each_point_belongs_to_the_nearest_of_the_centroids() -> None:
     points, centroids = spread(200, 5), spread(7, 5, seed=1) * 0.7
     expected = ((points[:, None] - centroids) ** 2).sum(2).argmin(1)
-    assert np.array_equal(reseeded(points, centroids, rounds=0), expected)
+    assert np.array_equal(split_for_empty(points, centroids, rounds=0), expected)
 
 
 def test_fewer_different_points_than_clusters_are_allowed() -> None:
@@ -138,7 +138,7 @@ def test_as_many_clusters_as_points_give_each_point_its_own() -> None:
 def test_a_doubled_centroid_leaves_no_cluster_empty_and_touches_no_other() -> None:
     points, labels = blobs([300, 30])
     means = np.stack([points[labels == label].mean(0) for label in (0, 1)])
-    sizes = np.bincount(reseeded(points, means[[0, 1, 0]].copy()), minlength=3)
+    sizes = np.bincount(split_for_empty(points, means[[0, 1, 0]].copy()), minlength=3)
     assert sizes[1] == 30 and sizes[0] + sizes[2] == 300 and min(sizes[0], sizes[2]) > 60
 
 
@@ -154,7 +154,7 @@ def test_centroids_that_faiss_leaves_twice_are_split(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("k", [3, 8])
 def test_a_centroid_that_is_there_several_times_leaves_no_cluster_empty(k: int) -> None:
     points = spread(1000, 8)
-    found = reseeded(points, np.repeat(points.mean(0, keepdims=True), k, axis=0))
+    found = split_for_empty(points, np.repeat(points.mean(0, keepdims=True), k, axis=0))
     assert np.unique(found).tolist() == list(range(k))
 
 
@@ -162,7 +162,7 @@ def test_where_no_cluster_is_empty_no_centroid_is_moved() -> None:
     points, labels = blobs([30, 30])
     centroids = np.stack([points[labels == label].mean(0) for label in (0, 1)])
     before = centroids.copy()
-    assert np.array_equal(reseeded(points, centroids), labels)
+    assert np.array_equal(split_for_empty(points, centroids), labels)
     assert np.array_equal(centroids, before)
 
 

@@ -13,9 +13,9 @@ from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods import deepcluster
 from singleimg.learn.methods.clustering import mutual_information
 from singleimg.learn.methods.deepcluster import DeepCluster
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Top
-from tests.learn.tiny import Fabric, built, epochs, levels, same, updates, weights, work_of
+from tests.learn.tiny import Fabric, built, epochs, levels, new_state, same, updates, weights
 
 pytest.importorskip("faiss")
 
@@ -83,11 +83,11 @@ def test_as_many_clusters_as_images_are_allowed_and_too_large_a_batch_is_not() -
 
 
 def test_an_epoch_shows_each_cluster_as_often(
-    many: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    many: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster_as(monkeypatch, [0] * 50 + [1] * 12 + [3] * 2)
     method = made(many)
-    order = method.order(0, many, work)
+    order = method.order(0, many, state)
     assert order.shape == (64,) and order.min() >= 0 and order.max() < 64
     counts = np.bincount(method.assigned[order], minlength=4)
     assert counts[2] == 0 and counts[[0, 1, 3]].min() >= 20
@@ -95,14 +95,14 @@ def test_an_epoch_shows_each_cluster_as_often(
 
 
 def test_its_clusters_are_k_means_of_whitened_features_before_the_last_activation(
-    many: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    many: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
     monkeypatch.setattr(deepcluster, "whitened", lambda *a: given.append(a) or a[0])
     cluster_as(monkeypatch, list(np.arange(64) % 4))
     method = made(many)
     method.top = Top(144, [12], 0.5, False)
-    method.order(0, many, work)
+    method.order(0, many, state)
     ((features, components),) = given
     assert features.shape == (64, 12) and components == 8
     with torch.no_grad():
@@ -111,36 +111,36 @@ def test_its_clusters_are_k_means_of_whitened_features_before_the_last_activatio
 
 
 def test_clustering_leaves_weights_statistics_and_mode_as_they_are(
-    many: InMemory, work: Work
+    many: InMemory, state: TrainState
 ) -> None:
     method = made(many)
     before = [value.clone() for value in method.trunk.state_dict().values()]
-    method.order(0, many, work)
+    method.order(0, many, state)
     assert same(before, list(method.trunk.state_dict().values())) and method.training
 
 
 def test_epoch_and_seed_decide_clusters_and_order(many: InMemory) -> None:
-    orders = [made(many).order(epoch, many, work_of(seed)).tolist()
+    orders = [made(many).order(epoch, many, new_state(seed)).tolist()
               for epoch, seed in ((0, 0), (0, 0), (1, 0), (0, 1))]  # fmt: skip
     assert orders[0] == orders[1] and orders[2] != orders[0] != orders[3]
 
 
 def test_the_last_layer_begins_anew_each_epoch_the_same_for_the_same_epoch(
-    many: InMemory, work: Work
+    many: InMemory, state: TrainState
 ) -> None:
     method = made(many)
-    method.order(0, many, work)
+    method.order(0, many, state)
     first = weights(method.head)
-    updates(method, many, work, 3)
+    updates(method, many, state, 3)
     assert not same(weights(method.head), first)
     body = weights(method.trunk, method.top)
-    method.order(1, many, work)
+    method.order(1, many, state)
     weight, bias = weights(method.head)
     assert not bias.any() and not torch.equal(weight, first[0])
     assert float(weight.std()) == pytest.approx(0.01, rel=0.2) and abs(float(weight.mean())) < 0.002
     assert same(body, weights(method.trunk, method.top))
     again = made(many)
-    again.order(0, many, work)
+    again.order(0, many, state)
     assert same(weights(again.head), first)
 
 
@@ -156,21 +156,23 @@ def test_the_clusters_of_the_first_processor_are_those_of_all(
 
     cluster_as(monkeypatch)  # it must not ask
     method = made(many)
-    method.order(0, many, Work(Second(1, 2), 0, None))
+    method.order(0, many, TrainState(Second(1, 2), 0, None))
     assert method.assigned.tolist() == sent.tolist()
 
 
 # --- training on them ----------------------------------------------------------------------------
 
 
-def test_an_update_takes_the_clusters_of_its_images_for_labels(many: InMemory, work: Work) -> None:
+def test_an_update_takes_the_clusters_of_its_images_for_labels(
+    many: InMemory, state: TrainState
+) -> None:
     method = made(many)
     method.assigned = np.arange(64) % 4
-    places = torch.tensor([5, 0, 62, 7])
+    indices = torch.tensor([5, 0, 62, 7])
     with torch.no_grad():
-        scores = method.head(method.top(method.trunk(levels(many)[places])))
+        scores = method.head(method.top(method.trunk(levels(many)[indices])))
     expected = torch.nn.functional.cross_entropy(scores, torch.tensor([1, 0, 2, 3]))
-    said = method.update(levels(many)[places], places, many.labels[places], work)
+    said = method.update(levels(many)[indices], indices, many.labels[indices], state)
     assert float(said["loss"]) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -183,38 +185,38 @@ def test_the_last_layer_has_no_momentum_and_one_learning_rate_throughout(many: I
         assert body["lr"] == head["lr"] == 0.03
 
 
-def test_every_weight_moves(many: InMemory, work: Work) -> None:
+def test_every_weight_moves(many: InMemory, state: TrainState) -> None:
     method = made(many)
-    method.order(0, many, work)
+    method.order(0, many, state)
     before = weights(method)
-    updates(method, many, work, 2)  # in the first, the last layer is next to nothing
+    updates(method, many, state, 2)  # in the first, the last layer is next to nothing
     assert not any(map(torch.equal, before, weights(method)))
 
 
-def test_deepcluster_overfits_clusters_that_stay(pictures: InMemory, work: Work) -> None:
+def test_deepcluster_overfits_clusters_that_stay(pictures: InMemory, state: TrainState) -> None:
     method = made(pictures)
     method.assigned = pictures.labels.numpy() // 2
-    said = updates(method, pictures, work, 60)
+    said = updates(method, pictures, state, 60)
     assert said[-1]["accuracy"] > 0.9 and said[0]["accuracy"] < 0.6
 
 
-def test_epoch_after_epoch_its_clusters_agree_more(pictures: InMemory, work: Work) -> None:
+def test_epoch_after_epoch_its_clusters_agree_more(pictures: InMemory, state: TrainState) -> None:
     method, agreement = made(pictures), []
     for _ in range(6):
-        list(epochs(method, pictures, work, 8, 1))
+        list(epochs(method, pictures, state, 8, 1))
         agreement.append(method.end_epoch()["nmi"])
     assert agreement[0] == 0 and all(0 < value <= 1 + 1e-9 for value in agreement[1:])
 
 
 def test_nmi_is_with_the_clusters_of_the_epoch_before_and_said_from_the_second_on(
-    many: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    many: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = np.arange(64) % 4, np.arange(64) // 16
     mixed = np.where(np.arange(64) < 40, first, second)
     cluster_as(monkeypatch, first, first, mixed)
     method, said = made(many), []
     for epoch in range(3):
-        method.order(epoch, many, work)
+        method.order(epoch, many, state)
         said.append(method.end_epoch()["nmi"])
     assert said == pytest.approx([0, 1, mutual_information(first, mixed)]) and 0.1 < said[2] < 0.9
 
@@ -222,9 +224,11 @@ def test_nmi_is_with_the_clusters_of_the_epoch_before_and_said_from_the_second_o
 # --- going on ------------------------------------------------------------------------------------
 
 
-def test_clusters_travel_with_a_checkpoint_that_runs_no_code(many: InMemory, work: Work) -> None:
+def test_clusters_travel_with_a_checkpoint_that_runs_no_code(
+    many: InMemory, state: TrainState
+) -> None:
     method = made(many)
-    method.order(0, many, work)
+    method.order(0, many, state)
     file = io.BytesIO()
     torch.save(method.state_dict(), file)
     file.seek(0)
@@ -232,7 +236,7 @@ def test_clusters_travel_with_a_checkpoint_that_runs_no_code(many: InMemory, wor
     other.load_state_dict(torch.load(file, weights_only=True))
     assert np.array_equal(other.assigned, method.assigned) and other.assigned.dtype == np.int64
     assert other.end_epoch() == method.end_epoch()
-    orders = [one.order(1, many, work) for one in (method, other)]
+    orders = [one.order(1, many, state) for one in (method, other)]
     assert np.array_equal(*orders) and method.end_epoch() == other.end_epoch()
 
 

@@ -10,8 +10,8 @@ import torch
 
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.methods.rotnet import RotNet, rotations
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.rotnet import RotNet, rotate_quarters
+from singleimg.learn.methods.train_state import TrainState
 from tests.learn.tiny import built, levels, updates
 
 TRANSFORMS = "torchvision.transforms.v2."
@@ -49,7 +49,7 @@ def refusal(*transforms: dict[str, Any]) -> str:
 def test_a_bar_at_the_top_goes_left_then_down_then_right() -> None:
     image = torch.zeros(1, 3, 4, 4)
     image[..., 0, :] = 1
-    turned, quarters = rotations(image)
+    turned, quarters = rotate_quarters(image)
     assert quarters.tolist() == [0, 1, 2, 3] and quarters.dtype == torch.int64
     bars = [(..., 0, slice(None)), (..., slice(None), 0), (..., -1, slice(None)), (..., -1)]
     for one, bar in zip(turned, bars, strict=True):
@@ -58,7 +58,7 @@ def test_a_bar_at_the_top_goes_left_then_down_then_right() -> None:
 
 def test_rotations_are_exactly_numpys_quarter_turns_of_each_image_one_turn_after_another() -> None:
     images = torch.rand(3, 3, 7, 7)
-    turned, quarters = rotations(images)
+    turned, quarters = rotate_quarters(images)
     assert turned.shape == (12, 3, 7, 7)
     assert quarters.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     for place, (one, quarter) in enumerate(zip(turned, quarters, strict=True)):
@@ -70,7 +70,7 @@ def test_four_quarter_turns_are_none() -> None:
     images = torch.rand(2, 3, 5, 5)
     once = images
     for _ in range(4):
-        once = rotations(once)[0][2:4]
+        once = rotate_quarters(once)[0][2:4]
     assert torch.equal(once, images)
 
 
@@ -115,7 +115,7 @@ def test_one_transform_among_many_is_enough_to_refuse() -> None:
 
 
 def test_an_update_tells_apart_the_four_rotations_of_every_image(
-    pictures: InMemory, work: Work, monkeypatch: pytest.MonkeyPatch
+    pictures: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, seen = built(RotNet, pictures), []
     monkeypatch.setattr(
@@ -123,7 +123,7 @@ def test_an_update_tells_apart_the_four_rotations_of_every_image(
         "cross_entropy",
         lambda scores, labels: seen.append((scores.shape, labels)) or scores.sum(),
     )
-    updates(method, pictures, work, 1)
+    updates(method, pictures, state, 1)
     ((shape, labels),) = seen
     assert shape == (64, 4) and labels.tolist() == [0] * 16 + [1] * 16 + [2] * 16 + [3] * 16
 
@@ -132,16 +132,16 @@ def test_it_needs_no_labels_and_has_four_outputs_whatever_the_classes(pictures: 
     assert not RotNet.needs_labels and built(RotNet, pictures).head.out_features == 4
 
 
-def test_rotnet_overfits_sixteen_images(pictures: InMemory, work: Work) -> None:
-    said = updates(built(RotNet, pictures, lr=0.05), pictures, work, 40)
+def test_rotnet_overfits_sixteen_images(pictures: InMemory, state: TrainState) -> None:
+    said = updates(built(RotNet, pictures, lr=0.05), pictures, state, 40)
     assert said[-1]["accuracy"] > 0.95 and said[-1]["loss"] < 0.5 * said[0]["loss"]
     assert said[0]["accuracy"] < 0.6
 
 
-def test_what_it_learned_are_the_rotations(pictures: InMemory, work: Work) -> None:
+def test_what_it_learned_are_the_rotations(pictures: InMemory, state: TrainState) -> None:
     method = built(RotNet, pictures, lr=0.05)
-    updates(method, pictures, work, 40)
-    turned, quarters = rotations(levels(pictures))
+    updates(method, pictures, state, 40)
+    turned, quarters = rotate_quarters(levels(pictures))
     assert (method(turned).argmax(1) == quarters).float().mean() > 0.95
 
 

@@ -11,14 +11,14 @@ from torch import nn
 
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.methods.base import Method, accuracy, stepped
+from singleimg.learn.methods.base import Method, accuracy, step_decay
 from singleimg.learn.methods.bigan import BiGAN
 from singleimg.learn.methods.deepcluster import DeepCluster
 from singleimg.learn.methods.rotnet import RotNet
 from singleimg.learn.methods.supervised import Supervised
-from singleimg.learn.methods.train_state import Work
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.methods.untrained import Untrained
-from tests.learn.tiny import built, levels, same, seeded, updates, weights, work_of
+from tests.learn.tiny import built, levels, new_state, same, seeded, updates, weights
 
 METHODS = [RotNet, DeepCluster, BiGAN, Supervised, Untrained]
 
@@ -26,30 +26,30 @@ METHODS = [RotNet, DeepCluster, BiGAN, Supervised, Untrained]
 # --- training ------------------------------------------------------------------------------------
 
 
-def test_supervised_overfits_sixteen_images(pictures: InMemory, work: Work) -> None:
-    said = updates(built(Supervised, pictures, lr=0.05), pictures, work, 40)
+def test_supervised_overfits_sixteen_images(pictures: InMemory, state: TrainState) -> None:
+    said = updates(built(Supervised, pictures, lr=0.05), pictures, state, 40)
     assert said[-1]["accuracy"] > 0.95 and said[-1]["loss"] < 0.2 * said[0]["loss"]
     assert Supervised.needs_labels
 
 
-def test_an_update_lowers_the_loss_of_its_own_labels(pictures: InMemory, work: Work) -> None:
+def test_an_update_lowers_the_loss_of_its_own_labels(pictures: InMemory, state: TrainState) -> None:
     method = built(Supervised, pictures, lr=0.01)
     before = nn.functional.cross_entropy(method(levels(pictures)), pictures.labels)
-    (said,) = updates(method, pictures, work, 1)
+    (said,) = updates(method, pictures, state, 1)
     after = nn.functional.cross_entropy(method(levels(pictures)), pictures.labels)
     assert said["loss"] == pytest.approx(float(before.detach()), rel=1e-5) and after < before
 
 
-def test_every_weight_moves(pictures: InMemory, work: Work) -> None:
+def test_every_weight_moves(pictures: InMemory, state: TrainState) -> None:
     method = built(Supervised, pictures)
     before = weights(method)
-    updates(method, pictures, work, 1)
+    updates(method, pictures, state, 1)
     assert not any(map(torch.equal, before, weights(method)))
 
 
-def test_without_momentum_it_trains_too(pictures: InMemory, work: Work) -> None:
+def test_without_momentum_it_trains_too(pictures: InMemory, state: TrainState) -> None:
     """``momentum: 0.9  # of SGD with Nesterov, 0 … 1``, says the YAML."""
-    said = updates(built(Supervised, pictures, momentum=0.0), pictures, work, 5)
+    said = updates(built(Supervised, pictures, momentum=0.0), pictures, state, 5)
     assert said[-1]["loss"] < said[0]["loss"]
 
 
@@ -59,7 +59,7 @@ def test_its_learning_rate_falls_at_the_milestones(pictures: InMemory) -> None:
         method.schedule(fraction)
         rates.append(method.optimizers["all"].param_groups[0]["lr"])
     assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
-    assert stepped(0.1, [], 0.5, 1.0) == 0.1
+    assert step_decay(0.1, [], 0.5, 1.0) == 0.1
 
 
 def test_accuracy_is_the_share_of_rows_whose_largest_value_is_their_labels() -> None:
@@ -82,9 +82,9 @@ def test_an_epoch_shows_every_image_once_in_an_order_of_its_own(pictures: InMemo
     method = built(Supervised, pictures)
 
     def order(epoch: int, seed: int = 0, step: int = 0) -> list[int]:
-        work = work_of(seed)
-        work.step = step
-        return method.order(epoch, pictures, work).tolist()
+        state = new_state(seed)
+        state.step = step
+        return method.order(epoch, pictures, state).tolist()
 
     assert sorted(order(0)) == list(range(16)) != order(0)
     assert order(0) == order(0, step=9) and order(0) != order(1) and order(0) != order(0, seed=1)
@@ -138,6 +138,6 @@ def test_settings_out_of_range_are_refused(
 
 def test_no_update_of_two_processors_has_the_order_of_one_alone(pictures: InMemory) -> None:
     """All see one order, of which each takes its share: the processors must agree on it."""
-    orders = [built(Supervised, pictures).order(2, pictures, work_of(rank=rank, world_size=2))
+    orders = [built(Supervised, pictures).order(2, pictures, new_state(rank=rank, world_size=2))
               for rank in (0, 1)]  # fmt: skip
     assert np.array_equal(*orders)

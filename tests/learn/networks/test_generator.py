@@ -1,4 +1,4 @@
-"""BiGAN's generator, its judge's trunk, and the judge of pairs."""
+"""BiGAN's generator, and the discriminator: its trunk, and the pairs that it sees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from singleimg.errors import UserError
-from singleimg.learn.networks.generator import Generator, JointJudge, features_of, judging_trunk
+from singleimg.learn.networks.generator import (
+    Generator,
+    JointDiscriminator,
+    count_features,
+    discriminator_trunk,
+)
 
 SIZES = [8, 16, 32, 64, 128, 256]
 
@@ -46,7 +51,7 @@ def test_each_latent_makes_an_image_of_its_own() -> None:
 
 @pytest.mark.parametrize("size", [-8, 0, 3, 4, 7, 12, 48, 100, 512])
 def test_another_size_is_refused_with_a_sentence(size: int) -> None:
-    for make in (lambda: Generator(size, 5, 1), lambda: judging_trunk(size, 1)):
+    for make in (lambda: Generator(size, 5, 1), lambda: discriminator_trunk(size, 1)):
         with pytest.raises(UserError) as mistake:
             make()
         assert str(mistake.value) == (
@@ -56,35 +61,37 @@ def test_another_size_is_refused_with_a_sentence(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [8, 16, 64])
-def test_a_judging_trunk_halves_to_a_4x4_map_and_doubles_its_channels(size: int) -> None:
-    trunk = judging_trunk(size, 3)
+def test_a_discriminator_trunk_halves_to_a_4x4_map_and_doubles_its_channels(size: int) -> None:
+    trunk = discriminator_trunk(size, 3)
     halvings = {8: 1, 16: 2, 64: 4}[size]
     channels = [part.out_channels for part in trunk if isinstance(part, nn.Conv2d)]
     assert channels == [3 * 2**level for level in range(halvings)]
-    assert features_of(trunk, size) == channels[-1] * 4 * 4
+    assert count_features(trunk, size) == channels[-1] * 4 * 4
     assert trunk(torch.rand(2, 3, size, size)).shape == (2, channels[-1] * 16)
 
 
-def test_a_judging_trunk_is_leaky_and_has_no_batchnorm_after_its_first_layer() -> None:
-    names = [type(part).__name__ for part in judging_trunk(16, 3)]
+def test_a_discriminator_trunk_is_leaky_and_has_no_batchnorm_after_its_first_layer() -> None:
+    names = [type(part).__name__ for part in discriminator_trunk(16, 3)]
     assert names == ["Conv2d", "LeakyReLU", "Conv2d", "BatchNorm2d", "LeakyReLU", "Flatten"]
-    assert {part.negative_slope for part in judging_trunk(16, 3).children()
+    assert {part.negative_slope for part in discriminator_trunk(16, 3).children()
             if isinstance(part, nn.LeakyReLU)} == {0.2}  # fmt: skip
 
 
 def test_a_judge_says_one_value_of_a_pair_as_computed_by_hand() -> None:
-    judge = JointJudge(nn.Flatten(), 12, latent=4, hidden=5)
+    discriminator = JointDiscriminator(nn.Flatten(), 12, latent=4, hidden=5)
     images, latents = torch.rand(6, 3, 2, 2), torch.randn(6, 4)
-    parts = [judge.of_image, judge.of_latent, judge.last]
+    parts = [discriminator.of_image, discriminator.of_latent, discriminator.last]
     (a, b, c), (p, q, r) = ([getattr(one, name).detach() for one in parts]
                             for name in ("weight", "bias"))  # fmt: skip
     joint = images.flatten(1) @ a.T + p + latents @ b.T + q
     expected = torch.where(joint > 0, joint, 0.2 * joint) @ c[0] + r
-    assert judge(images, latents).shape == (6,)
-    assert torch.allclose(judge(images, latents), expected, atol=1e-5)
+    assert discriminator(images, latents).shape == (6,)
+    assert torch.allclose(discriminator(images, latents), expected, atol=1e-5)
 
 
 def test_a_judge_takes_its_trunks_features() -> None:
-    trunk = judging_trunk(8, 2)
-    judge = JointJudge(trunk, features_of(trunk, 8), 4, 5)
-    assert judge.trunk is trunk and judge(torch.rand(3, 3, 8, 8), torch.randn(3, 4)).shape == (3,)
+    trunk = discriminator_trunk(8, 2)
+    discriminator = JointDiscriminator(trunk, count_features(trunk, 8), 4, 5)
+    assert discriminator.trunk is trunk and discriminator(
+        torch.rand(3, 3, 8, 8), torch.randn(3, 4)
+    ).shape == (3,)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from singleimg.learn.data.batches import InMemory
+from singleimg.learn.data.crops import centre
 from singleimg.learn.networks.base import Trunk
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.probes import features
-from singleimg.learn.probes.features import Reader, extract
+from singleimg.learn.probes.features import FeatureExtractor, extract
 
 CPU = torch.device("cpu")
 NETWORK = CifarConv4([8, 16, 16, 16])
@@ -41,7 +42,7 @@ def test_a_layer_is_read_after_its_activation() -> None:
     known, images = trunk(), torch.rand(5, 3, 32, 32)
     values = (images - known.mean) / known.deviation
     for kept, (convolution, norm, activation) in zip(
-        Reader(known, NETWORK)(images), known.stages, strict=True
+        FeatureExtractor(known, NETWORK)(images), known.stages, strict=True
     ):
         assert isinstance(activation, nn.ReLU)
         values = norm(convolution(values))
@@ -51,27 +52,27 @@ def test_a_layer_is_read_after_its_activation() -> None:
 
 
 def test_layers_come_in_order_of_depth_flat_and_as_wide_as_said() -> None:
-    reader = Reader(trunk(), NETWORK)
-    assert reader.chosen == [0, 1, 2, 3]
-    assert reader.sizes == [channels * side**2 for channels, side in SIDES]
-    assert [tuple(kept.shape) for kept in reader(torch.rand(5, 3, 32, 32))] == [
-        (5, size) for size in reader.sizes
+    extractor = FeatureExtractor(trunk(), NETWORK)
+    assert extractor.chosen == [0, 1, 2, 3]
+    assert extractor.sizes == [channels * side**2 for channels, side in SIDES]
+    assert [tuple(kept.shape) for kept in extractor(torch.rand(5, 3, 32, 32))] == [
+        (5, size) for size in extractor.sizes
     ]
 
 
 def test_maps_are_pooled_before_they_are_laid_flat() -> None:
     known, images = trunk().eval(), torch.rand(5, 3, 32, 32)
-    reader = Reader(known, Pooled([8, 16, 16, 16]))
-    assert reader.sizes == [4 * channels for channels, _ in SIDES]
-    for kept, shown in zip(reader(images), known.layers(images), strict=True):
+    extractor = FeatureExtractor(known, Pooled([8, 16, 16, 16]))
+    assert extractor.sizes == [4 * channels for channels, _ in SIDES]
+    for kept, shown in zip(extractor(images), known.layers(images), strict=True):
         assert torch.equal(kept, nn.functional.adaptive_max_pool2d(shown, 2).flatten(1))
 
 
 def test_only_chosen_layers_are_read() -> None:
     images = torch.rand(5, 3, 32, 32)
-    whole, some = Reader(trunk(), NETWORK), Reader(trunk(), NETWORK, [1, 3])
+    whole, some = FeatureExtractor(trunk(), NETWORK), FeatureExtractor(trunk(), NETWORK, [1, 3])
     assert some.chosen == [1, 3] and some.sizes == [whole.sizes[1], whole.sizes[3]]
-    every, read = whole(images), some(images)
+    every, read = centre(images), some(images)
     assert len(read) == 2
     assert torch.equal(read[0], every[1]) and torch.equal(read[1], every[3])
 
@@ -80,8 +81,8 @@ def test_the_trunk_is_frozen_and_stays_as_it_was_even_if_it_was_training() -> No
     known = trunk()
     assert known.training
     before = {name: value.clone() for name, value in known.state_dict().items()}
-    reader = Reader(known, NETWORK)
-    read = [reader(torch.rand(9, 3, 32, 32)) for _ in range(3)][-1]
+    extractor = FeatureExtractor(known, NETWORK)
+    read = [extractor(torch.rand(9, 3, 32, 32)) for _ in range(3)][-1]
     assert not any(part.training for part in known.modules())
     assert not any(weight.requires_grad for weight in known.parameters())
     assert not any(kept.requires_grad for kept in read)
@@ -89,44 +90,44 @@ def test_the_trunk_is_frozen_and_stays_as_it_was_even_if_it_was_training() -> No
 
 
 def test_an_image_has_the_same_features_whatever_lies_beside_it() -> None:
-    reader, images = Reader(trunk(), NETWORK), torch.rand(5, 3, 32, 32)
-    for one, beside in zip(reader(images[:1]), reader(images), strict=True):
+    extractor, images = FeatureExtractor(trunk(), NETWORK), torch.rand(5, 3, 32, 32)
+    for one, beside in zip(extractor(images[:1]), extractor(images), strict=True):
         assert torch.allclose(one[0], beside[0], atol=1e-5)
 
 
 def test_the_second_view_is_that_of_the_image_flipped_left_to_right() -> None:
-    reader, pixels = Reader(trunk(), NETWORK), pictures(6)
-    kept = extract(reader, InMemory(pixels), 32, CPU, mirrored=True)
-    straight = extract(reader, InMemory(pixels), 32, CPU)
-    flipped = extract(reader, InMemory(pixels.flip(3)), 32, CPU)
+    extractor, pixels = FeatureExtractor(trunk(), NETWORK), pictures(6)
+    kept = extract(extractor, InMemory(pixels), 32, CPU, mirrored=True)
+    straight = extract(extractor, InMemory(pixels), 32, CPU)
+    flipped = extract(extractor, InMemory(pixels.flip(3)), 32, CPU)
     for layer in range(4):
-        assert kept[layer].shape == (2, 6, reader.sizes[layer])
-        assert straight[layer].shape == (1, 6, reader.sizes[layer])
+        assert kept[layer].shape == (2, 6, extractor.sizes[layer])
+        assert straight[layer].shape == (1, 6, extractor.sizes[layer])
         assert torch.equal(kept[layer][0], straight[layer][0])
         assert torch.equal(kept[layer][1], flipped[layer][0])
         assert not torch.allclose(kept[layer][0], kept[layer][1])
 
 
 def test_features_are_of_levels_from_0_to_1() -> None:
-    reader, pixels = Reader(trunk(), NETWORK), pictures(3)
-    kept = extract(reader, InMemory(pixels), 32, CPU)
-    for layer, values in enumerate(reader(pixels.float() / 255)):
+    extractor, pixels = FeatureExtractor(trunk(), NETWORK), pictures(3)
+    kept = extract(extractor, InMemory(pixels), 32, CPU)
+    for layer, values in enumerate(extractor(pixels.float() / 255)):
         assert torch.allclose(kept[layer][0], values, atol=1e-5)
         assert kept[layer].dtype == torch.float32
 
 
 def test_of_larger_images_the_middle_is_seen() -> None:
-    reader, pixels = Reader(trunk(), NETWORK), pictures(3, 40)
-    kept = extract(reader, InMemory(pixels), 32, CPU)
-    middle = extract(reader, InMemory(pixels[:, :, 4:36, 4:36]), 32, CPU)
+    extractor, pixels = FeatureExtractor(trunk(), NETWORK), pictures(3, 40)
+    kept = extract(extractor, InMemory(pixels), 32, CPU)
+    middle = extract(extractor, InMemory(pixels[:, :, 4:36, 4:36]), 32, CPU)
     assert all(torch.equal(one, other) for one, other in zip(kept, middle, strict=True))
 
 
 def test_images_keep_their_places_when_they_pass_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, images = Reader(trunk(), NETWORK), InMemory(pictures(7))
-    whole = extract(reader, images, 32, CPU, mirrored=True)
+    extractor, images = FeatureExtractor(trunk(), NETWORK), InMemory(pictures(7))
+    whole = extract(extractor, images, 32, CPU, mirrored=True)
     monkeypatch.setattr(features, "_CHUNK", 3)
-    parts = extract(reader, images, 32, CPU, mirrored=True)
+    parts = extract(extractor, images, 32, CPU, mirrored=True)
     assert all(
         torch.allclose(one, other, atol=1e-5) for one, other in zip(whole, parts, strict=True)
     )

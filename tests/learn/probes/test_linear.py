@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from singleimg.learn.probes.linear import Probe, correct
+from singleimg.learn.probes.linear import Probe, measure_accuracy
 
 WIDTH, CLASSES, BATCH = 12, 3, 32
 
@@ -71,7 +71,7 @@ def test_correct_counts_each_learning_rate_by_itself():
     one.bias = torch.tensor([1.0, 0, 0, 0, 1, 0])  # the first says class 0, the second class 1
     one.weight.zero_()
     labels = torch.tensor([0, 0, 0, 1, 2])
-    assert correct(one, torch.randn(5, WIDTH), labels, chunk=2).tolist() == pytest.approx(
+    assert measure_accuracy(one, torch.randn(5, WIDTH), labels, chunk=2).tolist() == pytest.approx(
         [0.6, 0.2]
     )
 
@@ -111,7 +111,7 @@ def test_a_batch_is_left_as_it_was() -> None:
     before = features.clone()
     one = probe([0.1])
     one.step(features, labels, 1.0)
-    correct(one, features, labels)
+    measure_accuracy(one, features, labels)
     assert torch.equal(features, before)
 
 
@@ -140,4 +140,4 @@ def test_what_is_correct_does_not_depend_on_the_parts_in_which_it_is_counted(chu
         one.step(features, labels, 1.0)
     features, labels = batches(1)[0]
     whole = (one.scores(features).argmax(2) == labels[:, None]).float().mean(0)
-    assert torch.allclose(correct(one, features, labels, chunk), whole)
+    assert torch.allclose(measure_accuracy(one, features, labels, chunk), whole)

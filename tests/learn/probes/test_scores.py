@@ -46,7 +46,7 @@ def test_json_comes_back_and_csv_has_a_line_a_layer(tmp_path):
     ]  # fmt: skip
 
 
-def test_harmed_scores_are_named(tmp_path):
+def test_damaged_scores_are_named(tmp_path):
     (tmp_path / "scores.json").write_text("[{}]")
     with pytest.raises(UserError, match="cannot be read as scores"):
         read_json(tmp_path / "scores.json")
@@ -107,7 +107,7 @@ def test_what_is_written_takes_the_place_of_what_was_there_and_leaves_nothing_be
     ("", "Expecting value: line 1 column 1 (char 0)"),
     ("5", "'int' object is not iterable"),
 ])  # fmt: skip
-def test_harmed_scores_are_a_sentence(tmp_path: Path, text: str, reason: str) -> None:
+def test_damaged_scores_are_a_sentence(tmp_path: Path, text: str, reason: str) -> None:
     file = tmp_path / "scores.json"
     file.write_text(text)
     with pytest.raises(UserError) as mistake:

@@ -20,7 +20,14 @@ from singleimg.learn.networks.base import Trunk
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.probes import streamed
 from singleimg.learn.probes.scores import LayerScore
-from singleimg.learn.probes.streamed import MIDDLE, Bank, Middle, Prepared, Streamed, TenCrops
+from singleimg.learn.probes.streamed import (
+    MIDDLE,
+    LinearProbes,
+    Middle,
+    Streamed,
+    TenCrops,
+    TransformedDataset,
+)
 
 NETWORK = CifarConv4([8, 8, 8, 8])
 PROTOCOL = Streamed(
@@ -86,10 +93,10 @@ def test_some_layers_only_are_probed_and_keep_their_numbers(data: Folders) -> No
 
 def test_the_same_seed_says_the_same(data: Folders, tmp_path: Path) -> None:
     """Also where the state of torch's own generator is another; another seed, other weights."""
-    first = scores(PROTOCOL, data, seed=3, kept=tmp_path / "3.pt")
+    first = scores(PROTOCOL, data, seed=3, state_file=tmp_path / "3.pt")
     torch.manual_seed(99)
-    assert scores(PROTOCOL, data, seed=3, kept=tmp_path / "again.pt") == first
-    scores(PROTOCOL, data, seed=4, kept=tmp_path / "4.pt")
+    assert scores(PROTOCOL, data, seed=3, state_file=tmp_path / "again.pt") == first
+    scores(PROTOCOL, data, seed=4, state_file=tmp_path / "4.pt")
     weights = {name: weights_of(tmp_path / f"{name}.pt") for name in ("3", "again", "4")}
     assert torch.equal(weights["3"], weights["again"])
     assert not torch.equal(weights["3"], weights["4"])
@@ -104,15 +111,15 @@ def test_images_are_cut_anew_each_epoch_and_each_is_seen_at_most_once(
     data: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, Tensor]] = []
-    get = Prepared.__getitem__
+    get = TransformedDataset.__getitem__
 
-    def noted(self: Prepared, index: int) -> tuple[Tensor, int]:
+    def noted(self: TransformedDataset, index: int) -> tuple[Tensor, int]:
         pixels, label = get(self, index)
         if pixels.dim() == 3:  # of the training
             seen.append((index, pixels))
         return pixels, label
 
-    monkeypatch.setattr(Prepared, "__getitem__", noted)
+    monkeypatch.setattr(TransformedDataset, "__getitem__", noted)
     scores(PROTOCOL, data)
     assert len(seen) == 3 * STEPS * 10
     epochs = [seen[k * STEPS * 10 : (k + 1) * STEPS * 10] for k in range(3)]
@@ -160,10 +167,10 @@ def test_a_run_that_goes_on_has_the_learning_rates_of_what_was_left(
 ) -> None:
     stopped_after(1)
     with pytest.raises(KeyboardInterrupt):
-        scores(PROTOCOL, data, kept=tmp_path / "state.pt")
+        scores(PROTOCOL, data, state_file=tmp_path / "state.pt")
     rates.clear()
     stopped_after(99)
-    scores(PROTOCOL, data, kept=tmp_path / "state.pt")
+    scores(PROTOCOL, data, state_file=tmp_path / "state.pt")
     assert rates == [0.01] * 4 + [0.001] * 2  # of the second epoch, anew, and the third
 
 
@@ -173,11 +180,11 @@ def test_a_run_that_goes_on_has_the_learning_rates_of_what_was_left(
 @pytest.fixture
 def stopped_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """``stopped_after(epochs)``: a run ends by Ctrl-C in the middle of the next one."""
-    whole = Streamed._epoch
+    train_epoch = Streamed._epoch
 
     def stop_after(epochs: int) -> None:
-        def epoch(self: Streamed, number: int, bank: Bank, *rest: object) -> None:
-            whole(self, number, bank, *rest)
+        def epoch(self: Streamed, number: int, bank: LinearProbes, *rest: object) -> None:
+            train_epoch(self, number, bank, *rest)
             if number == epochs:
                 raise KeyboardInterrupt
 
@@ -190,28 +197,28 @@ def stopped_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_run_that_was_stopped_goes_on_as_if_nothing_had_happened(
     data: Folders, tmp_path: Path, stopped_after: Callable[[int], None], epochs: int
 ) -> None:
-    whole = scores(PROTOCOL, data, seed=2, kept=tmp_path / "whole.pt")
+    whole = scores(PROTOCOL, data, seed=2, state_file=tmp_path / "whole.pt")
     stopped_after(epochs)
     with pytest.raises(KeyboardInterrupt):
-        scores(PROTOCOL, data, seed=2, kept=tmp_path / "state.pt")
+        scores(PROTOCOL, data, seed=2, state_file=tmp_path / "state.pt")
     assert (tmp_path / "state.pt").exists() == (epochs > 0)
     stopped_after(99)
     torch.rand(7)  # a new process has another state of torch's generator
-    assert scores(PROTOCOL, data, seed=2, kept=tmp_path / "state.pt") == whole
+    assert scores(PROTOCOL, data, seed=2, state_file=tmp_path / "state.pt") == whole
     assert torch.equal(weights_of(tmp_path / "state.pt"), weights_of(tmp_path / "whole.pt"))
 
 
 def test_a_run_that_was_done_is_only_tested(
     data: Folders, tmp_path: Path, rates: list[float]
 ) -> None:
-    whole = scores(PROTOCOL, data, kept=tmp_path / "state.pt")
+    whole = scores(PROTOCOL, data, state_file=tmp_path / "state.pt")
     rates.clear()
-    assert scores(PROTOCOL, data, kept=tmp_path / "state.pt") == whole
+    assert scores(PROTOCOL, data, state_file=tmp_path / "state.pt") == whole
     assert rates == []
 
 
 def test_keeping_its_state_changes_nothing(data: Folders, tmp_path: Path) -> None:
-    assert scores(PROTOCOL, data, kept=tmp_path / "state.pt") == scores(PROTOCOL, data)
+    assert scores(PROTOCOL, data, state_file=tmp_path / "state.pt") == scores(PROTOCOL, data)
 
 
 # --- crops ---------------------------------------------------------------------------------------
@@ -267,7 +274,7 @@ def test_one_crop_asks_the_middle_and_ten_the_mean_of_their_scores(
     """The middle says class 1 by 1, the nine others class 0 by ``others``."""
     middle = TenCrops(32)(PLACES)[MIDDLE].float() / 255
 
-    class Says(Bank):
+    class Says(LinearProbes):
         def forward(self, maps: list[Tensor]) -> list[Tensor]:
             is_middle = torch.tensor([torch.allclose(crop, middle) for crop in maps[0]])
             assert is_middle.sum() == 1
@@ -288,13 +295,13 @@ def test_images_of_either_split_only_so_many_spread_evenly_over_it(
     data: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sets: list[list[int]] = []
-    prepare = streamed.Prepared.__init__
+    prepare = streamed.TransformedDataset.__init__
 
-    def noted(self: Prepared, dataset: Dataset, *settings: object) -> None:
+    def noted(self: TransformedDataset, dataset: Dataset, *settings: object) -> None:
         sets.append(list(getattr(dataset, "indices", range(len(dataset)))))
         prepare(self, dataset, *settings)
 
-    monkeypatch.setattr(Prepared, "__init__", noted)
+    monkeypatch.setattr(TransformedDataset, "__init__", noted)
     scores(replace(PROTOCOL, images=8, epochs=1, batch_size=4), data)
     assert sets == [[4 * k for k in range(8)], [12 * k // 8 for k in range(8)]]
     sets.clear()
@@ -304,7 +311,7 @@ def test_images_of_either_split_only_so_many_spread_evenly_over_it(
 
 def test_random_crops_are_the_same_in_any_number_of_processes() -> None:
     crop = v2.Compose([v2.RandomCrop(8), v2.PILToTensor()])
-    images = Prepared(Subset(Told(), [0, 0]), crop, seed=3)
+    images = TransformedDataset(Subset(Told(), [0, 0]), crop, seed=3)
     seen = [
         [pixels for pixels, _ in DataLoader(images, batch_size=None, num_workers=workers)]
         for workers in (0, 2)
@@ -319,7 +326,7 @@ def test_greyscale_images_are_seen_in_three_channels() -> None:
         def __getitem__(self, index: int) -> tuple[Image.Image, int]:
             return PLACES.convert("L"), 1
 
-    pixels, label = Prepared(Grey(), Middle(32))[0]
+    pixels, label = TransformedDataset(Grey(), Middle(32))[0]
     assert pixels.shape == (1, 3, 32, 32) and label == 1
 
 

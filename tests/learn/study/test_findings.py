@@ -7,6 +7,16 @@ from math import sqrt
 import pytest
 
 from singleimg.learn.probes.scores import LayerScore, RunScore
+from singleimg.learn.study.design import (
+    FULL,
+    METHODS,
+    ONE,
+    RANDOM,
+    RANDOM_CRITIC,
+    THIRDS,
+    Row,
+    table_name,
+)
 from singleimg.learn.study.findings import (
     FAILS,
     HOLDS,
@@ -17,17 +27,7 @@ from singleimg.learn.study.findings import (
     findings,
     verdicts,
 )
-from singleimg.learn.study.plan import (
-    FULL,
-    METHODS,
-    ONE,
-    RANDOM,
-    RANDOM_CRITIC,
-    THIRDS,
-    Row,
-    table_name,
-)
-from singleimg.learn.study.rows import Made
+from singleimg.learn.study.row_run import RowResult
 
 Early = dict[float, tuple[float, ...]]
 ONES = {method: table_name(method, ONE) for method in METHODS}
@@ -39,10 +39,10 @@ def run_score(name: str, seed: int, points: tuple[float, ...]) -> RunScore:
     return RunScore(name, seed, "cifar10", tuple(layers))
 
 
-def made(name: str, *points: float, seed: int = 0, early: Early | None = None) -> Made:
+def made(name: str, *points: float, seed: int = 0, early: Early | None = None) -> RowResult:
     """One run, by its accuracies in percent."""
     parts = {part: run_score(name, seed, one) for part, one in (early or {}).items()}
-    return Made(Row(name, seed, ()), run_score(name, seed, points), parts, 1.0, {})
+    return RowResult(Row(name, seed, ()), run_score(name, seed, points), parts, 1.0, {})
 
 
 CHANGES = (-0.3, 0.0, 0.3)  # of three seeds
@@ -50,7 +50,7 @@ ERROR = 0.3 / sqrt(3)  # of their mean
 TWO = 2 * sqrt(2) * ERROR  # two standard errors of the difference of two rows: 0.49 points
 
 
-def three(name: str, *points: float, early: Early | None = None) -> list[Made]:
+def three(name: str, *points: float, early: Early | None = None) -> list[RowResult]:
     """Three runs about these accuracies."""
     return [
         made(name, *(one + change for one in points), seed=seed,
@@ -65,7 +65,9 @@ def thirds(first: float, second: float) -> Early:
     return {THIRDS[0]: (first, first), THIRDS[1]: (second, second)}
 
 
-def found(letter: str, words: str, table: list[Made], ablation: list[Made] | None = None) -> str:
+def found(
+    letter: str, words: str, table: list[RowResult], ablation: list[RowResult] | None = None
+) -> str:
     """The verdict of the one finding whose statement ends so."""
     said = findings(Rows(table), Rows(ablation or []))
     (one,) = [one for one in said if one.letter == letter and one.said.endswith(words)]
@@ -133,7 +135,7 @@ def test_a_the_best_method_leads_by_three_points_at_conv2(lead: float, verdict: 
     assert found("a", BEST.format("RotNet"), table) == verdict
 
 
-def wide(name: str, *points: float) -> list[Made]:
+def wide(name: str, *points: float) -> list[RowResult]:
     """Three runs 9 points apart: two standard errors of a difference of two are 14.7 points."""
     return [made(name, *(point + change for point in points), seed=seed)
             for seed, change in enumerate((-9, 0, 9))]  # fmt: skip
@@ -157,7 +159,7 @@ def test_a_a_method_of_one_seed_is_the_best_only_where_there_is_no_other() -> No
 # --- (b) no gap to the full set ------------------------------------------------------------------
 
 
-def gap_table(gap: float, gain: float = 0.0) -> list[Made]:
+def gap_table(gap: float, gain: float = 0.0) -> list[RowResult]:
     """RotNet, whose full set ends ``gap`` points above one image, after this gain in a third."""
     end = 50 + gap
     return [
@@ -233,7 +235,7 @@ def test_b_says_the_gap_at_a_third_and_at_the_end_and_the_gain() -> None:
 WIDER = 2 * TWO  # two standard errors of how much wider the gap of two fans is: 0.98 points
 
 
-def fan(name: str, *points: float, early: Early) -> list[Made]:
+def fan(name: str, *points: float, early: Early) -> list[RowResult]:
     """Three runs that differ by twice as much at conv2 as at conv1, at conv4 by four times."""
     return [
         made(
@@ -282,7 +284,7 @@ SUBSETS = ("none", "jitter", "rotation", "scale", "rotation+jitter", "rotation+s
 RANDOM_ROW = three(RANDOM, 30, 30, 30)
 
 
-def ablation(**second: float) -> list[Made]:
+def ablation(**second: float) -> list[RowResult]:
     """Three layers, 50 points at each; ``second``: other ones at conv2 (``_`` for ``+``)."""
     points = {name.replace("_", "+"): one for name, one in second.items()}
     return [run for name in SUBSETS for run in three(name, 50, points.get(name, 50), 50)]

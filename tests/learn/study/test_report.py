@@ -11,18 +11,18 @@ from PIL import Image
 
 from singleimg.learn.probes.scores import LayerScore, RunScore
 from singleimg.learn.study import report
+from singleimg.learn.study.design import THIRDS, Row
 from singleimg.learn.study.findings import HOLDS, OPEN, Finding
-from singleimg.learn.study.plan import THIRDS, Row
-from singleimg.learn.study.rows import Made
+from singleimg.learn.study.row_run import RowResult
 
 pytest.importorskip("matplotlib")
 
 
-def made(name: str, seed: int, minutes: float, *points: float, **settings: dict) -> Made:
+def made(name: str, seed: int, minutes: float, *points: float, **settings: dict) -> RowResult:
     layers = [LayerScore(k + 1, one / 100, 0.01, 0.5) for k, one in enumerate(points)]
     score = RunScore(name, seed, "cifar10", tuple(layers))
     early = {part: score for part in settings.pop("early", ())}
-    return Made(Row(name, seed, (f"seed={seed}",)), score, early, minutes, {"loss": 0.5})
+    return RowResult(Row(name, seed, (f"seed={seed}",)), score, early, minutes, {"loss": 0.5})
 
 
 TABLE = [
@@ -66,7 +66,7 @@ def test_four_files_are_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("factors", "part"), [(FACTORS, ABLATION), ([], "")])
 def test_the_text_is_control_tables_and_findings(
-    tmp_path: Path, factors: list[Made], part: str
+    tmp_path: Path, factors: list[RowResult], part: str
 ) -> None:
     text = report.write(tmp_path, TABLE, factors, SAID, CONTROL)
     assert text == MARKDOWN.format(ablation=part)
@@ -109,7 +109,7 @@ def test_the_record_holds_all_that_the_report_was_made_of(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("factors", "size"), [(FACTORS, (1650, 750)), ([], (900, 750))])
 def test_the_figure_is_as_wide_as_what_it_shows(
-    tmp_path: Path, factors: list[Made], size: tuple[int, int]
+    tmp_path: Path, factors: list[RowResult], size: tuple[int, int]
 ) -> None:
     report.draw(tmp_path / "figure.png", TABLE, factors)
     with Image.open(tmp_path / "figure.png") as figure:

@@ -12,7 +12,7 @@ from PIL import Image
 import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
-from singleimg.learn.probes.base import evenly, protocol_mark
+from singleimg.learn.probes.base import evenly_spaced, protocol_digest
 from singleimg.learn.tasks.probe import checkpoints, row_name, told
 
 STORED = {"method": {"name": "rotnet"}, "seed": 0, "inputs": {
@@ -36,24 +36,24 @@ def folders(home: Path, *names: str) -> Path:
     return home
 
 
-def mark(data: Path, *typed: str) -> str:
+def digest(data: Path, *typed: str) -> str:
     cfg = singleimg.compose("task=probe", "data=imagefolder", f"data.path={data}", *typed)
     settings = OmegaConf.to_container(cfg.probe, resolve=True)
-    return protocol_mark(settings, make.instantiate(cfg, "data"), cfg.seed)
+    return protocol_digest(settings, make.instantiate(cfg, "data"), cfg.seed)
 
 
 def test_scores_are_of_a_protocol_and_of_these_images(tmp_path: Path) -> None:
     one, same, other = (folders(tmp_path / k, *names) for k, names in zip(
         "abc", ("12", "12", "13"), strict=True))  # fmt: skip
-    assert mark(one) == mark(same)
-    assert len({mark(one), mark(other), mark(one, "probe.epochs=9"), mark(one, "seed=1"),
-                mark(one, "probe=streamed")}) == 5  # fmt: skip
+    assert digest(one) == digest(same)
+    assert len({digest(one), digest(other), digest(one, "probe.epochs=9"), digest(one, "seed=1"),
+                digest(one, "probe=streamed")}) == 5  # fmt: skip
 
 
 def test_what_changes_no_score_may_change_between_a_stop_and_going_on(tmp_path: Path) -> None:
     data = folders(tmp_path / "data", "1")
-    assert mark(data) == mark(data, "probe.memory=9")
-    assert mark(data, "probe=streamed") == mark(data, "probe=streamed", "threads=7")
+    assert digest(data) == digest(data, "probe.memory=9")
+    assert digest(data, "probe=streamed") == digest(data, "probe=streamed", "threads=7")
 
 
 def test_a_row_is_of_runs_that_differ_in_their_seed_alone() -> None:
@@ -88,5 +88,5 @@ def test_files_are_named_by_what_was_probed(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_set_is_spread_evenly_over_it() -> None:
-    assert evenly(10, 4) == [0, 2, 5, 7]
-    assert evenly(3, None) == evenly(3, 3) == evenly(3, 9) == [0, 1, 2]
+    assert evenly_spaced(10, 4) == [0, 2, 5, 7]
+    assert evenly_spaced(3, None) == evenly_spaced(3, 3) == evenly_spaced(3, 9) == [0, 1, 2]

@@ -14,8 +14,12 @@ import pytest
 import torch
 
 from singleimg.errors import UserError
+from singleimg.learn.data.batches import InMemory
+from singleimg.learn.methods.bigan import BiGAN
+from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.training import checkpoints
 from singleimg.system.signals import Stopped, stoppable
+from tests.learn.tiny import built, new_state, same, updates, weights
 
 STATE = {"fingerprint": "f", "method": {"weight": torch.ones(3)}, "step": 4}
 
@@ -165,7 +169,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_it_goes_o
     (0.1, "at-10.pt"), (0.05, "at-05.pt"), (1.0, "at-100.pt"), (0.29, "at-29.pt"),
 ])  # fmt: skip
 def test_one_that_stays_is_named_by_its_percent(fraction: float, name: str) -> None:
-    assert checkpoints.kept(fraction) == name
+    assert checkpoints.name_at(fraction) == name
 
 
 # --- read ----------------------------------------------------------------------------------------
@@ -175,7 +179,7 @@ class Stranger:
     """Whose pickle runs a command."""
 
     def __reduce__(self) -> tuple:
-        return os.system, ("touch harmed",)
+        return os.system, ("touch damaged",)
 
 
 def pickled(value: Any) -> bytes:
@@ -253,3 +257,36 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(file: Path) -> None:
     assert str(mistake.value) == (
         f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
     )
+
+
+# --- written by older versions -------------------------------------------------------------------
+
+
+def old_names(names: dict[str, Any]) -> dict[str, Any]:
+    """As BiGAN's discriminator was called before."""
+    return {name.replace("discriminator", "judge"): value for name, value in names.items()}
+
+
+def test_a_bigan_of_an_older_version_is_loaded_and_resumes(
+    file: Path, pictures: InMemory, state: TrainState
+) -> None:
+    method = built(BiGAN, pictures, width=4, hidden=8, latent=4)
+    metrics = updates(method, pictures, state, 2)[-1]
+    optimizers = {key: one.state_dict() for key, one in method.optimizers.items()}
+    checkpoints.save(file, {
+        "fingerprint": "f", "step": 2, "method": old_names(method.state_dict()),
+        "optimizers": old_names(optimizers), "metrics": old_names(metrics),
+        "epoch": {"number": 0, "done": 2, "sums": old_names(metrics)},
+    })  # fmt: skip
+    loaded = checkpoints.load(file)
+    again = built(BiGAN, pictures, width=4, hidden=8, latent=4)
+    again.load_state_dict(loaded["method"])
+    for key, optimizer in again.optimizers.items():
+        optimizer.load_state_dict(loaded["optimizers"][key])
+    assert same(weights(again), weights(method))
+    # In their order: a table that was begun has a column for each.
+    assert list(loaded["metrics"]) == list(loaded["epoch"]["sums"]) == list(BiGAN.metrics)
+    resumed = new_state()
+    resumed.step = 2
+    assert updates(again, pictures, resumed, 2) == updates(method, pictures, state, 2)
+    assert same(weights(again), weights(method))

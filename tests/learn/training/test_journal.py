@@ -9,7 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from singleimg.learn.training.journal import BOARD, EPOCHS, UPDATES, Journal, read, stretched, tiled
+from singleimg.learn.training.journal import (
+    BOARD,
+    EPOCHS,
+    UPDATES,
+    Journal,
+    read,
+    stretch_filters,
+    tile_images,
+)
 
 
 def written(folder: Path, steps: int) -> None:
@@ -111,12 +119,14 @@ def test_a_picture_lies_where_its_name_and_epoch_say(tmp_path: Path) -> None:
         journal.picture("samples", 99, epoch, images)
     names = sorted(file.name for file in (tmp_path / "pictures").iterdir())
     assert names == ["samples-0001.png", "samples-0012.png"]
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "pictures" / names[0])), tiled(images))
+    assert np.array_equal(
+        np.asarray(Image.open(tmp_path / "pictures" / names[0])), tile_images(images)
+    )
 
 
 def test_images_are_tiled_row_by_row_with_white_lines_between() -> None:
     images = torch.rand(7, 3, 4, 5)
-    grid = tiled(images, across=3, gap=2)
+    grid = tile_images(images, across=3, gap=2)
     assert grid.shape == (3 * 4 + 2 * 2, 3 * 5 + 2 * 2, 3) and grid.dtype == np.uint8
     rest = np.ones(grid.shape[:2], bool)
     for place, image in enumerate(images):
@@ -129,13 +139,13 @@ def test_images_are_tiled_row_by_row_with_white_lines_between() -> None:
 
 def test_levels_beyond_0_to_1_are_black_and_white() -> None:
     levels = torch.tensor([-1.0, 0.0, 0.5, 1.0, 7.0]).view(5, 1, 1, 1).expand(5, 3, 1, 1)
-    assert tiled(levels, across=5, gap=0)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert tile_images(levels, across=5, gap=0)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 def test_filters_are_stretched_each_to_its_own_range_and_enlarged() -> None:
     sizes = torch.tensor([1, 9, 0.1, 4]).view(4, 1, 1, 1)
     filters = torch.randn(4, 3, 2, 5, requires_grad=True) * sizes
-    shown = stretched(filters)
+    shown = stretch_filters(filters)
     assert shown.shape == (4, 3, 18, 45) and not shown.requires_grad  # 9 times: 48 px at most
     for image, one in zip(shown, filters.detach(), strict=True):
         expected = (one - one.min()) / (one.max() - one.min())
@@ -144,7 +154,7 @@ def test_filters_are_stretched_each_to_its_own_range_and_enlarged() -> None:
 
 
 def test_filters_of_another_number_of_channels_are_grey_and_constant_ones_black() -> None:
-    grey = stretched(torch.randn(4, 2, 3, 3))
+    grey = stretch_filters(torch.randn(4, 2, 3, 3))
     assert grey.shape == (4, 3, 48, 48)
     assert torch.equal(grey[:, 0], grey[:, 1]) and torch.equal(grey[:, 0], grey[:, 2])
-    assert not stretched(torch.full((1, 3, 2, 2), 5.0)).any()
+    assert not stretch_filters(torch.full((1, 3, 2, 2), 5.0)).any()

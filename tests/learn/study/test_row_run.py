@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import singleimg
-from singleimg.learn.study.plan import PARTS, rows_of
-from singleimg.learn.study.rows import row_config
-from singleimg.learn.training.run import prepare
+from singleimg.learn.study.design import PARTS, rows_of
+from singleimg.learn.study.row_run import row_config
+from singleimg.learn.training.run import describe_run
 
 
 @pytest.mark.parametrize("budget", ["cpu", "gpu", "smoke"])
@@ -24,7 +24,7 @@ def test_every_row_of_every_budget_is_a_training_that_can_begin(
     rows = {row.name: row for row in (*table, *ablation) if not row.full}
     assert len(rows) == 12
     for name, row in rows.items():
-        run = prepare(row_config(row, tmp_path / name, study))
+        run = describe_run(row_config(row, tmp_path / name, study))
         run.method.build(run.network, run.inputs.count, run.inputs.classes)
         assert all(run.method.optimizers.values()) and run.network.widths == study.network.widths
     assert not list(tmp_path.iterdir())

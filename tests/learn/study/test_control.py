@@ -28,10 +28,10 @@ BAR = [  # black above every image
 
 def test_the_paper_preset_gives_little_away_and_a_black_bar_everything(picture):
     cfg = singleimg.compose(*QUICK, "augment=paper", f"imgpath={picture}")
-    paper = control.control(cfg)
+    paper = control.run_control(cfg)
     assert paper.rotation < 0.35 and paper.axis < 0.6  # few updates: chance, and its spread
     cfg.augment.transforms = [*cfg.augment.transforms, *BAR]
-    trace = control.control(cfg)
+    trace = control.run_control(cfg)
     assert trace.rotation > 0.6 and trace.axis > 0.7 and not trace.holds
     assert trace.images == paper.images == 200
 
@@ -52,12 +52,12 @@ def test_noise_is_as_rough_along_as_across_whatever_its_shape():
 def test_a_kept_result_is_given_again_unless_something_changed(picture, tmp_path, monkeypatch):
     quick = [*QUICK[:4], "shortcut.images=40", "shortcut.tested=20", "shortcut.updates=2"]
     cfg = singleimg.compose(*quick, "augment=paper", f"imgpath={picture}")
-    first = control.control(cfg, tmp_path)
-    monkeypatch.setattr(control, "_trained", None)  # not to be called again
-    assert control.control(cfg, tmp_path) == first
+    first = control.run_control(cfg, tmp_path)
+    monkeypatch.setattr(control, "_train", None)  # not to be called again
+    assert control.run_control(cfg, tmp_path) == first
     changed = singleimg.compose(*quick, "augment=paper", "deg=10", f"imgpath={picture}")
     with pytest.raises(TypeError):
-        control.control(changed, tmp_path)
+        control.run_control(changed, tmp_path)
 
 
 def test_it_is_said_in_one_line():
@@ -72,10 +72,12 @@ def test_it_is_said_in_one_line():
 
 def test_large_images_are_looked_at_in_small(picture, monkeypatch):
     seen = []
-    monkeypatch.setattr(control, "_trained", lambda cfg, images: seen.append(images.size))
-    monkeypatch.setattr(control, "_told", lambda *_: None)
+    monkeypatch.setattr(control, "_train", lambda cfg, images: seen.append(images.size))
+    monkeypatch.setattr(control, "_measure", lambda *_: None)
     few = [*QUICK[:1], *QUICK[2:4], "shortcut.images=4", "shortcut.tested=4"]
-    control.control(singleimg.compose(*few, "augment=paper", "img_size=256", f"imgpath={picture}"))
+    control.run_control(
+        singleimg.compose(*few, "augment=paper", "img_size=256", f"imgpath={picture}")
+    )
     assert seen == [32]
 
 
@@ -113,7 +115,7 @@ def test_rotations_are_told_by_the_largest_score_and_axes_by_the_sum_of_two(
     says: list[list[float]], rotation: float, axis: float
 ) -> None:
     cfg = singleimg.compose("task=shortcut", "augment=weak")
-    told = control._told(cfg, Oracle(says), InMemory(PIXELS))
+    told = control._measure(cfg, Oracle(says), InMemory(PIXELS))
     assert told == Control("weak", rotation, axis, len(PIXELS))
 
 
@@ -122,20 +124,20 @@ def test_rotations_are_told_by_the_largest_score_and_axes_by_the_sum_of_two(
 
 @pytest.fixture
 def rendered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Noises, int, int]]:
-    """What :func:`control` rendered: from which pictures, how many, of which size."""
+    """What :func:`run_control` rendered: from which pictures, how many, of which size."""
     seen = []
 
     def noted(cfg: object, source: Noises, count: int) -> InMemory:
         seen.append((cfg.augment.name, source, count, cfg.img_size))
         return InMemory(PIXELS)
 
-    monkeypatch.setattr(control, "_rendered", noted)
-    monkeypatch.setattr(control, "_trained", lambda cfg, images: Oracle(SURE))
+    monkeypatch.setattr(control, "_render", noted)
+    monkeypatch.setattr(control, "_train", lambda cfg, images: Oracle(SURE))
     return seen
 
 
 def test_it_is_tested_on_noise_that_it_was_not_trained_on(picture: Path, rendered: list) -> None:
-    control.control(singleimg.compose(*QUICK, "augment=paper", f"imgpath={picture}"))
+    control.run_control(singleimg.compose(*QUICK, "augment=paper", f"imgpath={picture}"))
     (_, train, images, _), (_, test, tested, _) = rendered
     assert (train.count, images, test.count, tested) == (4, 300, 2, 200)
     numbers = [{one.first + k for k in range(one.count)} for one in (train, test)]
@@ -148,17 +150,17 @@ def test_images_over_64_px_are_rendered_at_32(
     picture: Path, rendered: list, size: int, seen: int
 ) -> None:
     cfg = singleimg.compose("task=shortcut", f"img_size={size}", f"imgpath={picture}")
-    control.control(cfg)
+    control.run_control(cfg)
     assert [one[3] for one in rendered] == [seen, seen]
     assert cfg.img_size == size  # the caller's own stays as it was
 
 
 def test_what_is_rendered_at_32_is_cut_for_32(picture: Path) -> None:
     cfg = singleimg.compose("task=shortcut", "img_size=32", "augment=paper", f"imgpath={picture}")
-    images = control._rendered(cfg, Noises(80, 60, 2, 5), 4)
+    images = control._render(cfg, Noises(80, 60, 2, 5), 4)
     assert images.pixels.shape == (4, 3, 32, 32) and images.pixels.dtype == torch.uint8
-    again = control._rendered(cfg, Noises(80, 60, 2, 5), 4)
-    other = control._rendered(cfg, Noises(80, 60, 2, 7), 4)
+    again = control._render(cfg, Noises(80, 60, 2, 5), 4)
+    other = control._render(cfg, Noises(80, 60, 2, 7), 4)
     assert torch.equal(images.pixels, again.pixels)
     assert not torch.equal(images.pixels, other.pixels)
 
@@ -170,7 +172,7 @@ def test_what_is_rendered_at_32_is_cut_for_32(picture: Path) -> None:
 def test_noise_has_the_shape_of_the_picture_and_at_most_800_px(
     size: tuple[int, int], shape: tuple[int, int]
 ) -> None:
-    assert control._shape(size) == shape
+    assert control._noise_size(size) == shape
 
 
 # --- what is kept --------------------------------------------------------------------------------
@@ -180,14 +182,14 @@ def test_the_result_lies_in_the_folder_under_the_name_of_the_preset(
     picture: Path, tmp_path: Path, rendered: list
 ) -> None:
     cfg = singleimg.compose(*QUICK, "augment=paper", f"imgpath={picture}")
-    result = control.control(cfg, tmp_path / "new" / "folder")
+    result = control.run_control(cfg, tmp_path / "new" / "folder")
     (file,) = (tmp_path / "new" / "folder").iterdir()
     assert file.name.startswith("paper-") and file.suffix == ".json"
     assert json.loads(file.read_text()) == {
         "preset": "paper", "rotation": 1.0, "axis": 1.0, "images": 9,
     }  # fmt: skip
-    assert control.control(cfg, tmp_path / "new" / "folder") == result and len(rendered) == 2
-    control.control(cfg)  # without a folder nothing is kept, nor read
+    assert control.run_control(cfg, tmp_path / "new" / "folder") == result and len(rendered) == 2
+    control.run_control(cfg)  # without a folder nothing is kept, nor read
     assert len(rendered) == 4
 
 
@@ -199,22 +201,22 @@ def test_whatever_decides_the_result_makes_it_anew(
     picture: Path, tmp_path: Path, rendered: list, change: str
 ) -> None:
     kept = ("task=shortcut", f"imgpath={picture}")
-    control.control(singleimg.compose(*kept, "augment=paper", "img_size=32"), tmp_path)
+    control.run_control(singleimg.compose(*kept, "augment=paper", "img_size=32"), tmp_path)
     changed = [one for one in ("augment=paper", "img_size=32") if one[:8] != change[:8]]
-    control.control(singleimg.compose(*kept, *changed, change), tmp_path)
+    control.run_control(singleimg.compose(*kept, *changed, change), tmp_path)
     assert len(rendered) == 4 and len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("text", ["", '{"preset": "paper", "rota', "[]"])
-def test_a_kept_result_that_was_harmed_is_made_anew_or_a_sentence(
+def test_a_kept_result_that_was_damaged_is_made_anew_or_a_sentence(
     picture: Path, tmp_path: Path, rendered: list, text: str
 ) -> None:
     cfg = singleimg.compose(*QUICK, "augment=paper", f"imgpath={picture}")
-    result = control.control(cfg, tmp_path)
+    result = control.run_control(cfg, tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_text(text)
     try:
-        assert control.control(cfg, tmp_path) == result
+        assert control.run_control(cfg, tmp_path) == result
     except UserError as mistake:
         assert str(file) in str(mistake)
 

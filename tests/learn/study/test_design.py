@@ -11,8 +11,16 @@ from omegaconf import OmegaConf
 from singleimg.config.compose import compose
 from singleimg.config.schema import CONF
 from singleimg.errors import UserError
-from singleimg.learn.study import plan
-from singleimg.learn.study.plan import ABLATION, FULL, METHODS, ONE, Row, ablation_name, rows_of
+from singleimg.learn.study.design import (
+    ABLATION,
+    FULL,
+    METHODS,
+    ONE,
+    Row,
+    ablation_name,
+    rows_of,
+    table_name,
+)
 
 BUDGETS: dict[str, dict[str, Any]] = {}
 for name in ("cpu", "gpu", "smoke"):
@@ -61,8 +69,7 @@ def test_one_image_and_the_full_set_differ_in_their_images_alone(
     """So they have equal updates of equal batches, of as many images."""
     rows, _ = rows_of(["table"], budget)
     one, full = (
-        [row for row in rows if row.name == plan.table_name(method, images)]
-        for images in (ONE, FULL)
+        [row for row in rows if row.name == table_name(method, images)] for images in (ONE, FULL)
     )
     count = budget[method]["images"]
     assert len(one) == budget[method]["seeds"]
@@ -77,7 +84,7 @@ def test_one_image_and_the_full_set_differ_in_their_images_alone(
 def test_one_image_and_the_full_set_are_trained_by_equal_settings(method: str) -> None:
     """Composed as ``task=pretrain`` composes them."""
     left, right = (
-        compose("task=pretrain", "network=cifar_conv4", *called(plan.table_name(method, k))[0]
+        compose("task=pretrain", "network=cifar_conv4", *called(table_name(method, k))[0]
                 .overrides)
         for k in (ONE, FULL)
     )  # fmt: skip
@@ -87,12 +94,12 @@ def test_one_image_and_the_full_set_are_trained_by_equal_settings(method: str) -
 
 def test_only_full_sets_and_supervision_see_labelled_images() -> None:
     full = {row.name for row in [*TABLE, *FACTORS] if row.full}
-    assert full == {"supervised", *(plan.table_name(method, FULL) for method in METHODS)}
+    assert full == {"supervised", *(table_name(method, FULL) for method in METHODS)}
 
 
 def test_only_methods_are_followed_through_their_training() -> None:
     early = {row.name for row in [*TABLE, *FACTORS] if row.early}
-    assert early == {plan.table_name(method, k) for method in METHODS for k in (ONE, FULL)}
+    assert early == {table_name(method, k) for method in METHODS for k in (ONE, FULL)}
 
 
 def test_no_row_stands_there_twice() -> None:

@@ -17,12 +17,12 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg.config.compose import compose
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
-from singleimg.learn.probes.base import protocol_mark
+from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.scores import RunScore, read_json, write_json
-from singleimg.learn.study.plan import EARLY, THIRDS, Row
+from singleimg.learn.study.design import EARLY, THIRDS, Row
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
-from singleimg.learn.training.run import Run, prepare, train
+from singleimg.learn.training.run import Run, describe_run, train
 from singleimg.learn.training.trunk import load_trunk
 from singleimg.storage.local import LocalStore
 from singleimg.system.malloc import give_back_memory
@@ -31,8 +31,8 @@ SECONDS = "seconds.json"
 
 
 @dataclass(frozen=True)
-class Task:
-    """A row, where it is made, and the study's own configuration as JSON."""
+class RowTask:
+    """A row to make: where, and the study's own configuration as JSON."""
 
     row: Row
     folder: Path
@@ -42,7 +42,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Made:
+class RowResult:
     """Scores at the end, and by fraction of the training where they were taken earlier."""
 
     row: Row
@@ -52,27 +52,23 @@ class Made:
     losses: dict[str, float]
 
 
-def make_row(task: Task) -> Made:
+def make_row(task: RowTask) -> RowResult:
     """Trains and probes what is not there yet."""
     with redirect_stderr(io.StringIO()) if task.quiet else nullcontext():
-        return _made(task)
-
-
-def _made(task: Task) -> Made:
-    torch.set_num_threads(task.threads)
-    cfg = OmegaConf.create(json.loads(task.study))
-    run = prepare(row_config(task.row, task.folder, cfg))
-    trained = train(run)
-    clock = Clock(run.folder / SECONDS, run.fingerprint)
-    clock.took("training", trained.seconds)
-    score = _probe(run, task.row, cfg, checkpoints.LAST, None, clock)
-    early = {
-        part: _probe(run, task.row, cfg, checkpoints.kept(part), EARLY, clock)
-        for part in (THIRDS if task.row.early else ())
-    }
-    gc.collect()
-    give_back_memory()  # joblib ends a worker that seems to leak
-    return Made(task.row, score, early, clock.minutes, trained.metrics)
+        torch.set_num_threads(task.threads)
+        row, cfg = task.row, OmegaConf.create(json.loads(task.study))
+        run = describe_run(row_config(row, task.folder, cfg))
+        trained = train(run)
+        clock = Clock(run.folder / SECONDS, run.fingerprint)
+        clock.record("training", trained.seconds)
+        score = _probe(run, row, cfg, checkpoints.LAST, None, clock)
+        early = {
+            fraction: _probe(run, row, cfg, checkpoints.name_at(fraction), EARLY, clock)
+            for fraction in (THIRDS if row.early else ())
+        }
+        gc.collect()
+        give_back_memory()  # joblib ends a worker that seems to leak
+        return RowResult(row, score, early, clock.minutes, trained.metrics)
 
 
 def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
@@ -98,9 +94,9 @@ def _probe(
 ) -> RunScore:
     data = instantiate(cfg, "data")
     protocol = OmegaConf.to_container(cfg.probe, resolve=True)
-    told = canonical([run.fingerprint, protocol_mark(protocol, data, cfg.seed), layers])
-    mark = sha256(told.encode()).hexdigest()[:8]
-    file = run.folder / f"scores-{name.removesuffix('.pt')}-{mark}.json"
+    decides = [run.fingerprint, protocol_digest(protocol, data, cfg.seed), layers]
+    digest = sha256(canonical(decides).encode()).hexdigest()[:8]
+    file = run.folder / f"scores-{name.removesuffix('.pt')}-{digest}.json"
     if file.exists():
         return read_json(file)[0]
     begin = time.perf_counter()
@@ -110,27 +106,27 @@ def _probe(
     )
     score = RunScore(row.name, row.seed, data.name, tuple(scores))
     write_json(file, [score])
-    clock.took(file.stem, time.perf_counter() - begin)
+    clock.record(file.stem, time.perf_counter() - begin)
     return score
 
 
 class Clock:
-    """Seconds that the parts of a row took, kept in a file: a row that was stopped goes on."""
+    """Seconds that the parts of a row took, in a file: a row that was stopped resumes."""
 
     def __init__(self, file: Path, fingerprint: str) -> None:
         try:
-            kept = json.loads(file.read_text())
+            written = json.loads(file.read_text())
         except (OSError, ValueError):  # none yet, or damaged: it only counts
-            kept = {}
+            written = {}
         self.file, self.fingerprint = file, fingerprint
-        self.parts = kept.get("seconds", {}) if kept.get("fingerprint") == fingerprint else {}
+        self.parts = written.get("seconds", {}) if written.get("fingerprint") == fingerprint else {}
 
     @property
     def minutes(self) -> float:
         """Of all parts."""
         return sum(self.parts.values()) / 60
 
-    def took(self, part: str, seconds: float) -> None:
+    def record(self, part: str, seconds: float) -> None:
         """Writes down how long a part took."""
         self.parts[part] = seconds
         text = json.dumps({"fingerprint": self.fingerprint, "seconds": self.parts})
