@@ -13,7 +13,8 @@ from hydra.core.config_store import ConfigStore
 from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range
 from singleimg.config.tasks import TASKS, Task
 
-CONF = Path(__file__).parents[2] / "conf"
+_INSTALLED = Path(__file__).parents[1] / "conf"  # a wheel brings the settings inside the package
+CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys of training and probing, which a dataset's own configuration does not keep.
