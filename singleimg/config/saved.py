@@ -61,6 +61,7 @@ def run_text(cfg: DictConfig) -> str:
     OmegaConf.set_struct(own, False)
     for key in ONCE:
         own.pop(key)
+    OmegaConf.set_struct(own.task, False)  # it is typed, and so has a flag of its own
     own.task.pop(allowlist.TARGET)
     return "# What this was run with.\n" + OmegaConf.to_yaml(own, resolve=True)
 

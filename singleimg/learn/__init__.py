@@ -1,1 +1,5 @@
-"""The second product, training and probing: nothing outside imports it, but the public face."""
+"""The second product: training networks without labels on these images, and probing them.
+
+Nothing outside imports it but the public face. ``tasks`` stand on ``study``, this on ``training``
+and ``probes``, these on ``methods``, on ``networks`` and ``data``; ``seeding`` is below all.
+"""

@@ -43,7 +43,6 @@ class InMemory(Images):
         self.pixels = pixels
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
-        """Looked up."""
         for batch in indices:
             yield self.pixels[torch.as_tensor(batch)]
 
@@ -56,7 +55,6 @@ class StreamedImages(Images):
         self.dataset, self.workers = Pixels(dataset, size), workers
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
-        """In order, a few ahead."""
         yield from DataLoader(
             self.dataset,
             batch_sampler=[list(map(int, batch)) for batch in indices],

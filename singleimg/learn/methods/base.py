@@ -145,7 +145,7 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     return (scores.argmax(1) == labels).float().mean()
 
 
-def check_positive(**settings: Any) -> None:
+def check_positive(**settings: object) -> None:
     """Raises UserError for a setting of a method that is not a number over 0."""
     for key, value in settings.items():
         if type(value) not in (int, float) or not 0 < value < float("inf"):
@@ -154,7 +154,7 @@ def check_positive(**settings: Any) -> None:
             )
 
 
-def check_whole(key: str, value: Any, low: int) -> None:
+def check_whole(key: str, value: object, low: int) -> None:
     """Raises UserError for a setting of a method that is not a whole number of ``low`` or more."""
     if type(value) is not int or value < low:
         raise UserError(

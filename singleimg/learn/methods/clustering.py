@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.clip(information / np.sqrt(entropies[0] * entropies[1]), 0, 1))
 
 
-def _faiss() -> Any:
+def _faiss() -> ModuleType:
     try:
         import faiss
     except ModuleNotFoundError:

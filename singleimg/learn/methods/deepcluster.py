@@ -67,7 +67,6 @@ class DeepCluster(Method):
         self.facts: dict[str, float] = {}
 
     def check_count(self, images: int) -> None:
-        """Refuses more clusters than there are images, too."""
         super().check_count(images)
         if not 2 <= self.clusters(images) <= images:
             raise UserError(
@@ -103,7 +102,6 @@ class DeepCluster(Method):
         self.assigned, self.facts = state["assigned"].cpu().numpy(), state["facts"]
 
     def schedule(self, fraction: float) -> None:
-        """One learning rate throughout."""
         for optimizer in self.optimizers.values():
             set_lr(optimizer, self.lr)
 
@@ -154,7 +152,6 @@ class DeepCluster(Method):
             self.head.bias.zero_()
 
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
-        """Cross-entropy over the clusters."""
         clusters = torch.from_numpy(self.assigned[indices.cpu().numpy()]).to(images.device)
         with state.fabric.autocast():
             scores = self.head(self.top(self.trunk(images)))

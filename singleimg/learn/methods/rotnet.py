@@ -30,7 +30,6 @@ class RotNet(Supervised):
     needs_labels = False
 
     def build(self, network: Network, images: int, classes: int) -> None:
-        """Trunk, top, and a linear layer to the four rotations."""
         super().build(network, images, QUARTERS)
 
     def check_transforms(self, transforms: Sequence[Mapping[str, Any]]) -> None:
@@ -52,7 +51,6 @@ class RotNet(Supervised):
                 )
 
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
-        """Cross-entropy over the four rotations of each image."""
         turned, quarters = rotate_quarters(images)
         return super().update(turned, indices, quarters, state)
 
@@ -68,7 +66,7 @@ def rotate_quarters(images: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(turned), quarters
 
 
-def _walk(entries: Any) -> Iterator[Mapping[str, Any]]:
+def _walk(entries: object) -> Iterator[Mapping[str, Any]]:
     """Each transform, and those within containers such as RandomApply."""
     if isinstance(entries, Mapping):
         if "_target_" in entries:

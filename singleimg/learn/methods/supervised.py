@@ -39,7 +39,6 @@ class Supervised(Method):
         self.milestones, self.gamma = milestones, gamma
 
     def build(self, network: Network, images: int, classes: int) -> None:
-        """Trunk, top, and a linear layer to the classes."""
         self.trunk = network.trunk()
         self.top = network.top(self.trunk.features(network.size))
         self.head = nn.Linear(self.top.size, classes)

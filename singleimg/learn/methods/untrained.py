@@ -41,6 +41,5 @@ class Untrained(Method):
 
     @torch.no_grad()
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
-        """Looks at the batch."""
         self.trunk(images)
         return {"images": torch.tensor(float(len(images)))}

@@ -40,7 +40,6 @@ class CifarConv4(Network):
             )
 
     def trunk(self, norm: bool = True, slope: float = 0.0) -> Trunk:
-        """The four convolutions."""
         layers = [Layer(*layer, norm=norm) for layer in LAYERS]
         return Trunk(stages(layers, self.widths, slope, 2 if self.sobel else 3), sobel=self.sobel)
 

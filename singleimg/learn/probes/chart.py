@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from singleimg.errors import UserError
 from singleimg.learn.probes.scores import RunScore, over_seeds
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def figure(width: float, height: float) -> Any:
+
+def make_figure(width: float, height: float) -> Figure:
     """An empty matplotlib figure (inches), without any state of pyplot's; UserError without it."""
     try:
         from matplotlib.figure import Figure
@@ -23,7 +27,7 @@ def figure(width: float, height: float) -> Any:
 
 
 def draw_layers(
-    axes: Any, scores: Sequence[RunScore], styles: dict[str, dict] | None = None
+    axes: Axes, scores: Sequence[RunScore], styles: dict[str, dict] | None = None
 ) -> None:
     """Lines over conv1, conv2, … onto ``axes``; ``styles``: keywords of matplotlib by row."""
     for place, (row, means) in enumerate(over_seeds(scores).items()):
@@ -44,7 +48,7 @@ def draw_layers(
 
 def draw(file: Path, scores: Sequence[RunScore]) -> None:
     """The picture of :func:`draw_layers` alone."""
-    picture = figure(6, 4)
+    picture = make_figure(6, 4)
     axes = picture.subplots()
     draw_layers(axes, scores)
     axes.set_title(f"Linear probes on {scores[0].data}", fontsize=10)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from singleimg.backends.base import available_cores
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes
-from singleimg.learn.methods.base import set_lr
+from singleimg.learn.data.batches import whole_batches
 from singleimg.learn.networks.base import Network, Trunk
 from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
 from singleimg.learn.probes.scores import LayerScore
@@ -100,7 +101,6 @@ class Streamed(ProbeProtocol):
         layers: list[int] | None = None,
         state_file: Path | None = None,
     ) -> list[LayerScore]:
-        """As ProbeProtocol says."""
         train = data.train()
         torch.manual_seed(seed)
         chosen = list(range(len(trunk.stages))) if layers is None else layers
@@ -113,7 +113,7 @@ class Streamed(ProbeProtocol):
         crop = v2.Compose([
             v2.RandomResizedCrop(network.size), v2.RandomHorizontalFlip(), v2.PILToTensor(),
         ])  # fmt: skip
-        images = TransformedDataset(self._some(train), crop, seed)
+        images = TransformedDataset(self._subset(train), crop, seed)
         for epoch in range(first, self.epochs):
             self._epoch(epoch, bank, trunk, optimizer, images, device, seed)
             if state_file:
@@ -121,9 +121,9 @@ class Streamed(ProbeProtocol):
                     "fingerprint": "", "step": epoch + 1, "method": bank.state_dict(),
                     "optimizer": optimizer.state_dict(),
                 })  # fmt: skip
-        return self._tested(bank.eval(), trunk, self._some(data.test()), network.size, device)
+        return self._test(bank.eval(), trunk, self._subset(data.test()), network.size, device)
 
-    def _restore(self, bank: LinearProbes, optimizer: Any, state_file: Path | None) -> int:
+    def _restore(self, bank: LinearProbes, optimizer: Optimizer, state_file: Path | None) -> int:
         if state_file is None or not state_file.exists():
             return 0
         state = checkpoints.load(state_file)
@@ -131,7 +131,7 @@ class Streamed(ProbeProtocol):
         optimizer.load_state_dict(state["optimizer"])
         return state["step"]
 
-    def _some(self, dataset: Dataset) -> Dataset:
+    def _subset(self, dataset: Dataset) -> Dataset:
         return Subset(dataset, evenly_spaced(len(dataset), self.images))
 
     def _loader(self, images: Dataset, batches: Sequence[Sequence[int]]) -> DataLoader:
@@ -143,19 +143,20 @@ class Streamed(ProbeProtocol):
         )
 
     def _epoch(
-        self, epoch: int, bank: LinearProbes, trunk: Trunk, optimizer: Any, images: Dataset,
-        device: torch.device, seed: int,
+        self, epoch: int, bank: LinearProbes, trunk: Trunk, optimizer: Optimizer,
+        images: TransformedDataset, device: torch.device, seed: int,
     ) -> None:  # fmt: skip
         size = min(self.batch_size, len(images))
         order = numpy_generator(seed, "probe order", epoch).permutation(len(images))
-        batches = order[: len(order) // size * size].reshape(-1, size).tolist()
+        batches = whole_batches(order, size).tolist()
         bank.train()
         images.epoch = epoch
         loader = self._loader(images, batches)
         bar = tqdm(loader, desc=f"epoch {epoch + 1}/{self.epochs}", disable=None, leave=False)
         for step, (pixels, labels) in enumerate(bar):
             fraction = (epoch * len(batches) + step) / (self.epochs * len(batches))
-            set_lr(optimizer, self.lrs[sum(fraction >= m for m in self.milestones)])
+            lr = self.lrs[sum(fraction >= milestone for milestone in self.milestones)]
+            optimizer.param_groups[0]["lr"] = lr
             with torch.no_grad():
                 maps = trunk.layers(pixels.to(device).float() / 255)
             truth = labels.to(device)
@@ -165,7 +166,7 @@ class Streamed(ProbeProtocol):
             optimizer.step()
 
     @torch.no_grad()
-    def _tested(
+    def _test(
         self, bank: LinearProbes, trunk: Trunk, images: Dataset, size: int, device: torch.device
     ) -> list[LayerScore]:
         right = torch.zeros(2, len(bank.layers))
@@ -197,7 +198,9 @@ class TransformedDataset(Dataset):
     same in any number of processes. It then moves torch's generator.
     """
 
-    def __init__(self, dataset: Dataset, transform: Any, seed: int | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, transform: Callable[[Image.Image], Tensor], seed: int | None = None
+    ) -> None:
         self.dataset, self.transform, self.seed = dataset, transform, seed
         self.epoch = 0
 
@@ -218,7 +221,7 @@ class TenCrops:
 
     size: int
 
-    def __call__(self, image: Any) -> Tensor:
+    def __call__(self, image: Image.Image) -> Tensor:
         """Of a Pillow image."""
         image = functional.pil_to_tensor(functional.resize(image, [round(self.size * _BORDER)]))
         return torch.stack(list(functional.ten_crop(image, [self.size])))
@@ -230,7 +233,7 @@ class Middle:
 
     size: int
 
-    def __call__(self, image: Any) -> Tensor:
+    def __call__(self, image: Image.Image) -> Tensor:
         """Of a Pillow image."""
         image = functional.pil_to_tensor(functional.resize(image, [round(self.size * _BORDER)]))
         return functional.center_crop(image, [self.size])[None]

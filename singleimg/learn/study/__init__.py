@@ -1,1 +1,4 @@
-"""Rows of trainings and probes, compared: plan, rows, findings, report."""
+"""Trainings and their probes compared: the control, the design, the rows, findings, report.
+
+May import all of learn/ but the tasks.
+"""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
-from singleimg.learn.probes.chart import draw_layers, figure
+from singleimg.learn.probes.chart import draw_layers, make_figure
 from singleimg.learn.probes.scores import over_seeds, table, write_csv
 from singleimg.learn.study.design import (
     FULL,
@@ -21,6 +22,9 @@ from singleimg.learn.study.design import (
 )
 from singleimg.learn.study.findings import Finding
 from singleimg.learn.study.row_run import RowResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TABLE, SCORES, FIGURE, RECORD = "table.md", "scores.csv", "figure.png", "study.json"
 
@@ -74,7 +78,7 @@ def table_with_minutes(made: Sequence[RowResult]) -> str:
 
 def draw(file: Path, made: Sequence[RowResult], ablation: Sequence[RowResult]) -> None:
     """Left the rows by layer, right the augmentations."""
-    picture = figure(11 if ablation else 6, 5)
+    picture = make_figure(11 if ablation else 6, 5)
     left, *right = picture.subplots(1, 2 if ablation else 1, squeeze=False)[0]
     draw_layers(left, [one.score for one in made], _styles())
     left.set_title("one image, the full set, and none", fontsize=10)
@@ -95,7 +99,7 @@ def _styles() -> dict[str, dict]:
     return styles
 
 
-def _draw_ablation(axes: object, ablation: Sequence[RowResult]) -> None:
+def _draw_ablation(axes: Axes, ablation: Sequence[RowResult]) -> None:
     means = over_seeds([one.score for one in ablation])
     layers = len(next(iter(means.values())))
     width = 0.8 / layers

@@ -1,1 +1,4 @@
-"""pretrain, probe, shortcut and study: siblings, of which none imports another."""
+"""pretrain, probe, shortcut and study, as they are typed: siblings, none imports another.
+
+May import all of learn/.
+"""

@@ -1,1 +1,4 @@
-"""One training from its first update to its last, with checkpoints and a journal."""
+"""One training from its first update to its last, with checkpoints and a journal.
+
+May import data, networks, methods and seeding.
+"""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from omegaconf import DictConfig
 
 from singleimg.errors import UserError
 from singleimg.system.malloc import keep_freed_memory
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
-def open_fabric(settings: Any) -> Any:
+def open_fabric(settings: DictConfig) -> Fabric:
     """A launched Fabric of ``train.accelerator``, ``devices``, ``num_nodes``, ``precision``.
 
     With several devices Fabric starts this command once more for each; ``torchrun`` and SLURM are
@@ -52,7 +56,7 @@ def open_fabric(settings: Any) -> Any:
     return fabric
 
 
-def check_one_device(settings: Any, task: str) -> None:
+def check_one_device(settings: DictConfig, task: str) -> None:
     """Raises UserError when several are asked for, for a task that cannot use them."""
     devices = settings.devices
     listed = isinstance(devices, Sequence) and not isinstance(devices, str)

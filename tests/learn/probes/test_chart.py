@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.learn.probes.chart import draw, draw_layers, figure
+from singleimg.learn.probes.chart import draw, draw_layers, make_figure
 from singleimg.learn.probes.scores import LayerScore, RunScore
 
 pytest.importorskip("matplotlib")
@@ -36,7 +36,7 @@ def test_a_png_of_900_by_600_is_written(tmp_path: Path) -> None:
 
 
 def test_each_row_is_a_line_through_its_means_and_each_run_its_points() -> None:
-    axes = figure(6, 4).subplots()
+    axes = make_figure(6, 4).subplots()
     draw_layers(axes, SCORES)
     drawn = [
         (line.get_linestyle(), list(map(float, line.get_xdata())), list(line.get_ydata()))
@@ -52,14 +52,14 @@ def test_each_row_is_a_line_through_its_means_and_each_run_its_points() -> None:
 
 
 def test_rows_are_named_and_have_colours_of_their_own_that_their_runs_share() -> None:
-    axes = figure(6, 4).subplots()
+    axes = make_figure(6, 4).subplots()
     draw_layers(axes, SCORES)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
     assert [line.get_color() for line in axes.get_lines()] == ["C0"] * 3 + ["C1"] * 2
 
 
 def test_layers_are_named_up_to_the_deepest_of_all_runs() -> None:
-    axes = figure(6, 4).subplots()
+    axes = make_figure(6, 4).subplots()
     draw_layers(axes, SCORES[::-1])
     names = [label.get_text() for label in axes.get_xticklabels()]
     assert names == ["conv1", "conv2", "conv3"]
@@ -67,7 +67,7 @@ def test_layers_are_named_up_to_the_deepest_of_all_runs() -> None:
 
 
 def test_a_style_is_that_of_its_row_alone() -> None:
-    axes = figure(6, 4).subplots()
+    axes = make_figure(6, 4).subplots()
     draw_layers(axes, SCORES, {"two": {"color": "0.5", "linestyle": ":"}})
     assert [line.get_color() for line in axes.get_lines()] == ["C0"] * 3 + ["0.5"] * 2
     assert axes.get_lines()[3].get_linestyle() == ":"
@@ -76,7 +76,7 @@ def test_a_style_is_that_of_its_row_alone() -> None:
 def test_without_matplotlib_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError) as mistake:
-        figure(6, 4)
+        make_figure(6, 4)
     assert str(mistake.value) == (
         "figures need the module matplotlib, which is not installed: type pip install "
         '"singleimg[train]".'

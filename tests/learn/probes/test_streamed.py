@@ -284,7 +284,7 @@ def test_one_crop_asks_the_middle_and_ten_the_mean_of_their_scores(
     known = trunk().eval()
     monkeypatch.setattr(known, "layers", lambda images: [images])
     bank = Says(NETWORK.trunk(), NETWORK, 2, [0])
-    said = PROTOCOL._tested(bank.eval(), known, Told(), 32, torch.device("cpu"))
+    said = PROTOCOL._test(bank.eval(), known, Told(), 32, torch.device("cpu"))
     assert said == [LayerScore(1, 1.0, 0.01, None, ten)]
 
 
