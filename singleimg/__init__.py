@@ -15,8 +15,8 @@ import importlib
 from typing import Any
 
 from singleimg.errors import UserError
+from singleimg.version import __version__
 
-__version__ = "0.1.0"
 _WHERE = {
     "StoredDataset": "singleimg.dataset.torch",
     "RenderedDataset": "singleimg.dataset.torch",

@@ -125,7 +125,8 @@ def use(choice: tuple[str, ...], typed: dict[str, Any]) -> None:
     make.resolved_transforms(cfg)
     image = make.instantiate(cfg, "image")
     cfg.output.class_name = cfg.output.class_name or image.name
-    make.instantiate(cfg, "output").encoder.settings()
+    make.instantiate(cfg, "encode").settings()
+    make.instantiate(cfg, "output")
     make.instantiate(cfg, "backend").workers(cfg.threads)
     make.instantiate(cfg, "engine")
     make.instantiate_transforms(cfg)

@@ -29,8 +29,8 @@ PRESETS = ("none", "weak", "script", "strong", "paper")
 ENGINES = ("reference", "native")
 ENCODERS = {
     "jpeg": (),
-    "png": ("output.encoding=png",),
-    "webp": ("output.encoding=webp",),
+    "png": ("encode=png",),
+    "webp": ("encode=webp",),
 }
 OF_KEYS = {  # what is off in the presets, one recipe each
     "vflip": ("augment=script", "vflip=true"),
@@ -38,7 +38,7 @@ OF_KEYS = {  # what is off in the presets, one recipe each
     "no scale": ("augment=script", "scale=null", "corners=reflect"),
     "log areas": ("augment=paper", "augment.area=log", "deg=0"),
     "fixed square": ("augment=paper", "scale=null", "augment.hflip=0"),
-    "jpeg": ("output.quality=90", "output.subsampling=4:4:4"),
+    "jpeg": ("encode.quality=90", "encode.subsampling=4:4:4"),
     "seed": ("augment=strong", "seed=9223372036854775807", "img_size=224"),
 }
 DRAWN, RENDERED = range(64), (0, 1, 7, 63)

@@ -268,3 +268,6 @@ def test_it_is_exported_image_by_image(run, written, tmp_path, name):
     one, other = StoredDataset(written / name), StoredDataset(new)
     assert [other.file(i) for i in range(len(other))] == [one.file(i) for i in range(IMAGES)]
     assert recipe_of(new)["pixels"] == recipe_of(written / name)["pixels"]
+    # What is written beside the images now has the encoder of then.
+    again = run("-cp", str(new), "-cn", "config", f"targetpath={new}").stdout
+    assert f"All {IMAGES} images are in {new} already." in again

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    ConfigTypeError,
+    GrammarParseError,
+    InterpolationKeyError,
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from singleimg.cli.help import comments
 from singleimg.config.former import FORMER, former_key
-from singleimg.config.schema import CONF, GROUPS, OPTIONAL_GROUPS, typed_keys
+from singleimg.config.schema import CONF, GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import did_you_mean
 
@@ -35,84 +47,101 @@ def one_line(mistake: object) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """One sentence for an error of Hydra or OmegaConf."""
+    """One sentence for an error of Hydra or OmegaConf, or of a file that cannot be read."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}. Mend that, and type the same command again."
-    text = "\n".join(str(part) for part in _chain(error))
-    for pattern, sentence in _SENTENCES:
-        found = re.search(pattern, text, re.DOTALL)
-        if found:
-            return one_line(sentence(*found.groups()))
-    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    causes = reversed(
+        list(_chain(error))
+    )  # what OmegaConf knows is more than what Hydra makes of it
+    sentences = (_sentence(one) for one in causes)
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return one_line(next((sentence for sentence in sentences if sentence), text))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _no_key(key: str) -> str:
-    name = key.lstrip("+~")
+def _sentence(error: BaseException) -> str | None:
+    """What one error of a chain says by itself; None when another one has to say it."""
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read: keys are typed as key=value, and a value with , = "
+            "{ } or spaces in it in quotes, 'key=\"a value\"'."
+        )
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        return _no_option(*error.missing_cfg_file.rsplit("/", 1), error.options or ())
+    if isinstance(error, OmegaConfBaseException):
+        return _of_key(error, str(error.full_key or error.key or ""))
+    for pattern, sentence in _ONLY_TOLD:
+        if found := re.match(pattern, str(error)):
+            return sentence(found[1])
+    return None
+
+
+def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
+    """What is wrong with the value of ``key``."""
+    shows = "python run.py --cfg job shows what it is."
+    match error:
+        case MissingMandatoryValue() | InterpolationToMissingValueError():
+            return f"{key} is missing: type {key}=…."
+        case ConfigAttributeError() | ConfigKeyError():
+            return _no_key(key)
+        case InterpolationKeyError():
+            name = str(error).partition("'")[2].partition("'")[0]
+            refers = (
+                f"{key} refers to {name}, which" if key else f"{name}, which a value refers to,"
+            )
+            return f"{refers} is no key: python run.py --help lists them."
+        case GrammarParseError():
+            return f"{key} cannot be read: ${{ begins a reference, such as ${{seed}}."
+        case ConfigTypeError():
+            is_list = OmegaConf.is_list(error.parent_node)
+            return f"{key} is not {'a list' if is_list else 'a group of keys'}: {shows}"
+        case ValidationError() if OmegaConf.is_list(error.child_node):
+            return f"{key} is not a list: type {key}=[…]."
+        case ValidationError() if OmegaConf.is_dict(error.child_node) and error.value is not None:
+            return f"{key} is not a group of keys: {shows}"
+        case ValidationError() if error.value is None:
+            return f"{key}=null is no value: leave {key} out."
+        case ValidationError() if (kind := _kind(error)) is not None:
+            return f"{key}={error.value} is not {kind}: python run.py --help says what it is."
+    what = " ".join(str(error).partition("full_key:")[0].split())
+    return f"{key}: {what}: python run.py --help says what it is." if key else None
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+def _kind(error: ValidationError) -> str | None:
+    """What a value should have been: by the type of its key, or of a list's elements."""
+    parent, node = error.parent_node, error.child_node
+    hint = parent._metadata.element_type if OmegaConf.is_list(parent) else None
+    return _KINDS.get(hint if node is None or hint else node._metadata.ref_type)
+
+
+def _no_key(name: str) -> str:
     if name in FORMER:
         return f"{former_key(name)}."
-    tasks = [task for task, kind in TASKS.items() if name in dict(typed_keys(kind))]
-    if tasks:
-        return (
-            f"{name} is a key of task={' and task='.join(tasks)}: type that too, or leave it out."
-        )
+    of = [task for task, kind in TASKS.items() if name in {f"task.{f.name}" for f in fields(kind)}]
+    if of:
+        return f"{name} is a key of task={' and task='.join(of)}: type that too, or leave it out."
     return f"{name} is no key{did_you_mean(name, keys())}: python run.py --help lists them."
 
 
-def _no_option(group: str, name: str) -> str:
-    options = sorted(file.stem for file in (CONF / group).glob("*.yaml"))
-    if not options:
+def _no_option(group: str, name: str, options: Sequence[str]) -> str:
+    there = [option for option in options if not option.endswith(KEYS)]
+    if not there:
         return f"{group}={name} cannot be found: python run.py --help lists what there is."
-    return f"{group}={name} is none of {', '.join(options)}{did_you_mean(name, options)}."
+    return f"{group}={name} is none of {', '.join(there)}{did_you_mean(name, there)}."
 
 
-_KINDS = {
-    "Integer": "a whole number",
-    "Float": "a number",
-    "Boolean": "true or false",
-    "String": "a text",
-}
-
-
-def _bad_type(value: str, kind: str, key: str) -> str:
-    return f"{key}={value} is not {_KINDS.get(kind, kind)}: python run.py --help says what it is."
-
-
-_SENTENCES: tuple[tuple[str, Callable[..., str]], ...] = (
+# Where the text is all that Hydra gives.
+_ONLY_TOLD: tuple[tuple[str, Callable[[str], str]], ...] = (
     (r"Ambiguous value for argument '([^']+)'", lambda text: f"{text} lists several values: add -m"
      " to make one dataset of each, or write a list as key=[1,2]."),
-    (r"Could not find '(\w+)/([^']+)'", _no_option),
-    (r"In '[^']*': Could not find '(\w+)/([^']+)'", _no_option),
-    (r"[Vv]alue '(.*?)' of type '\w+' (?:could not be converted to|is incompatible with type "
-     r"hint) '?(\w+)'?[^\n]*\n\s*full_key: (\S+)", _bad_type),
-    (r"Cannot convert '\w+' to string: '(.*?)'[^\n]*\n\s*full_key: (\S+)", lambda value, key:
-     _bad_type(value, "String", key)),
-    (r"Value '(.*?)' is not a valid (\w+)[^\n]*\n\s*full_key: (\S+)", lambda value, kind, key:
-     _bad_type(value, {"bool": "Boolean", "int": "Integer"}.get(kind, kind), key)),
-    (r"Missing mandatory value: (?:\S+\n\s*full_key: )?(\S+)", lambda key:
-     f"{key} is missing: type {key}=…."),
-    (r"Error parsing override '([^']+)'", lambda text: f"{text} cannot be read: keys are typed as "
-     "key=value, and a value with , = { } or spaces in it in quotes, 'key=\"a value\"'."),
     (r"Could not override '([^']+)'", _no_key),
-    (r"Key '(\w+)' (?:is )?not in", _no_key),
-    (r"Cannot merge \w+ with (List|Dict)Config[^\n]*\n\s*full_key: (\S+)", lambda kind, key:
-     f"{key} is not {'a list' if kind == 'List' else 'a group of keys'}: python run.py --cfg job "
-     "shows what it is."),
-    (r"Invalid value assigned: \w+ is not a ListConfig[^\n]*\n\s*full_key: (\S+)", lambda key:
-     f"{key} is not a list: type {key}=[…]."),
-    (r"field '(\w+)' is not Optional", lambda key: f"{key}=null is no value: leave {key} out."),
-    (r"Interpolation key '([^']+)' not found\n\s*full_key: (\S+)", lambda to, key:
-     f"{key} refers to {to}, which is no key: python run.py --help lists them."),
-    (r"Interpolation key '([^']+)' not found", lambda to: f"{to}, which a value refers to, is no "
-     "key: python run.py --help lists them."),
-    (r"(?:viable alternative|mismatched input|token recognition)[^\n]*\n\s*full_key: (\S+)",
-     lambda key: f"{key} cannot be read: ${{ begins a reference, such as ${{seed}}."),
-    (r"^(.*?)\n\s*full_key: (\S+)", lambda what, key: f"{key}: {' '.join(what.split())}: python "
-     "run.py --help says what it is."),
 )  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
-from hydra._internal.utils import get_args_parser
+import hydra.version
+from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -16,8 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from singleimg.cli.explain import explain, keys, one_line
 from singleimg.cli.help import help_page
 from singleimg.config import checks, guard
+from singleimg.config.command_line import as_started
 from singleimg.config.former import refuse_former
 from singleimg.config.make import task
+from singleimg.config.schema import CONF
 from singleimg.errors import UserError, did_you_mean
 from singleimg.system.signals import stoppable
 
@@ -25,10 +27,11 @@ INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
 _mistakes: list[UserError] = []  # of a single job: raised through Hydra, it would add a line
 
 
-def run(main: Callable[[], None], arguments: list[str]) -> int:
-    """Runs ``main`` and returns the exit status; the only place that prints a mistake."""
+def main() -> int:
+    """Runs the command that was typed and returns its exit status; all that prints a mistake."""
+    arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(help_page())
+        print(as_started(help_page()))
         return 0
     _mistakes.clear()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
@@ -37,7 +40,7 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
             check_flags(arguments)
             refuse_former(arguments)
             guard.install(arguments)
-            main()
+            _hydra(arguments)
     except KeyboardInterrupt as stopped:
         return getattr(stopped, "status", INTERRUPTED)
     except UserError as error:
@@ -46,8 +49,18 @@ def run(main: Callable[[], None], arguments: list[str]) -> int:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
         if not getattr(mistake, "said", False):
-            print(one_line(mistake), file=sys.stderr)
+            print(as_started(one_line(mistake)), file=sys.stderr)
     return 1 if _mistakes else 0
+
+
+def _hydra(arguments: list[str]) -> None:
+    """What ``hydra.main`` does, but that a relative ``-cp`` is one of the current directory."""
+    hydra.version.setbase("1.3")
+    parser = get_args_parser()
+    args = parser.parse_args(arguments)
+    if args.config_path and "://" not in args.config_path:
+        args.config_path = os.path.abspath(args.config_path)
+    _run_hydra(args, parser, job, config_path=str(CONF), config_name="config")
 
 
 def job(cfg: DictConfig) -> None:
@@ -61,7 +74,10 @@ def job(cfg: DictConfig) -> None:
         if hydra_cfg.mode != RunMode.MULTIRUN:
             _mistakes.append(mistake)
             return
-        print(f"{' '.join(hydra_cfg.overrides.task)}: {one_line(mistake)}", file=sys.stderr)
+        print(
+            f"{' '.join(hydra_cfg.overrides.task)}: {as_started(one_line(mistake))}",
+            file=sys.stderr,
+        )
         mistake.said = True
         raise mistake from None
 

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
+from singleimg.config.schema import CONF
 from singleimg.storage.base import Store
+
+_CHECKOUT, _INSTALLED = "python run.py", "singleimg"
+
+
+def program() -> str:
+    """How commands of ours begin: ``singleimg`` if started by that name, or without a checkout."""
+    started = Path(sys.argv[0])
+    installed = not CONF.with_name("run.py").exists()
+    if installed or started.stem == _INSTALLED or started.parts[-2:] == (_INSTALLED, "__main__.py"):
+        return _INSTALLED
+    return _CHECKOUT
+
+
+def as_started(text: str) -> str:
+    """A text that tells of ``python run.py``, with the command as it was started."""
+    return text.replace(_CHECKOUT, program())
 
 
 def command(*arguments: str) -> str:
     """A command line of ours, as a person can paste it into a shell."""
-    return " ".join(["python run.py", *map(shlex.quote, arguments)])
+    return " ".join([program(), *map(shlex.quote, arguments)])
 
 
 def typed(key: str, value: Any) -> str:

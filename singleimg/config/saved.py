@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from singleimg.config import allowlist
+from singleimg.config.command_line import program
 from singleimg.config.former import update_former
 from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
@@ -83,7 +84,7 @@ def config_text(cfg: DictConfig) -> str:
     folder = "<a folder with this file>" if is_url(cfg.targetpath) else cfg.targetpath
     comment = (
         "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
-        f"#   python run.py -cp {folder} -cn config targetpath=…\n"
+        f"#   {program()} -cp {folder} -cn config targetpath=…\n"
     )
     return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
 

@@ -13,7 +13,8 @@ from hydra.core.config_store import ConfigStore
 from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range
 from singleimg.config.tasks import TASKS, Task
 
-CONF = Path(__file__).parents[2] / "conf"
+_INSTALLED = Path(__file__).parents[1] / "conf"  # a wheel brings the settings inside the package
+CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys of training and probing, which a dataset's own configuration does not keep.
@@ -107,6 +108,7 @@ class Config:
     budget: Any = key(None)
 
 
+KEYS = "_keys"  # ends the name under which Hydra knows the keys of a task
 # Keys that act only through a preset that names them, in the order of a folder's name.
 AUGMENT_KEYS = ("vflip", "deg", "shear", "cropfirst", "initcrop", "scale", "randinterp", "corners")
 # Keys that a saved configuration does not keep.
@@ -124,5 +126,5 @@ def typed_keys(task: type[Task] | None) -> Iterator[tuple[str, Field[Any]]]:
 
 
 ConfigStore.instance().store(name="base_config", node=Config)
-for _name, _kind in TASKS.items():  # conf/task names the keys of each task first
-    ConfigStore.instance().store(group="task", name=f"{_name}_keys", node=_kind)
+for _name, _kind in TASKS.items():  # each file of conf/task begins with them
+    ConfigStore.instance().store(group="task", name=f"{_name}{KEYS}", node=_kind)

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from singleimg import __version__
+from singleimg.version import __version__
 
 # OpenCV comes under several names, of which one is installed.
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",

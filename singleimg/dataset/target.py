@@ -264,7 +264,8 @@ class Target:
     def _numbered(self, output: Output, recipe: Recipe | None) -> Iterator[str]:
         """What has the very name of a shard where this output puts shards, and parameters."""
         places = [output.place]
-        if recipe is None or recipe.layout.get("save_params"):
+        saved = recipe is None or recipe.layout.get("save_params")
+        if saved and not output.draws_inside:
             places.append(params_place)
         for place in places:
             folder = _folder(place(Shard(0, 0, 0)) or "")

@@ -28,7 +28,7 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
     cfg = loaded(f"imgpath={picture}", "img_size=32", "output.class_name=c", "save_params=true",
                  "output.shard_size=10", "augment=strong", f"engine={engine}")  # fmt: skip
     output = instantiate(cfg, "output")
-    producer = Rendered(from_config(cfg), output.encoder, draws=True)
+    producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=True)
     target.mkdir()
     shards = Plan(NUM_IMGS, 10)
     target.with_name(target.name + "-counts").mkdir()

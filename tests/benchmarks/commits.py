@@ -19,6 +19,7 @@ from statistics import median
 
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import Target
+from singleimg.encoders.jpeg import JpegEncoder
 from singleimg.outputs.folder import FolderOutput
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Record
@@ -61,7 +62,7 @@ def commit_cost(
 ) -> dict[str, float]:
     """Milliseconds an image of rendering and of committing, durable and not, in turns."""
     made = make_images(photograph, "engine=native", f"img_size={size}")
-    output = FolderOutput(class_name="c", jpeg="simplejpeg")
+    output, encoder = FolderOutput(class_name="c"), JpegEncoder(library="simplejpeg")
     spent: dict[str, list[float]] = {"render": [], "write": [], "True": [], "False": []}
     for number in range(2 * rounds):
         durable = number % 2 == 0
@@ -69,9 +70,7 @@ def commit_cost(
         target = folder / str(size)
         target.mkdir(exist_ok=True)
         begin = time.perf_counter()
-        data = [
-            output.encoder.encode(made.render(index)) for index in range(shard.start, shard.stop)
-        ]
+        data = [encoder.encode(made.render(index)) for index in range(shard.start, shard.stop)]
         rendered = time.perf_counter()
         with Staging(LocalStore(target, durable), shard) as staging:
             writer = output.open(staging, shard)

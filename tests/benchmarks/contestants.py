@@ -19,6 +19,7 @@ from torchvision.utils import save_image
 
 from singleimg import SingleImage
 from singleimg.config import checks, schema
+from singleimg.config.make import instantiate
 from singleimg.encoders.base import Encoder
 
 Contestant = Callable[[int], bytes]
@@ -51,7 +52,7 @@ def encoder_of(engine: str) -> Encoder:
     """The encoder that stands in the engine's settings."""
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         cfg = compose("config", overrides=[f"engine={engine}"])
-    return Encoder(cfg.output.encoding, cfg.output.quality, cfg.output.subsampling, cfg.engine.jpeg)
+    return instantiate(cfg, "encode")
 
 
 def bare_jpeg(photograph: Path, augment: str, size: int, count: int) -> Contestant:

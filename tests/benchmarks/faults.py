@@ -153,7 +153,7 @@ class Faults:
         command = Command(
             f"num_imgs={self.images}",
             "output=none",
-            "output.encoding=jpeg",
+            "encode=jpeg",
             "img_size=8",
             "augment=none",
             "threads=2",

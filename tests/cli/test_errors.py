@@ -17,7 +17,7 @@ def mistake(run, *arguments: str, cwd) -> str:
 
 SENTENCES = {
     ("num_img=5",): "num_img is no key (did you mean num_imgs?): python run.py --help lists them.",
-    ("output.qualty=3",): "output.qualty is no key (did you mean output.quality?): python run.py "
+    ("encode.qualty=3",): "encode.qualty is no key (did you mean encode.quality?): python run.py "
     "--help lists them.",
     ("augment=stong",): "augment=stong is none of none, paper, script, strong, weak (did you mean "
     "strong?).",
@@ -42,8 +42,12 @@ SENTENCES = {
     ("image=url",): "image.url is missing: type image.url=….",
     ("image=file",): "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
     "imgpath=my/pictures.",
-    ("output.encoding=gif",): "output.encoding=gif is not one of jpeg, png, webp: type for example "
-    "output.encoding=jpeg.",
+    ("encode=gif",): "encode=gif is none of jpeg, png, webp.",
+    ("output.encoding=png",): "output.encoding=png is typed in another way now: type encode=png.",
+    ("output.quality=90",): "output.quality=90 is typed in another way now: type "
+    "encode.quality=90.",
+    ("encode.quality=101",): "encode.quality=101 is not a whole number from 1 to 100: type for "
+    "example encode.quality=75.",
     ("output.shard_size=2000",): "output.shard_size=2000 is not a whole number of images "
     "from 1 to 1,000: type for example output.shard_size=1000.",
     ("output.class_name=a/b",): "output.class_name='a/b' is not the name of one folder (printable, "
@@ -130,7 +134,7 @@ def test_a_target_that_holds_another_recipe(run, picture, tmp_path):
 
 def test_more_than_the_disk_holds(run, picture, tmp_path):
     said = mistake(run, f"imgpath={picture}", "num_imgs=1e9", "img_size=1024",
-                   "output.encoding=png", "targetpath=x", cwd=tmp_path)  # fmt: skip
+                   "encode=png", "targetpath=x", cwd=tmp_path)  # fmt: skip
     assert said.startswith(f"targetpath={tmp_path}/x needs about ")
     assert said.endswith(" are free: type a smaller num_imgs, or a targetpath on another disk.")
 

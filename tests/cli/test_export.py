@@ -165,8 +165,8 @@ def test_the_same_export_again_finds_all_there(run, direct, exported):
 
 def test_another_encoding_and_the_name_of_the_class_are_kept(picture, tmp_path):
     """The bytes are those that there are, so the new configuration must say what they are."""
-    common = (f"imgpath={picture}", "num_imgs=6", *SMALL, "output.encoding=webp",
-              "output.quality=90", "engine=reference", "augment=strong")  # fmt: skip
+    common = (f"imgpath={picture}", "num_imgs=6", *SMALL, "encode=webp",
+              "encode.quality=90", "engine=reference", "augment=strong")  # fmt: skip
     named = (*common, "output.class_name=cats")
     do(generate.generate, *named, f"targetpath={tmp_path}/named")
     do(generate.generate, *common, "output=lmdb", f"targetpath={tmp_path}/lmdb")

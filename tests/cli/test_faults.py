@@ -23,7 +23,7 @@ LONG = (
     "num_imgs=30000",
     "backend.from_seconds=0",
     "img_size=64",
-    "output.encoding=webp",
+    "encode=webp",
     "output.shard_size=200",
     "threads=2",
     "save_params=true",
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up(run, picture, tmp_path):
 
 
 def test_a_limit_of_the_size_of_files(run, picture, tmp_path):
-    typed = [f"imgpath={picture}", "num_imgs=30", "img_size=256", "output.encoding=png"]
+    typed = [f"imgpath={picture}", "num_imgs=30", "img_size=256", "encode=png"]
     typed += ["output.shard_size=10", f"targetpath={tmp_path / 'set'}"]
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, 9_000))  # noqa: E731
     result = subprocess.run(

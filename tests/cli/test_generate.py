@@ -179,7 +179,7 @@ def test_debug_makes_64_images_and_a_grid_to_look_at(run, picture, tmp_path):
 def test_other_encodings(run, picture, tmp_path, encoding, suffix):
     run(
         "num_imgs=3",
-        f"output.encoding={encoding}",
+        f"encode={encoding}",
         "output.class_name=dummy",
         f"imgpath={picture}",
         f"targetpath={tmp_path / 'x'}",
@@ -208,7 +208,7 @@ def test_several_sources_are_drawn_from(run, picture, tmp_path):
         "augment=none",
         "save_params=true",
         f"targetpath={tmp_path / 'set'}",
-        "output.encoding=png",
+        "encode=png",
     )
     lines = (tmp_path / "set" / "params" / "000000.jsonl").read_text().splitlines()
     sources = [json.loads(line)["source"] for line in lines]

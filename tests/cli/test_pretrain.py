@@ -99,7 +99,7 @@ runpy.run_path("run.py", run_name="__main__")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
     command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
-               "train.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
+               "task.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
     stopped = subprocess.run(
         [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
@@ -172,7 +172,7 @@ def kill_at(
 
 
 def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole, tmp_path):
-    run(*SMALL[2:], image, "output.encoding=png", f"targetpath={tmp_path / 'images'}")
+    run(*SMALL[2:], image, "encode=png", f"targetpath={tmp_path / 'images'}")
     run("task=pretrain", "network=cifar_conv4", "method=rotnet", "method.batch_size=16",
         "method.lr=0.03", "method.epochs=3", f"task.dataset={tmp_path / 'images'}",
         f"targetpath={tmp_path / 'run'}")  # fmt: skip

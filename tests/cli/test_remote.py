@@ -195,6 +195,16 @@ def test_the_same_command_has_nothing_to_do_and_more_images_are_added(run, pictu
     assert tree(copy) == tree(local["webdataset", 240])
 
 
+def test_an_extension_asks_for_each_record_once_and_little_else(run, port, picture, copy):
+    """Tests of jobs count it for 1,281 shards, in memory."""
+    with proxy(port) as asked:
+        typed = (f"imgpath={picture}", *SMALL[1:], "num_imgs=210", f"targetpath={copy}")
+        run(*typed, **asked.environment)
+    found = [re.fullmatch(r"GET /.*/manifest/(\d+)\.jsonl.*", one) for one in asked.done]
+    assert sorted(one[1] for one in found if one) == [f"{number:06d}" for number in range(7)]
+    assert sum(asked.happened.values()) <= 6 + 20, asked.done
+
+
 def test_overwriting_by_another_output_removes_all_objects_of_the_old_one(
     run, picture, copy, store, local
 ):
@@ -314,8 +324,7 @@ def test_an_object_of_several_parts_comes_whole_though_they_are_cut_off(
         options = {"endpoint_url": network.environment["AWS_ENDPOINT_URL"]}
         monkeypatch.setattr(remote, "_options", lambda protocol: options)
         remote._file_system.cache_clear()
-        path = remote.open_url(target)
-        remote.Store().put(tmp_path / "file", path, "train/file")
+        remote.open_url(target).put(tmp_path / "file", "train/file")
         remote._file_system.cache_clear()
     assert network.happened["cut"] == 3
     assert store.size(f"{target}/train/file") == size

@@ -174,12 +174,12 @@ def test_a_file_cannot_choose_what_changes_a_dataset_or_writes_another(
     assert replay(run, home, text) == f"{key} {FILE}: type {key} if you trust it."
 
 
-def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved):
-    for name in ("generate", "mine"):
-        text = _of_task(saved, name, "singleimg.tasks.repair.repair")
-        assert replay(run, home, text).startswith(
-            "task._target_=singleimg.tasks.repair.repair is no task: type one of task=export, "
-        )
+@pytest.mark.parametrize("name", ["generate", "mine"])
+def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved, name):
+    text = _of_task(saved, name, "singleimg.tasks.repair.repair")
+    assert replay(run, home, text).startswith(
+        "task._target_=singleimg.tasks.repair.repair is no task: type one of task=export, "
+    )
 
 
 def _of_task(saved: str, name: str, target: str, own: str = "") -> str:

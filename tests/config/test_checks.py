@@ -235,7 +235,7 @@ def test_a_group_cannot_be_changed_on_replay():
 def test_imgpath_alone_selects_a_file_and_becomes_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = loaded("imgpath=a.png")
-    assert cfg.image._target_ == "singleimg.sources.file.File"
+    assert cfg.image._target_ == "file"
     assert cfg.image.path == str(tmp_path / "a.png")
 
 

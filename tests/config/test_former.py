@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import OmegaConf
 
 from singleimg.config import saved
+from singleimg.storage.local import LocalStore
 from tests.config.test_checks import loaded
 
 BEFORE = {"repair": False, "deep": False, "to": None, "debug": True, "dataset": None,
@@ -20,7 +21,7 @@ def test_former_keys_of_a_saved_configuration_are_dropped(tmp_path):
         before = OmegaConf.merge(now, BEFORE)
         before.task = {**TASK, **({"_target_": target} if target else {})}
         (tmp_path / name).write_text(OmegaConf.to_yaml(before))
-    for cfg in (saved.load(tmp_path), saved.raw(tmp_path)):
+    for cfg in (saved.load(LocalStore(tmp_path)), saved.raw(LocalStore(tmp_path))):
         assert cfg.deg == 45 and not cfg.debug
         assert not {"repair", "deep", "to", "dataset", "checkpoint", "resume"} & set(cfg)
 

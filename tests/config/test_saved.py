@@ -20,8 +20,8 @@ from tests.config.test_checks import loaded
         (["augment=paper", "deg=30", "scale=null", "augment.jitter=0"], ["deg30", "scalenull",
                                                                          "jitter0"]),
         (["vflip=true", "cropfirst=false", "seed=3"], ["vflip", "nocropfirst", "seed3"]),
-        (["output.encoding=png"], ["png"]),
-        (["output.quality=90"], ["q90"]),
+        (["encode=png"], ["png"]),
+        (["encode.quality=90"], ["q90"]),
     ],
 )  # fmt: skip
 def test_names_tell_what_differs_from_the_preset(overrides, labels):

@@ -227,7 +227,7 @@ def test_overwriting_removes_what_the_manifest_lists_and_nothing_else(tmp_path):
 
 def test_overwriting_another_layout_removes_that_too(tmp_path):
     target = dataset(tmp_path / "d")
-    other = FolderOutput(class_name="other", encoding="png", shard_size=2)
+    other = FolderOutput(class_name="other", image_suffix=".png", shard_size=2)
     os.unlink(target.store.path_of(record_place(Shard(1, 2, 4))))  # as a stop would leave it
     target.overwrite(RECIPE, described(target.recipe().layout, other))
     assert tree(target.store.root) == ["recipe.json"]

@@ -255,8 +255,8 @@ ENGINES, ENCODINGS = ("native", "reference"), ("jpeg", "png", "webp")
 def encoded(run, picture, tmp_path_factory) -> Path:
     """Five images by each engine in each encoding: six jobs of one sweep."""
     home = tmp_path_factory.mktemp("encoded")
-    by_choice = f"targetpath={home}/${{engine.name}}/${{output.encoding}}"
-    sweep = (f"engine={','.join(ENGINES)}", f"output.encoding={','.join(ENCODINGS)}")
+    by_choice = f"targetpath={home}/${{engine.name}}/${{encode._target_}}"
+    sweep = (f"engine={','.join(ENGINES)}", f"encode={','.join(ENCODINGS)}")
     run("-m", *sweep, f"imgpath={picture}", "num_imgs=5", "img_size=32", "seed=3", by_choice)
     return home
 
@@ -265,7 +265,7 @@ def encoded(run, picture, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_images_are_those_that_a_run_stores_bit_for_bit(encoded, picture, engine, encoding):
     target = next((encoded / engine / encoding).iterdir())
-    typed = (f"imgpath={picture}", f"engine={engine}", f"output.encoding={encoding}",
+    typed = (f"imgpath={picture}", f"engine={engine}", f"encode={encoding}",
              "img_size=32", "seed=3", "num_imgs=5")  # fmt: skip
     kept, images = StoredDataset(target), SingleImage.open(target)
     for source in (target, str(target), compose(*typed)):

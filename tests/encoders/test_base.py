@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from singleimg.encoders.base import Encoder
+from singleimg.encoders.jpeg import JpegEncoder
+from singleimg.encoders.png import PngEncoder
+from singleimg.encoders.webp import WebpEncoder
 from singleimg.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -18,21 +21,24 @@ def decoded(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("encoding, name", [("jpeg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])
-def test_each_encoding_is_what_it_says(encoding, name):
-    image = decoded(Encoder(encoding).encode(PIXELS))
+@pytest.mark.parametrize(
+    "encoder, name", [(JpegEncoder(), "JPEG"), (PngEncoder(), "PNG"), (WebpEncoder(), "WEBP")]
+)
+def test_each_encoding_is_what_it_says(encoder: Encoder, name):
+    image = decoded(encoder.encode(PIXELS))
+    assert name == encoder.encoding.upper()
     assert (image.format, image.size, image.mode) == (name, (40, 24), "RGB")
 
 
 def test_png_keeps_every_pixel():
-    assert (np.asarray(decoded(Encoder("png").encode(PIXELS))) == PIXELS).all()
+    assert (np.asarray(decoded(PngEncoder().encode(PIXELS))) == PIXELS).all()
 
 
 def test_the_default_is_what_pillow_does_with_no_option():
     """As torchvision's save_image did for the published script."""
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, format="JPEG")
-    assert Encoder().encode(PIXELS) == buffer.getvalue()
+    assert JpegEncoder().encode(PIXELS) == buffer.getvalue()
 
 
 def smooth() -> np.ndarray:
@@ -42,7 +48,9 @@ def smooth() -> np.ndarray:
 
 def test_both_libraries_write_the_same_picture_in_their_own_bytes():
     for pixels in (smooth(), smooth()[::-1, ::2]):  # the second is not contiguous in memory
-        ours, pillows = (Encoder(jpeg=one).encode(pixels) for one in ("simplejpeg", "pillow"))
+        ours, pillows = (
+            JpegEncoder(library=one).encode(pixels) for one in ("simplejpeg", "pillow")
+        )
         assert abs(len(ours) - len(pillows)) < 0.02 * len(pillows)
         assert decoded(ours).quantization == decoded(pillows).quantization
         assert decoded(ours).layer == decoded(pillows).layer  # sampling factors
@@ -54,17 +62,16 @@ def test_both_libraries_write_the_same_picture_in_their_own_bytes():
 @pytest.mark.parametrize("library", ["simplejpeg", "pillow"])
 def test_quality_and_subsampling_take_effect(library):
     sizes = [
-        len(Encoder("jpeg", quality, subsampling, library).encode(PIXELS))
+        len(JpegEncoder(quality, subsampling, library).encode(PIXELS))
         for quality, subsampling in [(50, "4:2:0"), (75, "4:2:0"), (75, "4:4:4")]
     ]
     assert sizes == sorted(sizes) and len(set(sizes)) == 3
 
 
 def test_the_recipe_names_only_what_decides_bytes():
-    assert Encoder("png", quality=3).settings() == {"encoding": "png"}
-    assert Encoder("webp", quality=3).settings() == {"encoding": "webp", "quality": 3}
-    assert Encoder(jpeg="simplejpeg").settings() == {
-        "encoding": "jpeg",
+    assert PngEncoder().settings() == {}
+    assert WebpEncoder(quality=3).settings() == {"quality": 3}
+    assert JpegEncoder(library="simplejpeg").settings() == {
         "quality": 75,
         "subsampling": "4:2:0",
         "jpeg": "simplejpeg",
@@ -75,28 +82,23 @@ def test_the_recipe_names_only_what_decides_bytes():
     "options, message",
     [
         (
-            {"encoding": "jpg2"},
-            "output.encoding=jpg2 is not one of jpeg, png, webp: type for example "
-            "output.encoding=jpeg.",
-        ),
-        (
             {"quality": 0},
-            "output.quality=0 is not a whole number from 1 to 100: type for example "
-            "output.quality=75.",
+            "encode.quality=0 is not a whole number from 1 to 100: type for example "
+            "encode.quality=75.",
         ),
         (
             {"subsampling": "4:1:1"},
-            "output.subsampling=4:1:1 is not one of 4:4:4, 4:2:2, 4:2:0: type for example "
-            "output.subsampling=4:4:4.",
+            "encode.subsampling=4:1:1 is not one of 4:4:4, 4:2:2, 4:2:0: type for example "
+            "encode.subsampling=4:4:4.",
         ),
         (
-            {"jpeg": "turbo"},
-            "output.jpeg=turbo is not one of simplejpeg, pillow: type for example "
-            "output.jpeg=simplejpeg.",
+            {"library": "turbo"},
+            "encode.library=turbo is not one of simplejpeg, pillow: type for example "
+            "encode.library=simplejpeg.",
         ),
     ],
 )
 def test_mistakes_get_a_sentence(options, message):
     with pytest.raises(UserError) as caught:
-        Encoder(**options)
+        JpegEncoder(**options)
     assert str(caught.value) == message

@@ -168,7 +168,7 @@ def test_the_log_names_it_once(run, picture, tmp_path):
     typed = (*typed, f"hydra.searchpath=[file://{tmp_path}/conf]", "trusted_modules=[mine]")
     for engine in ("native", "reference"):
         run(*typed, f"engine={engine}", f"targetpath={tmp_path}/{engine}",
-            "output.encoding=png", PYTHONPATH=str(tmp_path))  # fmt: skip
+            "encode=png", PYTHONPATH=str(tmp_path))  # fmt: skip
     log = (tmp_path / "native" / "run.log").read_text()
     sentence = "Roll has no fast kernel: Pillow renders it, right and slower."
     assert log.count(sentence) == 1

@@ -38,7 +38,7 @@ def _task(
     own = ["output.class_name=c"] if name == "folder" else []
     cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
-    producer = Rendered(from_config(cfg), output.encoder, draws=False)
+    producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=False)
     work = Work(
         str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file, driver
     )

@@ -177,7 +177,7 @@ def test_damage_is_named_and_mended(python, mds, tmp_path):
 def test_what_the_library_would_encode_anew_it_gives_as_bytes(python, picture, tmp_path, encoding):
     typed = (f"imgpath={picture}", "img_size=32", "num_imgs=30", "output=mds")
     target = tmp_path / "set"
-    more = (f"output.encoding={encoding}", "output.shard_size=20", f"targetpath={target}")
+    more = (f"encode={encoding}", "output.shard_size=20", f"targetpath={target}")
     assert Command(*typed, *more, python=python).end().status == 0
     rows = sorted(json.loads(script(python, READ, target / "train", folder=tmp_path)))
     stored = StoredDataset(target)
