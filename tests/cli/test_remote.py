@@ -7,44 +7,17 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import SMALL, WORKERS
 from tests.scenarios import Command, Result, wait_until
-from tests.stores import BUCKET, Proxy, environment, proxy, server, tree
+from tests.stores import BUCKET, Proxy, proxy, tree
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 pytest.importorskip("upath", reason="universal-pathlib is not installed")
 pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-
-# Six shards.
-SMALL = ("num_imgs=180", "img_size=32", "output=webdataset", "output.shard_size=30")
-WORKERS = ("backend.from_seconds=0", "threads=2")  # processes, however short the run
-
-
-@pytest.fixture(scope="module")
-def port():
-    """That of a server, to which all in this file leads that is not led elsewhere."""
-    with server() as port, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(f"http://127.0.0.1:{port}").items():
-            patch.setenv(name, value)
-        yield port
-
-
-@pytest.fixture(scope="module")
-def local(run, picture, tmp_path_factory) -> dict[tuple[str, int], Path]:
-    """Finished datasets in folders, by output and number of images."""
-    folder = tmp_path_factory.mktemp("local")
-    sweep = ("-m", f"imgpath={picture}", *SMALL, f"targetpath={folder / 'sets'}")
-    run(*sweep, "output=webdataset,parquet", "num_imgs=180,240", cwd=folder)
-    return {
-        (output, number): found
-        for output in ("webdataset", "parquet")
-        for number in (180, 240)
-        for found in (folder / "sets").glob(f"*-{number}-{output}-*")
-    }
 
 
 @dataclass
@@ -138,12 +111,6 @@ def copy(made, store, request) -> str:
         name = file.removeprefix(made.target.removeprefix("s3://"))
         store.cp_file(file, target + name)
     return target
-
-
-@pytest.fixture
-def store(port):
-    """The store as any other program sees it."""
-    return fsspec.filesystem("s3", use_listings_cache=False)
 
 
 # --- the same bytes ------------------------------------------------------------------------------
@@ -329,89 +296,6 @@ def test_an_object_of_several_parts_comes_whole_though_they_are_cut_off(
     assert network.happened["cut"] == 3
     assert store.size(f"{target}/train/file") == size
     assert not store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads")
-
-
-# --- stops ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def stopped(port, picture) -> dict[str, tuple[Result, float]]:
-    """Commands that were stopped, and how long each then took to end; started at once.
-
-    Each has two processes, and is stopped while they wait for uploads, after the first ones.
-    """
-    with (
-        proxy(port, holds="/train/", lets=3) as gone,
-        proxy(port, holds="/manifest/", lets=2) as killed,
-        proxy(port, holds="/train/", lets=3) as asked,
-    ):
-        networks = {"gone": gone, "killed": killed, "asked": asked}
-        commands = {}
-        for name, network in networks.items():
-            typed = (f"imgpath={picture}", *SMALL, *WORKERS, f"targetpath=s3://{BUCKET}/{name}")
-            # Not to be patient for half a minute and more.
-            patience = {"AWS_MAX_ATTEMPTS": "1"} if name == "gone" else {}
-            commands[name] = Command(*typed, **network.environment, **patience)
-        ended = {}
-        for name, command in commands.items():
-            network = networks[name]
-            assert wait_until(lambda one=network: one.happened["held"] == 2), command.end().output
-            began = time.monotonic()
-            if name == "gone":
-                network.stop()
-            elif name == "killed":
-                command.signal(signal.SIGKILL, everyone=True)
-            else:
-                command.signal(signal.SIGTERM, everyone=False)
-            result = command.end()
-            ended[name] = result, time.monotonic() - began
-            assert wait_until(lambda one=command: one.left_behind() == [], 5)
-        return ended
-
-
-def test_a_store_that_is_gone_for_good_is_said_in_a_sentence(stopped):
-    result, _ = stopped["gone"]
-    assert result.status == 1
-    first, said = result.output.splitlines()
-    assert first.startswith("180 images of 32 px into s3://bucket/gone: ")
-    assert re.fullmatch(
-        r"s3://bucket/gone cannot be written \(Could not connect to the endpoint URL: "
-        r'"http://.*"\): see whether the store can be reached\. The same command goes on where it '
-        r"stopped\.",
-        said,
-    )
-
-
-def test_a_signal_stops_a_run_that_waits_for_the_store(stopped):
-    result, seconds = stopped["asked"]
-    assert (result.status, seconds < 5) == (143, True), result.output
-    assert result.output.splitlines()[1:] == ["Stopped. The same command goes on where it stopped."]
-
-
-def test_what_is_there_of_a_run_that_was_stopped_is_true(stopped, local):
-    whole = tree(local["webdataset", 180])
-    for name in stopped:
-        found = tree(f"s3://{BUCKET}/{name}")
-        records = {Path(file).stem for file in found if file.startswith("manifest/")}
-        data = {Path(file).stem for file in found if file.startswith("train/")}
-        assert {f"shard-{number}" for number in records} <= data
-        assert found.items() < whole.items() and "dataset.json" not in found
-        if name == "killed":  # objects without records are what a killed run leaves
-            assert len(records) == 2 and len(data) == 4
-
-
-def test_the_same_command_goes_on_and_leaves_nothing_astray(stopped, picture, local, store):
-    # A run of more images was killed, and its data have no place among these.
-    store.pipe_file(f"s3://{BUCKET}/killed/train/shard-000009.tar", b"whole, and without a record")
-    commands = {}
-    for name in ("gone", "killed"):
-        typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/{name}")
-        commands[name] = Command(*typed)
-    for name, command in commands.items():
-        result = command.end()
-        assert result.status == 0, result.output
-        assert re.match(r"\d+ of 180 images of 32 px into ", result.output)
-        assert tree(f"s3://{BUCKET}/{name}") == tree(local["webdataset", 180])
 
 
 # --- what cannot be ------------------------------------------------------------------------------

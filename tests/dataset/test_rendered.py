@@ -1,10 +1,8 @@
-"""What training reads: images that were stored, in any format, and images that never were."""
+"""What training reads of images that were never stored: the very images that a run stores."""
 
 from __future__ import annotations
 
-import builtins
 import io
-import json
 import os
 import pickle
 import random
@@ -25,38 +23,9 @@ from torch.utils.data.distributed import DistributedSampler
 from torchvision.transforms import v2
 
 from singleimg import RenderedDataset, SingleImage, StoredDataset, UserError, compose
-from singleimg.config import make, saved, schema
-from singleimg.dataset.recipe import Recipe
-from singleimg.outputs.resolve import described
-from singleimg.storage.manifest import Entry, Record, record_text
-from singleimg.storage.shards import Plan
+from singleimg.config import saved, schema
 from tests.conftest import ROOT
-
-FORMATS = ("folder", "webdataset", "parquet", "lmdb")
-COUNT = 23
-SMALL = (f"num_imgs={COUNT}", "img_size=32", "output.shard_size=7")
-
-
-@pytest.fixture(scope="session")
-def stored(run, picture, tmp_path_factory) -> dict[str, Path]:
-    """The same images in each format: four jobs of one sweep, in four shards each."""
-    home = tmp_path_factory.mktemp("stored")
-    by_format = f"targetpath={home}/${{hydra:runtime.choices.output}}"
-    run("-m", f"output={','.join(FORMATS)}", f"imgpath={picture}", *SMALL, by_format)
-    return {name: next((home / name).iterdir()) for name in FORMATS}
-
-
-@pytest.fixture(scope="session")
-def files(stored) -> list[bytes]:
-    """The bytes of each image file, read from the folder without any help of ours."""
-    found = {int(file.stem[-9:]): file for file in stored["folder"].rglob("patch_*")}
-    return [found[index].read_bytes() for index in range(COUNT)]
-
-
-@pytest.fixture(params=FORMATS)
-def path(request, stored) -> Path:
-    """The dataset in each of the formats, in turn."""
-    return stored[request.param]
+from tests.dataset.conftest import COUNT
 
 
 def pixels_of(data: bytes) -> np.ndarray:
@@ -71,179 +40,6 @@ def refused(path: Path, kind: type = StoredDataset, **more) -> str:
     with pytest.raises(UserError) as caught:
         kind(path, **more)
     return str(caught.value)
-
-
-# --- stored --------------------------------------------------------------------------------------
-
-
-def test_every_format_gives_every_image_and_the_one_label(path, files):
-    dataset = StoredDataset(path)
-    assert len(dataset) == COUNT and len(list((path / "manifest").iterdir())) == 4
-    assert [dataset.file(index) for index in range(COUNT)] == files
-    found = list(dataset)  # ends, since what is beyond the last raises IndexError
-    assert len(found) == COUNT
-    assert all(same(image, pixels_of(data)) for (image, _), data in zip(found, files, strict=True))
-    assert {label for _, label in found} == {0}
-
-
-def test_negative_indices_count_from_the_end_and_others_are_refused(path, files):
-    dataset = StoredDataset(str(path))
-    assert dataset.file(-1) == files[-1] and dataset.file(-COUNT) == files[0]
-    for index in (COUNT, -COUNT - 1):
-        with pytest.raises(IndexError, match=rf"^image {index} of {COUNT}$"):
-            dataset[index]
-    with pytest.raises(IndexError):
-        dataset.__getitems__([0, COUNT])
-
-
-def test_an_index_may_be_whatever_counts_as_a_whole_number(stored, files):
-    dataset = StoredDataset(stored["webdataset"])
-    assert dataset.file(np.int64(5)) == dataset.file(torch.tensor(5)) == files[5]
-    with pytest.raises(TypeError):
-        dataset[1.0]
-
-
-def test_a_transform_takes_the_place_of_the_image(path, files):
-    dataset = StoredDataset(path, v2.PILToTensor())
-    image, label = dataset[3]
-    assert torch.equal(image, torch.tensor(pixels_of(files[3])).permute(2, 0, 1)) and label == 0
-
-
-def test_a_batch_is_asked_for_at_once_in_any_order_and_with_repetitions(path, files):
-    wanted = [21, 0, 7, 7, -1]
-    batch = StoredDataset(path).__getitems__(wanted)
-    for (image, label), index in zip(batch, wanted, strict=True):
-        assert same(image, pixels_of(files[index])) and label == 0
-
-
-def test_it_is_small_to_pickle_even_when_much_was_read(path, files):
-    dataset = StoredDataset(path)
-    assert [dataset.file(index) for index in range(COUNT)] == files
-    data = pickle.dumps(dataset)
-    assert len(data) < 1000
-    assert pickle.loads(data).file(9) == files[9]
-
-
-def test_a_dataset_that_was_replaced_is_read_anew(stored, files, tmp_path):
-    """An open file would go on showing the old one, at the places of the new."""
-    here = tmp_path / "set"
-    shutil.copytree(stored["webdataset"], here)
-    assert StoredDataset(here).file(2) == files[2]
-    other = compose("num_imgs=9", "img_size=40", "output=webdataset", f"targetpath={here}",
-                    "output.shard_size=7", "if_exists=overwrite", "backend=sequential")  # fmt: skip
-    make.task(other)(other)
-    image, _ = StoredDataset(here)[2]
-    assert image.size == (40, 40)
-
-
-# --- what cannot be opened -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def copied(stored, tmp_path) -> Path:
-    """A dataset to harm."""
-    shutil.copytree(stored["webdataset"], tmp_path / "set")
-    return tmp_path / "set"
-
-
-def test_a_folder_without_a_dataset(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        assert refused(folder) == f"{folder} holds no dataset: give the targetpath of a run."
-
-
-@pytest.mark.parametrize("summary", [None, "{", "[]", '{"images": "23"}', '{"images": true}'])
-def test_a_dataset_of_which_images_are_missing(copied, summary):
-    (copied / "dataset.json").unlink()
-    if summary is not None:  # harmed is as good as missing
-        (copied / "dataset.json").write_text(summary)
-    assert refused(copied) == (
-        f"{copied} holds a dataset of which images are missing: go on with it first, by the "
-        "command that began it."
-    )
-
-
-def test_a_recipe_that_is_harmed(copied):
-    file = copied / "recipe.json"
-    recipe = json.loads(file.read_text())
-    file.write_text(file.read_text()[:-40])
-    assert refused(copied).startswith(f"{file} cannot be read (JSONDecodeError: ")
-    file.write_text("[]")
-    assert refused(copied) == (
-        f"{file} cannot be read (TypeError: list indices must be integers or slices, not str): "
-        "type another targetpath, or remove that folder."
-    )
-    file.write_text(json.dumps({**recipe, "pixels": {"encoder": "jpeg"}}))
-    assert refused(copied) == (
-        f"{file} is harmed. To mend it: python run.py task=repair targetpath={copied}"
-    )
-    file.write_text(json.dumps({**recipe, "layout": {"output": "scroll", "shard_size": 7}}))
-    assert refused(copied) == (
-        "a dataset of output=scroll cannot be read here (ModuleNotFoundError: No module named "
-        "'singleimg.outputs.scroll'): its recipe.json is harmed, or of another version."
-    )
-
-
-def test_an_image_that_is_shorter_than_its_record_says(copied):
-    os.truncate(copied / "train/shard-000001.tar", 600)
-    with pytest.raises(OSError, match=r"shard-000001\.tar is shorter than its record says$"):
-        StoredDataset(copied)[8]
-
-
-# --- opening is the same whatever the size -------------------------------------------------------
-
-MANY, A_SHARD = 1_281_167, 10_000
-
-
-@pytest.fixture
-def touched(monkeypatch) -> list[str]:
-    """What Python is asked to open or to list from now on."""
-    seen: list[str] = []
-    for module, name in ((io, "open"), (builtins, "open"), (os, "open"), (os, "scandir"),
-                         (os, "listdir")):  # fmt: skip
-        function = getattr(module, name)
-
-        def call(place, *arguments, _function=function, **options):
-            seen.append(str(place))
-            return _function(place, *arguments, **options)
-
-        monkeypatch.setattr(module, name, call)
-    return seen
-
-
-@pytest.mark.parametrize("output", ["webdataset", "parquet"])
-def test_opening_a_million_images_reads_two_files_and_an_image_the_record_of_its_shard(
-    tmp_path, touched, output
-):
-    plan = Plan(MANY, A_SHARD)
-    assert len(plan) == 129
-    layout = described({"output": output, "shard_size": A_SHARD})
-    recipe = Recipe({"encoder": {"encoding": "jpeg"}}, layout.layout(), {})
-    (tmp_path / "recipe.json").write_text(recipe.text())
-    (tmp_path / "dataset.json").write_text(json.dumps({"images": MANY}))
-    for folder in ("manifest", "train"):
-        (tmp_path / folder).mkdir()
-    for shard in plan:  # whoever parsed one of these would fail
-        (tmp_path / f"manifest/{shard.name}.jsonl").write_text("not a record")
-    shard, place = plan[57], layout.place(plan[57])
-    entries = [Entry(None, place, 30_000, "whole")]
-    entries += [
-        Entry(index, place, 3, "part", 3 * (index - shard.start))
-        for index in range(shard.start, shard.stop)
-    ]
-    record = Record(shard.number, shard.start, shard.stop, 0, recipe.fingerprint, {})
-    (tmp_path / f"manifest/{shard.name}.jsonl").write_text(record_text(record, entries))
-    (tmp_path / place).write_bytes(b"".join(b"%03d" % (i % 1000) for i in range(A_SHARD)))
-
-    touched.clear()
-    dataset = StoredDataset(tmp_path)
-    assert len(dataset) == MANY
-    assert touched == [f"{tmp_path}/recipe.json", f"{tmp_path}/dataset.json"]
-
-    touched.clear()
-    assert [dataset.file(570_000 + k) for k in (0, 123, 9_999)] == [b"000", b"123", b"999"]
-    assert touched == [f"{tmp_path}/manifest/000057.jsonl", f"{tmp_path}/{place}"]
-    with pytest.raises(ValueError, match=r"000058\.jsonl is not what was written"):
-        dataset.file(580_000)
 
 
 # --- rendered: the very images that a run stores -------------------------------------------------
@@ -364,8 +160,8 @@ class Twofold:
 
 
 OWN = ("augment.transforms=[{_target_: torchvision.transforms.v2.RandomCrop, size: [32, 32]},"
-       "{_target_: tests.dataset.test_torch.Twofold}]")  # fmt: skip
-TRUST = "trusted_modules=[tests.dataset.test_torch]"
+       "{_target_: tests.dataset.test_rendered.Twofold}]")  # fmt: skip
+TRUST = "trusted_modules=[tests.dataset.test_rendered]"
 
 
 @pytest.fixture(scope="module")
@@ -459,8 +255,8 @@ class Threads(v2.Transform):
 def test_the_threads_of_the_process_are_what_they_were(picture, engine):
     """Rendered on one thread, whether it succeeds or not, since one sums in one order."""
     before = torch.get_num_threads(), cv2.getNumThreads()
-    own = "augment.transforms=[{_target_: tests.dataset.test_torch.Threads},{_target_: torchvision."
-    own += "transforms.v2.RandomCrop, size: [32, 32]}]"
+    own = "augment.transforms=[{_target_: tests.dataset.test_rendered.Threads},"
+    own += "{_target_: torchvision.transforms.v2.RandomCrop, size: [32, 32]}]"
     cfg = compose(f"imgpath={picture}", "img_size=32", f"engine={engine}", own, TRUST)
     refusals, dataset = 0, RenderedDataset(cfg, 20)
     try:
@@ -544,11 +340,11 @@ def test_code_of_the_users_needs_trust(picture, tmp_path):
     expected = RenderedDataset(cfg).render(1)
     cfg.output.class_name = "c"
     text = saved.resolved_text(cfg)
-    text = text.replace("trusted_modules: []", "trusted_modules: [tests.dataset.test_torch]")
-    assert "[tests.dataset.test_torch]" in text
+    text = text.replace("trusted_modules: []", "trusted_modules: [tests.dataset.test_rendered]")
+    assert "[tests.dataset.test_rendered]" in text
     (tmp_path / "config.resolved.yaml").write_text(text)
     sentence = (
-        "augment.transforms[1]._target_=tests.dataset.test_torch.Twofold is not trusted: a "
+        "augment.transforms[1]._target_=tests.dataset.test_rendered.Twofold is not trusted: a "
         "configuration "
         "may name torchvision.transforms.* and singleimg.transforms.* here; for code of yours type "
         "trusted_modules=[tests] on the command line."
@@ -558,5 +354,5 @@ def test_code_of_the_users_needs_trust(picture, tmp_path):
         with pytest.raises(UserError) as caught:
             RenderedDataset(source)[1]
         assert str(caught.value) == sentence
-        trusting = RenderedDataset(source, trusted_modules=["tests.dataset.test_torch"])
+        trusting = RenderedDataset(source, trusted_modules=["tests.dataset.test_rendered"])
         assert np.array_equal(trusting.render(1), expected)

@@ -1,0 +1,84 @@
+"""The other sources: what ships with us, noise, folders."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from singleimg.errors import UserError
+from singleimg.sources import dead_leaves
+from singleimg.sources.base import hashes
+from singleimg.sources.dead_leaves import DeadLeaves
+from singleimg.sources.file import File
+from singleimg.sources.folder import Folder
+from singleimg.sources.noise import Noise
+from singleimg.sources.synthetic import DEAD_LEAVES_SHA256
+
+
+def picture() -> Image.Image:
+    rows, columns = np.mgrid[:30, :40]
+    return Image.fromarray(np.stack([rows * 8, columns * 6, rows + columns], -1).astype(np.uint8))
+
+
+def refused(source) -> str:
+    with pytest.raises(UserError) as caught:
+        source().load(0)
+    return str(caught.value)
+
+
+def test_dead_leaves_is_kept_in_the_cache_and_made_anew_when_harmed(tmp_path):
+    assert hashes(DeadLeaves()) == [DEAD_LEAVES_SHA256]
+    (file,) = (tmp_path / "cache").iterdir()
+    for harm in (b"rubbish", file.read_bytes()[:-500]):
+        file.write_bytes(harm)
+        dead_leaves._dead_leaves.cache_clear()
+        assert hashes(DeadLeaves()) == [DEAD_LEAVES_SHA256]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SINGLEIMG_CACHE", str(tmp_path / "file" / "below"))
+    assert DeadLeaves().load(0).size == (2560, 1920)
+
+
+def test_noise_is_loaded_by_its_settings():
+    assert Noise(width=64, height=32).load(0).size == (64, 32)
+    assert hashes(Noise(64, 32, seed=1)) != hashes(Noise(64, 32, seed=2))
+    with pytest.raises(UserError, match=r"^image.exponent=9 is not from 0 \(white noise\) to 4"):
+        Noise(exponent=9)
+
+
+def test_a_folder_is_its_pictures_in_the_order_of_their_names(tmp_path):
+    for name, colour in (("b.png", "blue"), ("a.PNG", "red")):
+        Image.new("RGB", (8, 8), colour).save(tmp_path / name, format="png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    folder = Folder(tmp_path)
+    assert len(folder) == len(hashes(folder)) == 2
+    assert [folder.load(k).getpixel((0, 0)) for k in range(2)] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_a_folder_without_pictures_and_a_file_are_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no picture"):
+        Folder(tmp_path)
+    (tmp_path / "a.png").write_text("")
+    with pytest.raises(UserError, match=r"a.png is not a folder: type a folder of pictures"):
+        Folder(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("source", [DeadLeaves(), Noise(), File("a.png")])
+def test_sources_travel_to_workers_without_pixels(source):
+    assert len(pickle.dumps(source)) < 1000
+
+
+def test_names_are_names(tmp_path):
+    assert File(tmp_path / "a.png", name="../b").name == "b"
+    for source in (DeadLeaves, Noise):
+        with pytest.raises(
+            UserError, match=r"^image.name=../b is not made of letters, digits, - and"
+        ):
+            source(name="../b")
+    with pytest.raises(UserError, match=r"^imgpath=a+ cannot be opened \(File name too long\)"):
+        File("a" * 300).load(0)

@@ -1,0 +1,133 @@
+"""The house: which room may import which, and how large a file may be. See docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+from tests.conftest import ROOT
+
+# From the ground up; a room imports only from floors below it. Above all of them stands the public
+# face, singleimg/__init__.
+FLOORS = (
+    ("errors", "version"),
+    ("system",),
+    ("encoders", "sources", "storage", "transforms"),
+    ("backends", "config", "drawing"),
+    ("cli", "engines", "outputs"),
+    ("images",),
+    ("dataset", "report"),
+    ("jobs",),
+    ("learn", "tasks"),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FACE = ("singleimg", "__main__")  # the public face, and the way in of an installed package
+MOST_ARROWS = 70  # between rooms
+MOST_LINES = 400
+PACKAGE = ROOT / "singleimg"
+
+Arrow = tuple[str, str]  # who imports, what is imported: modules, without ``singleimg.``
+
+
+@pytest.fixture(scope="module")
+def arrows() -> list[Arrow]:
+    """Every import between our modules, within functions and under TYPE_CHECKING too."""
+    graph = grimp.build_graph("singleimg", cache_dir=None)
+    return [
+        (importer.removeprefix("singleimg."), imported.removeprefix("singleimg."))
+        for importer in sorted(graph.modules)
+        for imported in sorted(graph.find_modules_directly_imported_by(importer))
+    ]
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def between_rooms(arrows: list[Arrow]) -> list[Arrow]:
+    """Those from one room to another, but for what stands above all floors."""
+    return [(a, b) for a, b in arrows if room(a) != room(b) and a not in FACE]
+
+
+def test_every_room_stands_on_a_floor():
+    found = {file.stem for file in PACKAGE.glob("*.py")} | {
+        folder.parent.name for folder in PACKAGE.glob("*/__init__.py")
+    }
+    assert found - {"__init__", "__main__"} == set(FLOOR_OF)
+
+
+def test_a_room_imports_only_from_floors_below_it(arrows):
+    upwards = [
+        f"{importer} imports {imported}"
+        for importer, imported in between_rooms(arrows)
+        if FLOOR_OF.get(room(imported), len(FLOORS)) >= FLOOR_OF[room(importer)]
+    ]
+    assert upwards == []
+
+
+def test_there_are_few_arrows_between_rooms(arrows):
+    assert len({(room(a), room(b)) for a, b in between_rooms(arrows)}) <= MOST_ARROWS
+
+
+def test_no_import_goes_round_in_a_circle(arrows):
+    graph: dict[str, set[str]] = {}
+    for importer, imported in arrows:
+        # A package is what its __init__ imports: a module within it does not wait for that.
+        if not importer.startswith(f"{imported}."):
+            graph.setdefault(importer, set()).add(imported)
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("siblings", ["tasks", "learn.tasks"])
+def test_no_task_imports_another(arrows, siblings):
+    within = f"{siblings}."
+    assert [a for a in arrows if a[0].startswith(within) and a[1].startswith(within)] == []
+
+
+def test_a_conf_group_has_a_package_with_a_base_and_a_file_for_each_choice():
+    for group, package in GROUPS.items():
+        files = {file.stem for file in (PACKAGE / package).glob("*.py")}
+        assert "base" in files, f"{package} has no base.py"
+        missing = {name for name in targets(group) if "." not in name} - files
+        assert missing == set(), f"conf/{group} names what {package} has no file for"
+
+
+GROUPS = {
+    "image": "sources",
+    "engine": "engines",
+    "encode": "encoders",
+    "output": "outputs",
+    "backend": "backends",
+    "method": "learn/methods",
+    "network": "learn/networks",
+    "data": "learn/data",
+    "probe": "learn/probes",
+}
+
+
+def targets(group: str) -> set[str]:
+    lines = [
+        line
+        for file in (ROOT / "conf" / group).glob("*.yaml")
+        for line in file.read_text().splitlines()
+    ]
+    return {line.split()[1] for line in lines if line.startswith("_target_:")}
+
+
+@pytest.mark.parametrize("top", ["singleimg", "tests"])
+def test_no_file_is_long(top):
+    files = [*(ROOT / top).rglob("*.py")]
+    long = {str(f.relative_to(ROOT)): len(f.read_text().splitlines()) for f in files}
+    assert {file: lines for file, lines in long.items() if lines > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize(
+    "package", sorted(PACKAGE.rglob("__init__.py")), ids=lambda file: file.parent.name
+)
+def test_a_package_says_what_lives_there_and_what_it_may_import(package: Path):
+    said = ast.get_docstring(ast.parse(package.read_text())) or ""
+    assert len(said) > 40 and "import" in said.lower()
