@@ -13,7 +13,7 @@ import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
-from singleimg.learn.tasks.probe import checkpoints, row_name, told
+from singleimg.learn.tasks.probe import checkpoints, name_parts, row_name
 
 STORED = {"method": {"name": "rotnet"}, "seed": 0, "inputs": {
     "stored": {"sources": ["a"], "seed": 0.0}, "images": 9}}  # fmt: skip
@@ -82,9 +82,9 @@ def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
 
 def test_files_are_named_by_what_was_probed(tmp_path: Path) -> None:
     files = [tmp_path / name / "checkpoints" / "last.pt" for name in "ab"]
-    assert told(files[:1]) == ["last"]
-    runs, digest = told(files)
-    assert runs == "2-runs" and [runs, digest] != told(files[::-1])
+    assert name_parts(files[:1]) == ["last"]
+    runs, digest = name_parts(files)
+    assert runs == "2-runs" and [runs, digest] != name_parts(files[::-1])
 
 
 def test_a_part_of_a_set_is_spread_evenly_over_it() -> None:
