@@ -15,7 +15,8 @@ from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
 from singleimg.learn.tasks.probe import checkpoints, name_parts, row_name
 
-STORED = {"method": {"name": "rotnet"}, "seed": 0, "inputs": {
+STORED = {"method": {"_target_": "rotnet", "name": "rotnet"}, "network": {"_target_": "cifar_conv4"},
+          "seed": 0, "inputs": {
     "stored": {"sources": ["a"], "seed": 0.0}, "images": 9}}  # fmt: skip
 
 
