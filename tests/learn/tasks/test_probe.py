@@ -15,9 +15,12 @@ from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
 from singleimg.learn.tasks.probe import checkpoints, name_parts, row_name
 
-STORED = {"method": {"_target_": "rotnet", "name": "rotnet"}, "network": {"_target_": "cifar_conv4"},
-          "seed": 0, "inputs": {
-    "stored": {"sources": ["a"], "seed": 0.0}, "images": 9}}  # fmt: skip
+STORED = {
+    "method": {"_target_": "rotnet", "name": "rotnet"},
+    "network": {"_target_": "cifar_conv4"},
+    "seed": 0,
+    "inputs": {"stored": {"sources": ["a"], "seed": 0.0}, "images": 9},
+}
 
 
 def training(folder: Path, **changes: object) -> Path:
@@ -76,8 +79,8 @@ def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints(cfg)
     assert str(mistake.value) == (
-        f"task.checkpoint={cfg.checkpoint} names a training of the same settings and the same seed "
-        f"twice ({same}), which is no second run: leave one out."
+        f"task.checkpoint={cfg.task.checkpoint} names a training of the same settings and the same "
+        f"seed twice ({same}), which is no second run: leave one out."
     )
 
 
