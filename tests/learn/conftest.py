@@ -46,8 +46,3 @@ def pictures() -> InMemory:
         pixels[k, :, :6, 4:20] = 255  # a bar at the top
     labels = torch.arange(16) // 2
     return InMemory(pixels.clamp(0, 255).byte(), labels)
-
-
-def floats(images: InMemory) -> torch.Tensor:
-    """All of them as methods see them."""
-    return images.pixels.float() / 255

@@ -35,7 +35,7 @@ def probe(cfg: DictConfig) -> None:
         protocol = protocol_digest(settings, data, cfg.seed)  # a wrong path is said now
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
         scores = [score_of(file, cfg, data, protocol) for file in files]
-        name = "-".join([data.name, *told(files), protocol])
+        name = "-".join([data.name, *name_parts(files), protocol])
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / f"{name}.json", scores)
@@ -73,7 +73,7 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     return files
 
 
-def told(files: list[Path]) -> list[str]:
+def name_parts(files: list[Path]) -> list[str]:
     """What is probed, for names of files: ``last``, or of several their number and a digest."""
     if len(files) == 1:
         return [files[0].stem]
@@ -83,20 +83,20 @@ def told(files: list[Path]) -> list[str]:
 def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunScore:
     """From the file of an earlier run on the same checkpoint, or computed now."""
     digest = sha256(file.read_bytes()).hexdigest()[:8]
-    kept = file.parents[1] / FOLDER / f"{data.name}-{protocol}-{digest}.json"
-    if kept.exists():
-        return read_json(kept)[0]
+    scored = file.parents[1] / FOLDER / f"{data.name}-{protocol}-{digest}.json"
+    if scored.exists():
+        return read_json(scored)[0]
     trunk, network, record = load_trunk(file, tuple(cfg.trusted_modules))
     device = open_fabric(cfg.train).device
     log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
-    kept.parent.mkdir(exist_ok=True)
+    scored.parent.mkdir(exist_ok=True)
     layers = instantiate(cfg, "probe").run(
-        trunk, network, data, device=device, seed=cfg.seed, state_file=kept.with_suffix(".pt")
+        trunk, network, data, device=device, seed=cfg.seed, state_file=scored.with_suffix(".pt")
     )
     decides = record["decides"]
     score = RunScore(row_name(decides, file), decides["seed"], data.name, tuple(layers))
-    write_json(kept, [score])
-    kept.with_suffix(".pt").unlink(missing_ok=True)
+    write_json(scored, [score])
+    scored.with_suffix(".pt").unlink(missing_ok=True)
     return score
 
 

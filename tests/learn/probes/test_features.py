@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.data.crops import centre
 from singleimg.learn.networks.base import Trunk
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.probes import features
@@ -72,7 +71,7 @@ def test_only_chosen_layers_are_read() -> None:
     images = torch.rand(5, 3, 32, 32)
     whole, some = FeatureExtractor(trunk(), NETWORK), FeatureExtractor(trunk(), NETWORK, [1, 3])
     assert some.chosen == [1, 3] and some.sizes == [whole.sizes[1], whole.sizes[3]]
-    every, read = centre(images), some(images)
+    every, read = whole(images), some(images)
     assert len(read) == 2
     assert torch.equal(read[0], every[1]) and torch.equal(read[1], every[3])
 

@@ -120,9 +120,9 @@ def test_the_figure_shows_each_row_and_each_subset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures: list = []
-    figure = report.figure
+    figure = report.make_figure
     monkeypatch.setattr(
-        report, "figure", lambda *size: pictures.append(figure(*size)) or pictures[-1]
+        report, "make_figure", lambda *size: pictures.append(figure(*size)) or pictures[-1]
     )
     report.draw(tmp_path / "figure.png", TABLE, FACTORS)
     left, right = pictures[0].axes

@@ -13,10 +13,14 @@ import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
-from singleimg.learn.tasks.probe import checkpoints, row_name, told
+from singleimg.learn.tasks.probe import checkpoints, name_parts, row_name
 
-STORED = {"method": {"name": "rotnet"}, "seed": 0, "inputs": {
-    "stored": {"sources": ["a"], "seed": 0.0}, "images": 9}}  # fmt: skip
+STORED = {
+    "method": {"_target_": "rotnet", "name": "rotnet"},
+    "network": {"_target_": "cifar_conv4"},
+    "seed": 0,
+    "inputs": {"stored": {"sources": ["a"], "seed": 0.0}, "images": 9},
+}
 
 
 def training(folder: Path, **changes: object) -> Path:
@@ -75,16 +79,16 @@ def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints(cfg)
     assert str(mistake.value) == (
-        f"task.checkpoint={cfg.checkpoint} names a training of the same settings and the same seed "
-        f"twice ({same}), which is no second run: leave one out."
+        f"task.checkpoint={cfg.task.checkpoint} names a training of the same settings and the same "
+        f"seed twice ({same}), which is no second run: leave one out."
     )
 
 
 def test_files_are_named_by_what_was_probed(tmp_path: Path) -> None:
     files = [tmp_path / name / "checkpoints" / "last.pt" for name in "ab"]
-    assert told(files[:1]) == ["last"]
-    runs, digest = told(files)
-    assert runs == "2-runs" and [runs, digest] != told(files[::-1])
+    assert name_parts(files[:1]) == ["last"]
+    runs, digest = name_parts(files)
+    assert runs == "2-runs" and [runs, digest] != name_parts(files[::-1])
 
 
 def test_a_part_of_a_set_is_spread_evenly_over_it() -> None:
