@@ -170,15 +170,15 @@ def test_a_file_cannot_ask_for_what_counts_once(run, home, saved, key, value):
 def test_a_file_cannot_choose_what_changes_a_dataset_or_writes_another(
     run, home, saved, task, own, key
 ):
-    text = _of_task(saved, task, f"singleimg.tasks.{task}.{task}", own)
+    text = _of_task(saved, task, task, own)
     assert replay(run, home, text) == f"{key} {FILE}: type {key} if you trust it."
 
 
 @pytest.mark.parametrize("name", ["generate", "mine"])
 def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved, name):
-    text = _of_task(saved, name, "singleimg.tasks.repair.repair")
+    text = _of_task(saved, name, "repair")
     assert replay(run, home, text).startswith(
-        "task._target_=singleimg.tasks.repair.repair is no task: type one of task=export, "
+        "task._target_=repair is no task: type one of task=export, "
     )
 
 
