@@ -70,7 +70,8 @@ class FolderOutput(Output):
 
         Whatever its encoding: an overwritten dataset may have had another.
         """
-        folder, endings = re.escape(f"train/{self.class_name}/"), "|".join(SUFFIXES.values())
+        folder = re.escape(f"train/{self.class_name}/")
+        endings = "|".join(map(re.escape, {*SUFFIXES.values(), self.image_suffix}))
         return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}({endings})", path) is not None
 
     def close_dataset(self, name: str, records: Sequence[Record], store: Store) -> Iterator[str]:

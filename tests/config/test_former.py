@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from omegaconf import OmegaConf
 
-from singleimg.config import saved
+from singleimg.config import allowlist, saved
+from singleimg.config.former import name_of, update_former, with_first_names
 from singleimg.storage.local import LocalStore
 from tests.config.test_checks import loaded
 
@@ -37,3 +39,28 @@ def test_a_run_saved_before_is_made_again_by_its_own_file(run, picture, tmp_path
     assert not (tmp_path / "new" / "grid.png").exists()
     assert "All 64 images" in run("task=verify", f"targetpath={tmp_path / 'new'}").stdout
     run("-cp", old, "-cn", "config", f"targetpath={old}", "num_imgs=70", "debug=false")
+
+
+@pytest.mark.parametrize("group", sorted(allowlist.HOMES))
+def test_each_name_reads_the_path_that_stood_for_it(group):
+    for name in allowlist.allowed(group).choices:
+        path = with_first_names({group: {"_target_": name}})[group]["_target_"]
+        assert name_of(group, path) == name == name_of(group, name)
+        assert path.startswith("singleimg.") or (group == "encode") or name == "repair"
+
+
+@pytest.mark.parametrize(
+    "encoding, encode",
+    [
+        ("jpeg", {"quality": 90, "subsampling": "4:4:4", "library": "pillow"}),
+        ("png", {}),
+        ("webp", {"quality": 90}),
+    ],
+)
+def test_an_output_that_encoded_is_read_as_an_output_and_an_encoder(encoding, encode):
+    keys = {"encoding": encoding, "quality": 90, "subsampling": "4:4:4", "jpeg": "pillow"}
+    path = "singleimg.outputs.folder.FolderOutput"
+    cfg = OmegaConf.create({"output": {"_target_": path, **keys, "shard_size": 7}})
+    update_former(cfg)
+    assert cfg.output == {"_target_": "folder", "shard_size": 7}
+    assert cfg.encode == {"_target_": encoding, **encode}

@@ -9,6 +9,7 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from singleimg import StoredDataset
+from singleimg.outputs.folder import FolderOutput
 from tests.outputs.conftest import IMAGES
 
 
@@ -51,3 +52,10 @@ def test_the_parameters_of_each_image_lie_beside_the_images(made, draws):
         for line in file.read_text().splitlines()
     ]
     assert lines == [sample.record() for sample in draws]
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".avif"])
+def test_image_files_of_any_encoding_are_its_own(ending):
+    output = FolderOutput(class_name="c", image_suffix=".avif")
+    assert output.owns(f"train/c/000000/patch_000000000{ending}")
+    assert not output.owns(f"train/c/000000/patch_000000000x{ending[1:]}")
