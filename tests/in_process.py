@@ -32,7 +32,7 @@ from omegaconf.basecontainer import BaseContainer
 from PIL import Image
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_INTERRUPTED = 130
+_STOPPED = [128 + number for number in _SIGNALS]
 
 
 def run_script(
@@ -40,7 +40,7 @@ def run_script(
 ) -> CompletedProcess[str]:
     """Runs a script as ``python script …``; ``environment`` is added to that of the tests.
 
-    KeyboardInterrupt when it was interrupted: that was meant for the tests.
+    KeyboardInterrupt when a signal stopped it: that was meant for the tests.
     """
     typed = [str(script), *map(str, arguments)]
     with ExitStack() as world, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -54,7 +54,7 @@ def run_script(
         with _stream("stdout", 1, out), _stream("stderr", 2, err):
             status = _status(script)
         said = [_text(file) for file in (out, err)]
-    if status == _INTERRUPTED:
+    if status in _STOPPED:
         raise KeyboardInterrupt
     return CompletedProcess([sys.executable, *typed], status, *said)
 

@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.engines.base import Engine, Renderer
+from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.picture import Picture
 
+NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that SlowEngine sleeps before each image
 
-class BlankEngine:
+
+@dataclass(frozen=True)
+class BlankEngine(Engine):
     """Draws, and renders nothing: one 8-pixel image for all."""
-
-    def __init__(self, **_: Any) -> None:
-        self._pixels = np.zeros((8, 8, 3), np.uint8)
-        self.slow: dict[str, str] = {}
 
     def set_up_process(self) -> None:
         """Needs nothing."""
 
-    def plan(self, pipeline: Pipeline) -> BlankEngine:
-        """The same for every pipeline."""
-        return self
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        return _BlankRenderer()
 
-    def render(self, picture: Picture, sample: Sample) -> np.ndarray:
-        """Eight black pixels a side."""
-        return self._pixels
+
+class _BlankRenderer(Renderer):
+    def __init__(self) -> None:
+        self.slow: dict[str, str] = {}
+        self._pixels = np.zeros((8, 8, 3), np.uint8)
+
+    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
+        return [self._pixels for _ in batch]
+
+
+@dataclass(frozen=True)
+class SlowEngine(NativeEngine):
+    """The native engine, which sleeps before each image: a long run that takes no processor.
+
+    How long, the environment says and not the configuration: the recipe and its bytes are the same.
+    """
+
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        return _SlowRenderer(pipeline)
+
+
+class _SlowRenderer(NativeRenderer):
+    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
+        time.sleep(float(os.environ.get(NAP, 0)) * len(batch))
+        return super().render(batch)
