@@ -31,6 +31,8 @@ from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 from PIL import Image
 
+from singleimg.storage import remote
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED = [128 + number for number in _SIGNALS]
 
@@ -48,7 +50,7 @@ def run_script(
         world.enter_context(_folder(cwd))
         world.enter_context(_own_modules(environment.get("PYTHONPATH", "")))
         world.enter_context(_arguments(typed))
-        for restored in (_hydra, _logs, _signals, _numbers, _warnings):
+        for restored in (_hydra, _logs, _signals, _numbers, _warnings, _stores):
             world.enter_context(restored())
         world.callback(_end_workers)
         with _stream("stdout", 1, out), _stream("stderr", 2, err):
@@ -106,6 +108,22 @@ def _environment(more: dict[str, str]) -> Iterator[None]:
         tempfile.tempdir = folder
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _stores() -> Iterator[None]:
+    """Connections to stores, which go where the environment led when they were opened."""
+    _forget_stores()
+    try:
+        yield
+    finally:
+        _forget_stores()
+
+
+def _forget_stores() -> None:
+    remote._file_system.cache_clear()
+    if "s3fs" in sys.modules:
+        sys.modules["s3fs"].S3FileSystem.clear_instance_cache()
 
 
 @contextmanager

@@ -92,6 +92,11 @@ class RemoteStore(Store):
             paths.pop(self._key(folder).rstrip("/"), None)  # S3's console makes one of that name
             return paths
 
+    @property
+    def _in_one_request(self) -> dict[str, int]:
+        """For whole small files: s3fs would ask for the size of each first, to get it in parts."""
+        return {"max_concurrency": 1} if self.protocol == "s3" else {}
+
     def exists(self, name: str) -> bool:
         with _said(self.path_of(name)):
             return self.file_system.exists(self._key(name))
@@ -103,7 +108,7 @@ class RemoteStore(Store):
     def read(self, name: str) -> bytes | None:
         with _said(self.path_of(name)):
             try:
-                return self.file_system.cat_file(self._key(name))
+                return self.file_system.cat_file(self._key(name), **self._in_one_request)
             except FileNotFoundError:
                 return None
 
@@ -112,7 +117,9 @@ class RemoteStore(Store):
             some = names[start : start + _AT_ONCE]
             keys = [self._key(name) for name in some]
             with _said(self.path_of(some[0])):
-                found = self.file_system.cat_ranges(keys, None, None, on_error="return")
+                found = self.file_system.cat_ranges(
+                    keys, None, None, on_error="return", **self._in_one_request
+                )
             for name, data in zip(some, found, strict=True):
                 if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
                     with _said(self.path_of(name)):
