@@ -312,8 +312,8 @@ def test_a_store_that_refuses(run, port, picture, made):
     typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/refused")
     with proxy(port, forbids=True) as network:
         assert refused(run, *typed, **network.environment) == (
-            "s3://bucket/refused/recipe.json cannot be read (AccessDenied): check the credentials in "
-            "the environment, and what they allow there.\n"
+            "s3://bucket/refused/recipe.json cannot be read (AccessDenied): check the credentials "
+            "in the environment, and what they allow there.\n"
         )
         verify = ("task=verify", f"targetpath={made.target}")
         assert refused(run, *verify, **network.environment) == (
