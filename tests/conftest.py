@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,14 +42,17 @@ def picture(tmp_path_factory) -> Path:
 Run = Callable[..., subprocess.CompletedProcess]
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """The cache of all commands of this worker: a folder that is empty at first."""
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory) -> Iterator[Path]:
+    """The cache of all that this worker runs: a folder that is empty at first."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SINGLEIMG_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def run(cache) -> Run:
+def run() -> Run:
     """``run("num_imgs=8", …)``: the command line as a user types it; ``code=0`` is checked.
 
     In this process, which spares the imports; ``run_process`` does the same in one of its own.
@@ -58,14 +61,13 @@ def run(cache) -> Run:
     def command(
         *arguments: str, code: int | None = 0, cwd: Path = ROOT, **environment: str
     ) -> subprocess.CompletedProcess:
-        environment = {"SINGLEIMG_CACHE": str(cache), **environment}
         return _checked(run_script(ROOT / "run.py", arguments, cwd, environment), code)
 
     return command
 
 
 @pytest.fixture(scope="session")
-def run_process(cache) -> Run:
+def run_process() -> Run:
     """``run`` where a process is the point: its imports, its locks, its limits, its exit status."""
 
     def command(
@@ -81,7 +83,7 @@ def run_process(cache) -> Run:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env={**os.environ, "SINGLEIMG_CACHE": str(cache), **environment},
+            env={**os.environ, **environment},
         )
         return _checked(result, code)
 

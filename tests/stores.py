@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.scenarios import wait_until
 
 BUCKET = "bucket"
 _HOST = "127.0.0.1"
+_PORTS = count(os.getpid())  # other tests on this machine begin elsewhere
 _DECIDED = ("train", "params", "manifest", "recipe.json", "dataset.json")  # by the recipe
 
 
@@ -69,10 +72,16 @@ def _make_bucket(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return probe.getsockname()[1]
+    """A port on which nobody listens, nor will: one of a thousand that this test worker has.
+
+    They lie below those that systems give to whoever asks for any.
+    """
+    first = 20_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    for number in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((_HOST, first + number % 1000))
+            return first + number % 1000
+    raise AssertionError("unreachable")
 
 
 def tree(target: str | Path) -> dict[str, bytes]:
