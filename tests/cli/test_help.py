@@ -9,8 +9,8 @@ from singleimg.schema import CONF
 from tests.conftest import ROOT
 
 
-def test_the_page_names_every_key_group_and_choice(run):
-    page = run("--help").stdout
+def test_the_page_names_every_key_group_and_choice(run_process):
+    page = run_process("--help").stdout
     for line in (CONF / "config.yaml").read_text().splitlines():
         key, _, comment = line.partition("#")
         if comment and line[0].isalpha() and not key.startswith("hydra"):

@@ -145,26 +145,27 @@ def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole
     assert same(state(whole)["method"], state(tmp_path / "run")["method"])
 
 
-def test_two_processes_share_each_batch(run, image, tmp_path):
+def test_two_processes_share_each_batch(run_process, image, tmp_path):
     for devices in (1, 2):
-        run(*ROTNET, image, "method.updates=2", "train.log_every=1", f"train.devices={devices}",
-            "train.accelerator=cpu", f"targetpath={tmp_path / str(devices)}")  # fmt: skip
+        run_process(*ROTNET, image, "method.updates=2", "train.log_every=1",
+                    f"train.devices={devices}", "train.accelerator=cpu",
+                    f"targetpath={tmp_path / str(devices)}")  # fmt: skip
     one, two = (read(tmp_path / str(devices) / "updates.csv") for devices in (1, 2))
     assert len(one) == len(two) == 2
     # Each BatchNorm sees half of the images, and each half is augmented by itself.
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
 
 
-def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run, image, tmp_path):
+def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run_process, image, tmp_path):
     """At this learning rate their losses go up and down, and each by itself."""
     command = [*ROTNET, image, "method.lr=1e-6", "method.updates=26", "train.log_every=1",
                "train.checkpoint_every=1", "train.devices=2", "train.accelerator=cpu",
                "train.tensorboard=false"]  # fmt: skip
-    run(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}")
+    run_process(*dict.fromkeys(command), f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 9, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 26
-    run(*command, f"targetpath={killed}")
+    run_process(*command, f"targetpath={killed}")
     first, second = state(tmp_path / "whole"), state(killed)
     for part in ("method", "optimizers", "best", "metrics", "random"):
         assert same(first[part], second[part]), part

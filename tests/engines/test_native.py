@@ -192,17 +192,17 @@ def test_a_run_uses_it_untold(run, picture, tmp_path):
     "module, package", [("cv2", "opencv-python-headless"), ("simplejpeg", "simplejpeg")]
 )
 def test_a_missing_library_is_said_and_the_reference_goes_without(
-    run, picture, tmp_path, module, package
+    run_process, picture, tmp_path, module, package
 ):
     (tmp_path / f"{module}.py").write_text("raise ImportError('libGL.so.1: cannot open')\n")
     typed = (f"imgpath={picture}", "num_imgs=8", "img_size=32", f"targetpath={tmp_path}/set")
-    result = run(*typed, code=1, PYTHONPATH=str(tmp_path))
+    result = run_process(*typed, code=1, PYTHONPATH=str(tmp_path))
     assert result.stderr.strip() == (
         f"engine=native needs the module {module}, which cannot be imported here (libGL.so.1: "
         f"cannot open): type pip install {package}, or engine=reference."
     )
     assert not (tmp_path / "set").exists()
-    run(*typed, "engine=reference", PYTHONPATH=str(tmp_path))
+    run_process(*typed, "engine=reference", PYTHONPATH=str(tmp_path))
     assert summary_of(tmp_path / "set")["images"] == 8
 
 
