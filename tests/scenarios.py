@@ -174,10 +174,12 @@ def false_records(target: Path) -> list[str]:
 # --- killing -------------------------------------------------------------------------------------
 
 
-def kill_everyone(arguments: Sequence[str], target: Path, times: int, seed: int) -> Iterator[str]:
+def kill_everyone(
+    arguments: Sequence[str], target: Path, times: int, seed: int, seconds: float = 6
+) -> Iterator[str]:
     """Kills the whole process group ``times`` times, at random moments; what was wrong then.
 
-    A moment lies anywhere from the start of the command to some seconds of work of all workers.
+    A moment lies anywhere from the start of the command to ``seconds`` of work of all workers.
     """
     moments = random.Random(seed)
     for _ in range(times):
@@ -187,7 +189,7 @@ def kill_everyone(arguments: Sequence[str], target: Path, times: int, seed: int)
         else:
             done = records(target)
             wait_until(lambda done=done, c=command: c.ended() or records(target) > done)
-            time.sleep(moments.uniform(0, 6))
+            time.sleep(moments.uniform(0, seconds))
         command.signal(signal.SIGKILL, everyone=True)
         command.end()
         yield from false_records(target)
@@ -199,7 +201,9 @@ _ONCE = "A worker process was killed, most likely because memory ran out (shards
 _AGAIN = "a worker process was killed again, most likely because memory ran out (shards in hand: "
 
 
-def kill_workers(arguments: Sequence[str], target: Path, times: int, seed: int) -> Iterator[str]:
+def kill_workers(
+    arguments: Sequence[str], target: Path, times: int, seed: int, seconds: float = 1
+) -> Iterator[str]:
     """Kills one worker ``times`` times; what was wrong. Two kills end a run, with a sentence."""
     moments, killed = random.Random(seed), 0
     while killed < times:
@@ -209,7 +213,7 @@ def kill_workers(arguments: Sequence[str], target: Path, times: int, seed: int) 
             busy = wait_until(
                 lambda c=command, d=done: c.ended() or (c.workers() and records(target) > d + 2)
             )
-            time.sleep(moments.uniform(0, 1))
+            time.sleep(moments.uniform(0, seconds))
             workers = command.workers()
             if not busy or command.ended() or not workers:
                 break
@@ -227,19 +231,26 @@ def kill_workers(arguments: Sequence[str], target: Path, times: int, seed: int) 
             shutil.rmtree(target)  # again, from nothing
 
 
-def killed_at(step: int, operations: Sequence[str], work: Callable[[], object]) -> bool:
+def killed_at(
+    step: int,
+    operations: Sequence[str],
+    work: Callable[[], object],
+    counts: Callable[[], bool] = lambda: True,
+) -> bool:
     """Does ``work`` in a child that kills itself before its ``step``-th call of ``os.<operation>``.
 
-    False when it had fewer steps than that.
+    Calls are counted from the first one before which ``counts()`` is true. False when there were
+    fewer than that.
     """
     child = os.fork()
     if child == 0:
-        left = step
+        left, begun = step, False
 
         def counted(function: Callable[..., object]) -> Callable[..., object]:
             def call(*arguments: object, **options: object) -> object:
-                nonlocal left
-                left -= 1
+                nonlocal left, begun
+                begun = begun or counts()
+                left -= begun
                 if left < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
                 return function(*arguments, **options)

@@ -17,24 +17,34 @@ import pytest
 from tests import scenarios
 from tests.conftest import ROOT, images_of, summary_of
 from tests.scenarios import Command, false_records, leftovers, tree_hash, wait_until
+from tests.stubs import NAP
 
-# A quarter of a minute on two cores, with workers however fast the machine is.
+# With workers, however fast the machine is; sleeping as below it takes a quarter of a minute.
 LONG = (
-    "num_imgs=30000",
+    "num_imgs=3000",
     "backend.from_seconds=0",
-    "img_size=64",
-    "output.encoding=webp",
-    "output.shard_size=200",
+    "img_size=32",
+    "output.shard_size=20",
     "threads=2",
     "save_params=true",
+    "engine._target_=tests.stubs.SlowEngine",
+    "trusted_modules=[tests.stubs]",
 )
+AWAKE = {NAP: "0"}
+ALONE = ("backend.name=sequential",)  # the same bytes, without starting workers
+
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch):
+    """Commands that are stopped sleep before each image; those of ``run`` need not."""
+    monkeypatch.setenv(NAP, "0.01")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(run, picture, tmp_path_factory) -> str:
     """The hash of the tree of LONG."""
     target = tmp_path_factory.mktemp("undisturbed") / "set"
-    run(f"imgpath={picture}", *LONG, f"targetpath={target}")
+    run(*arguments(picture, target), *ALONE, **AWAKE)
     return tree_hash(target)
 
 
@@ -50,8 +60,8 @@ def test_killed_five_times_the_tree_is_that_of_an_undisturbed_run(
     run, picture, undisturbed, tmp_path, kill
 ):
     typed = arguments(picture, tmp_path / "set")
-    assert list(kill(typed, tmp_path / "set", times=5, seed=1)) == []
-    run(*typed)
+    assert list(kill(typed, tmp_path / "set", times=5, seed=1, seconds=1)) == []
+    run(*typed, *ALONE, **AWAKE)
     assert tree_hash(tmp_path / "set") == undisturbed
     assert leftovers(tmp_path / "set") == []
 
@@ -152,11 +162,12 @@ def test_two_runs_on_one_target(run, picture, tmp_path):
 def test_a_disk_that_fills_up(run, picture, tmp_path):
     if not scenarios.can_mount(tmp_path / "probe"):
         pytest.skip("only root may mount a small file system; the next test limits files instead")
-    typed = (f"imgpath={picture}", "num_imgs=2000", "img_size=128", "output.shard_size=100")
-    run(*typed, "output.class_name=c", f"targetpath={tmp_path / 'whole'}")
+    typed = (f"imgpath={picture}", "num_imgs=600", "img_size=128", "output.shard_size=20",
+             *LONG[-2:], "output.class_name=c")  # fmt: skip
+    run(*typed, f"targetpath={tmp_path / 'whole'}", **AWAKE)
     with scenarios.small_disk(tmp_path / "disk", 20) as disk:
         target, filler = disk / "set", disk / "filler"
-        command = Command(*typed, "output.class_name=c", f"targetpath={target}")
+        command = Command(*typed, f"targetpath={target}")
         assert wait_until(lambda: scenarios.records(target) > 1)
         scenarios.fill(filler)  # somebody else takes the room
         result = command.end()
@@ -166,7 +177,7 @@ def test_a_disk_that_fills_up(run, picture, tmp_path):
         assert false_records(target) == [] and not (target / "dataset.json").exists()
         assert leftovers(target) == []
         filler.unlink()
-        run(*typed, "output.class_name=c", f"targetpath={target}")
+        run(*typed, f"targetpath={target}", **AWAKE)
         assert tree_hash(target) == tree_hash(tmp_path / "whole")
 
 

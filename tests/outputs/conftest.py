@@ -1,4 +1,4 @@
-"""A dataset in each format, made as datasets are made: by two workers, stopped and gone on with."""
+"""A dataset in each format, made as datasets are made: killed, and gone on with by two workers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ import pytest
 from singleimg import RenderedDataset, SingleImage, compose, config
 from singleimg.drawing import Sample
 from tests import scenarios
-from tests.scenarios import Command, wait_until
+from tests.conftest import Run
+from tests.scenarios import Command, killed_at, wait_until
+from tests.stubs import NAP
 
-IMAGES = 2000
-SHARD = 100
+IMAGES = 400
+SHARD = 20
 SETTINGS = (
     f"num_imgs={IMAGES}",
     "img_size=32",
@@ -28,6 +30,8 @@ SETTINGS = (
     "save_params=true",
     f"output.shard_size={SHARD}",
 )
+STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "open", "fsync")  # of a commit
+SLOW = ("engine._target_=tests.stubs.SlowEngine", "trusted_modules=[tests.stubs]")
 TWO_WORKERS = ("threads=2", "backend.from_seconds=0")  # however small the run
 
 
@@ -47,7 +51,7 @@ def interrupted(
     typed: Sequence[str], target: Path, copy: Path, python: str = sys.executable
 ) -> Made:
     """Kills the command and its workers once some shards are committed, and types it again."""
-    command = Command(*typed, f"targetpath={target}", python=python)
+    command = Command(*typed, *SLOW, f"targetpath={target}", python=python, **{NAP: "0.01"})
     # The driver itself makes one shard: with a second record there are workers at work.
     wait_until(lambda: command.ended() or scenarios.records(target) > 1)
     command.signal(signal.SIGKILL, everyone=True)
@@ -59,16 +63,33 @@ def interrupted(
     return Made(target, copy, committed, false, again.status, again.output)
 
 
+def stopped(run: Run, typed: Sequence[str], target: Path, copy: Path) -> Made:
+    """The same without starting commands: a fork kills itself in the middle of a commit."""
+    cfg = compose(*map(str, typed), f"targetpath={target}", "backend.name=sequential")
+    begun = lambda: scenarios.records(target) > IMAGES // SHARD // 3  # noqa: E731
+    assert killed_at(4, STEPS, lambda: config.task(cfg)(cfg), begun)
+    shutil.copytree(target, copy)
+    committed, false = scenarios.records(target), scenarios.false_records(target)
+    again = run(*typed, f"targetpath={target}", code=None)
+    return Made(target, copy, committed, false, again.returncode, again.stdout)
+
+
 @pytest.fixture(scope="session")
-def made(picture, tmp_path_factory) -> Callable[[str], Made]:
-    """``made("parquet")``: that of a format, made when first asked for."""
+def made(run, picture, tmp_path_factory) -> Callable[[str], Made]:
+    """``made("parquet")``: that of a format, made when first asked for.
+
+    In LMDB workers write one file at a time: there they are killed at work, as processes.
+    """
     known: dict[str, Made] = {}
 
     def of_format(name: str) -> Made:
         if name not in known:
             folder = tmp_path_factory.mktemp(name)
             typed = (f"imgpath={picture}", *SETTINGS, *TWO_WORKERS, f"output={name}")
-            known[name] = interrupted(typed, folder / "set", folder / "killed")
+            places = (folder / "set", folder / "killed")
+            known[name] = (
+                interrupted(typed, *places) if name == "lmdb" else stopped(run, typed, *places)
+            )
         return known[name]
 
     return of_format

@@ -69,7 +69,7 @@ def test_the_key_of_an_image_is_its_index_in_nine_digits_and_its_value_the_file(
         assert [transaction.get(b"%09d" % index) for index in range(IMAGES)] == files
         assert transaction.stat()["entries"] == IMAGES + IMAGES // SHARD  # and nothing else
         keys = [bytes(key) for key in transaction.cursor().iternext(values=False)]
-    assert keys == sorted(keys) and keys[IMAGES - 1 : IMAGES + 1] == [b"000001999", b"shard-000000"]
+    assert keys == sorted(keys) and keys[IMAGES - 1 : IMAGES + 1] == [b"000000399", b"shard-000000"]
 
 
 def test_beside_its_images_a_shard_has_the_digest_over_them(copy, files):
@@ -252,18 +252,18 @@ def test_a_killed_run_left_no_shard_without_its_digest(made, files):
 def test_altered_and_deleted_values_and_digests_are_named_and_mended(run, target, copy, files):
     with reading(copy, write=True) as transaction:
         transaction.put(b"000000007", files[7][:-1] + bytes([files[7][-1] ^ 1]))
-        transaction.put(b"000000108", files[108][:100])
-        transaction.delete(b"000000209")
+        transaction.put(b"000000028", files[28][:100])
+        transaction.delete(b"000000049")
         transaction.put(b"shard-000003", b"0" * 64)
         transaction.delete(b"shard-000004")
     said = run("task=verify", f"targetpath={copy}", "threads=2", code=1)
     another = "is false: train.lmdb has another digest of them"
     assert said.stdout.splitlines() == [
         "image 7: train.lmdb/000000007 is altered",
-        f"image 108: train.lmdb/000000108 is truncated (100 of {len(files[108]):,} bytes)",
-        "image 209: train.lmdb/000000209 is missing",
-        f"images 300 … 399: manifest/000003.jsonl {another}",
-        f"images 400 … 499: manifest/000004.jsonl {another}",
+        f"image 28: train.lmdb/000000028 is truncated (100 of {len(files[28]):,} bytes)",
+        "image 49: train.lmdb/000000049 is missing",
+        f"images 60 … 79: manifest/000003.jsonl {another}",
+        f"images 80 … 99: manifest/000004.jsonl {another}",
     ]
     said = task("task=verify", f"targetpath={copy}", "repair=true", "threads=1")
     assert said.endswith("Mended: 5 shards made again.\n")
