@@ -52,7 +52,7 @@ def run_script(
         world.enter_context(_arguments(typed))
         for restored in (_hydra, _logs, _signals, _numbers, _warnings, _stores):
             world.enter_context(restored())
-        world.callback(_end_workers)
+        _end_workers_of_others()
         with _stream("stdout", 1, out), _stream("stderr", 2, err):
             status = _status(script)
         said = [_text(file) for file in (out, err)]
@@ -249,9 +249,15 @@ def _warnings() -> Iterator[None]:
         yield
 
 
-def _end_workers() -> None:
-    """joblib keeps worker processes for the next call, with the environment of this one."""
+_begun_in: dict[str, str] = {}  # the environment of the last command
+
+
+def _end_workers_of_others() -> None:
+    """joblib keeps worker processes for the next call, and they the environment of their start."""
+    here = {name: text for name, text in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     executors = sys.modules.get("joblib.externals.loky.reusable_executor")
-    if executors and executors._executor is not None:
+    if here != _begun_in and executors and executors._executor is not None:
         executors._executor.shutdown(wait=True, kill_workers=True)
         executors._executor = executors._executor_kwargs = None
+    _begun_in.clear()
+    _begun_in.update(here)
