@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch.utils.data import Dataset, get_worker_info
 
-from singleimg.config import checks
+from singleimg.config import checks, saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config, saved_config
@@ -33,10 +33,17 @@ class StoredDataset(Dataset):
     ``path``: the folder or URL that was the run's ``targetpath``. ``transform`` gets the Pillow
     image (RGB), and its result takes the image's place. The second element is 0, a label that
     readers of folders would give. Opens at once whatever its size: two small files say where each
-    image lies. Raises UserError when there is no finished dataset.
+    image lies. ``trusted_modules``: packages of yours, of which one has the output that wrote it.
+    Raises UserError when there is no finished dataset.
     """
 
-    def __init__(self, path: str | Path, transform: Callable[[Image.Image], Any] | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        transform: Callable[[Image.Image], Any] | None = None,
+        *,
+        trusted_modules: Sequence[str] = (),
+    ) -> None:
         target = Target.at(str(path))
         recipe, summary = target.recipe(), target.summary()
         if recipe is None:
@@ -53,7 +60,10 @@ class StoredDataset(Dataset):
             raise UserError(f"{target.store}/recipe.json is harmed. To mend it: {mend}") from None
         self.transform = transform
         self._count: int = summary["images"]
-        self._reader = described(recipe.layout, encoding=encoding).reader(target.store)
+        like = None
+        if trusted_modules:
+            like = instantiate(saved.load(target.store, trusted_modules), "output")
+        self._reader = described(recipe.layout, like, encoding=encoding).reader(target.store)
 
     def __len__(self) -> int:
         return self._count
