@@ -99,8 +99,10 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
         "task=study", "budget=smoke", "network=cifar_conv4", "augment=paper", f"imgpath={picture}",
         *data(labelled), "probe.epochs=1", "shortcut.updates=3", "shortcut.images=40",
         "shortcut.tested=20", "shortcut.sources=2", "shortcut.tested_sources=1",
-        "budget.supervised.images=300", "budget.rotnet.images=300",
-        "budget.deepcluster.images=300", "budget.bigan.images=300", f"targetpath={tmp_path}",
+        *(f"budget.{method}.images=100" for method in ("supervised", "rotnet", "bigan")),
+        "budget.deepcluster.images=128", "budget.untrained.images=250",
+        *(f"budget.{method}.seeds=1" for method in ("untrained", "supervised", "deepcluster")),
+        f"targetpath={tmp_path}",
     )  # fmt: skip
     said = run(*command).stdout
     assert "Null control, augment=paper: on noise RotNet tells" in said
@@ -115,7 +117,7 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
         file.name for file in tmp_path.iterdir()
     }
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("rows/*/checkpoints/*")}
-    assert len(before) > 30
+    assert len(before) > 20  # a row leaves at least one
     again = run(*command).stdout
     # Rows are said as they come, in any order; the table and what follows it are the same.
     assert again.split("| | conv1", 1)[1] == said.split("| | conv1", 1)[1]
