@@ -67,9 +67,9 @@ def log_beside(target: Target) -> AbstractContextManager:
 
 def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Says what is about to happen; refuses what cannot be. The first to import torch."""
-    num_imgs = sum(map(len, todo))
+    remaining = sum(map(len, todo))
     job.producer.set_up_process()
-    effort = estimate(job.producer.images(Shard(0, 0, num_imgs)), num_imgs)
+    effort = estimate(job.producer.images(Shard(0, 0, remaining)), remaining)
     global_draws = job.producer.global_draws()
     if job.backend.in_threads and global_draws:
         raise UserError(
@@ -77,11 +77,13 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
             "threads share: type backend=loky (or backend=sequential)."
         )
     workers = job.workers_for(effort)
-    folder = job.store.local_path if job.writes else None
-    free = "" if folder is None else f", {size(free_for(job, folder, effort))} free"
+    folder, free = job.store.local_path if job.writes else None, ""
+    if folder is not None:  # with what will be overwritten
+        freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
+        free = f", {size(check_disk(folder, effort.bytes, freed))} free"
     log.info(
         "%s images of %d px into %s: %s with %d worker%s%s.",
-        f"{num_imgs:,}" + (f" of {job.num_imgs:,}" if num_imgs < job.num_imgs else ""),
+        f"{remaining:,}" + (f" of {job.num_imgs:,}" if remaining < job.num_imgs else ""),
         job.settings.img_size,
         job.store if job.writes else "nothing (output=none)",
         effort.describe(workers),
@@ -92,22 +94,15 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     return effort
 
 
-def free_for(job: Job, folder: Path, effort: Estimate) -> int:
-    """Free bytes, with those of what will be overwritten; UserError when they are too few."""
-    freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
-    return check_disk(folder, effort.bytes, freed)
-
-
 def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     """Runs the shards; on the way out nothing half-written stays."""
-    name_slow(job)
+    for name, helper in job.producer.slow().items():
+        log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
     begin = time.perf_counter()
-    num_imgs = sum(map(len, todo))
+    remaining = sum(map(len, todo))
     workers = job.workers_for(effort)
-    with (
-        scratch() as folder,
-        open_progress(folder, job, todo) as progress,
-    ):
+    done = job.num_imgs - remaining
+    with scratch() as folder, Progress(folder, job.num_imgs, done, len(todo)) as progress:
         try:
             run_shards(job, todo, workers, progress, folder)
         except BaseException as error:
@@ -122,17 +117,11 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     seconds = time.perf_counter() - begin
     log.info(
         "%s images, %s, in %s: %.0f images/s.",
-        f"{num_imgs:,}",
+        f"{remaining:,}",
         size(made),
         duration(seconds),
-        num_imgs / seconds,
+        remaining / seconds,
     )
-
-
-def name_slow(job: Job) -> None:
-    """Says which transforms the engine has no kernel for."""
-    for name, helper in job.producer.slow().items():
-        log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
 
 
 def run_shards(
@@ -158,7 +147,10 @@ def run_shards(
         except WorkerLost:
             names = ", ".join(todo[slot].name for slot in progress.in_hand()) or "none"
             if last:
-                raise UserError(lost(job, names)) from None
+                raise UserError(
+                    "a worker process was killed again, most likely because memory ran out (shards "
+                    f"in hand: {names}): type fewer workers (threads=1). {how_to_go_on(job)}"
+                ) from None
             log.warning(
                 "A worker process was killed, most likely because memory ran out (shards in hand: "
                 "%s). Trying once more.",
@@ -170,20 +162,6 @@ def run_shards(
             if job.writes:
                 job.target.manifest.remove(task.shard for task in tasks)
                 job.target.clear(job.output)
-
-
-def lost(job: Job, names: str) -> str:
-    """The sentence for workers that are killed time and again."""
-    return (
-        f"a worker process was killed again, most likely because memory ran out (shards in hand: "
-        f"{names}): type fewer workers (threads=1). {how_to_go_on(job)}"
-    )
-
-
-def open_progress(folder: Path, job: Job, todo: Sequence[Shard]) -> Progress:
-    """A bar that starts at what is done."""
-    with temporary_errors():
-        return Progress(folder, job.num_imgs, job.num_imgs - sum(map(len, todo)), len(todo))
 
 
 def stop(job: Job, progress: Progress) -> None:

@@ -15,6 +15,8 @@ from threading import Event, Thread
 import numpy as np
 from tqdm import tqdm
 
+from singleimg.system.tempdir import temporary_errors
+
 _SECONDS = 0.2  # between two looks at the counters
 _DONE, _PROCESS, _BYTES = 0, 1, 2  # columns
 
@@ -72,8 +74,9 @@ class Progress:
 
     def __init__(self, folder: str | Path, total: int, done: int, slots: int) -> None:
         self.file = str(Path(folder) / "counts")
-        # Written, not only as long: on a full disk a page that is missing ends the process.
-        np.zeros((slots + 1, 3), np.int64).tofile(self.file)
+        with temporary_errors():
+            # Written, not only as long: on a full disk a page that is missing ends the process.
+            np.zeros((slots + 1, 3), np.int64).tofile(self.file)
         self._rows = np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._done = done
         self._bar = tqdm(total=total, initial=done, unit="img", disable=None, smoothing=0.1)
