@@ -47,7 +47,6 @@ class JoblibBackend(Backend):
         return threads or available_cores()
 
     def worth_starting(self, workers: int, seconds: float) -> int:
-        """How many of ``workers`` are, for so many ``seconds`` of work for one core: all or 1."""
         return 1 if seconds < self.from_seconds else workers
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:

@@ -51,7 +51,6 @@ class NativeEngine(Engine):
                 ) from None
 
     def set_up_process(self) -> None:
-        """One thread each for torch and OpenCV."""
         import cv2
 
         super().set_up_process()
@@ -59,7 +58,6 @@ class NativeEngine(Engine):
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
-        """The same for a while, in a process whose threads are somebody else's."""
         import cv2
 
         with alone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import mmap
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,7 +37,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output:
+class Output(ABC):
     """The settings in ``conf/output``.
 
     A subclass says by class variables what it is: its ``name`` in the recipe, the version of its
@@ -86,17 +87,17 @@ class Output:
         own = {key: getattr(self, key) for key in self.own}
         return {"output": self.name, **own, "shard_size": self.shard_size, "writer": self.writer}
 
+    @abstractmethod
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> Writer:
         """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
-        raise NotImplementedError
 
+    @abstractmethod
     def place(self, shard: Shard) -> str | None:
         """The file or folder of a shard, below the target; None: shards share ``kept``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def owns(self, path: str) -> bool:
         """Whether a file at ``path``, below the target, has a name that this output gives."""
-        raise NotImplementedError
 
     def present(self, store: Store, shards: Sequence[Shard]) -> set[int]:
         """The numbers of those ``shards`` whose data are in their place."""
@@ -110,10 +111,10 @@ class Output:
                 found.add(shard.number)
         return found
 
-    def check_place(self, target: Path) -> None:
+    def check_place(self, target: Path) -> None:  # noqa: B027, most can write anywhere
         """Raises UserError when this output cannot write to a folder, whatever lies there."""
 
-    def clear(self, store: Store, recorded: set[str]) -> None:
+    def clear(self, store: Store, recorded: set[str]) -> None:  # noqa: B027, most leave nothing
         """Removes data of shards that are not ``recorded`` (names), where they have no file."""
 
     def damaged(self, store: Store) -> tuple[str, ...]:

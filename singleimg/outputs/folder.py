@@ -56,7 +56,6 @@ class FolderOutput(Output):
             )
 
     def place(self, shard: Shard) -> str:
-        """The folder of a shard, below the target."""
         return f"train/{self.class_name}/{shard.name}"
 
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> FolderWriter:
@@ -66,10 +65,6 @@ class FolderOutput(Output):
         return FolderWriter(str(path), self.place(shard), self.image_suffix)
 
     def owns(self, path: str) -> bool:
-        """Whether a file at ``path``, below the target, has a name that this output gives.
-
-        Whatever its encoding: an overwritten dataset may have had another.
-        """
         folder = re.escape(f"train/{self.class_name}/")
         endings = "|".join(map(re.escape, {*SUFFIXES.values(), self.image_suffix}))
         return re.fullmatch(rf"{folder}\d{{6,}}/patch_\d{{9}}({endings})", path) is not None

@@ -47,15 +47,12 @@ class MdsOutput(Output):
     shard_size: int = 5000
 
     def place(self, shard: Shard) -> str:
-        """The folder of a shard, below the target."""
         return f"train/{shard.name}"
 
     def owns(self, path: str) -> bool:
-        """Whether a file at ``path``, below the target, has a name that this output gives."""
         return re.fullmatch(r"train/\d{6,}/(shard\.\d{5}\.mds|index\.json)", path) is not None
 
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> MdsWriter:
-        """A writer of one shard."""
         path = staging.path(self.place(shard))
         return MdsWriter(path, self.place(shard), self.image_suffix, columns is not None)
 

@@ -23,6 +23,12 @@ class NoOutput(Output):
 
     class_name: str | None = None
 
+    def place(self, shard: Shard) -> None:
+        """None: nothing lies anywhere."""
+
+    def owns(self, path: str) -> bool:
+        return False
+
     def layout(self) -> None:
         """None: there is no dataset."""
 

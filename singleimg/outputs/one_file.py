@@ -19,9 +19,7 @@ class FileOutput(Output):
     shard_size: int = 10_000
 
     def place(self, shard: Shard) -> str:
-        """The file of a shard, below the target."""
         return f"train/shard-{shard.name}{self.suffix}"
 
     def owns(self, path: str) -> bool:
-        """Whether a file at ``path``, below the target, has a name that this output gives."""
         return re.fullmatch(rf"train/shard-\d{{6,}}{re.escape(self.suffix)}", path) is not None

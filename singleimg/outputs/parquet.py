@@ -38,7 +38,6 @@ class ParquetOutput(FileOutput):
     draws_inside = True
 
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> ParquetWriter:
-        """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
         place = self.place(shard)
         return ParquetWriter(staging.path(place), place, self.image_suffix, columns)
 

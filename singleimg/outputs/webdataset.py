@@ -42,7 +42,6 @@ class WebDatasetOutput(FileOutput):
     draws_inside = True
 
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> TarWriter:
-        """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
         place = self.place(shard)
         return TarWriter(staging.path(place), place, self.image_suffix, columns)
 

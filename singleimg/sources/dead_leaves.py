@@ -31,7 +31,6 @@ class DeadLeaves(Source):
         return _dead_leaves()
 
     def where(self, k: int) -> str:
-        """Its group."""
         return "image=dead_leaves"
 
 

@@ -44,5 +44,4 @@ class File(Source):
         return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
 
     def where(self, k: int) -> str:
-        """Its path."""
         return f"imgpath={self.files[k]}"

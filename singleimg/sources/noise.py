@@ -47,7 +47,6 @@ class Noise(Source):
         return _noise(self)
 
     def where(self, k: int) -> str:
-        """Its group."""
         return "image=noise"
 
 

@@ -60,5 +60,4 @@ class Url(Source):
         return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
 
     def where(self, k: int) -> str:
-        """Its address."""
         return f"image.url={self.address.url}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from singleimg.learn.seeding import numpy_generator
 SHOWN = 32  # images that :meth:`Method.pictures` gets
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """A way to train a trunk. First the settings, then ``build``, then ``update`` after ``update``.
 
     name: stands in the record of a run. epochs: how often the set is gone through; updates: how

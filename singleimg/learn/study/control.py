@@ -57,11 +57,9 @@ class Noises(Source):
         return self.count
 
     def load(self, k: int) -> Image.Image:
-        """Picture ``k``."""
         return _draw_noise(self.width, self.height, self.first + k)
 
     def where(self, k: int) -> str:
-        """Its group."""
         return "image=noise"
 
 
