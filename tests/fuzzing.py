@@ -96,10 +96,10 @@ def use(files: list[Path]) -> Iterator[str]:
     from hydra import compose, initialize_config_dir
 
     from singleimg import SingleImage
-    from singleimg.config import checks, schema
+    from singleimg.config import checks, location
     from singleimg.errors import UserError
 
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(location.CONF), version_base="1.3"):
         cfg = compose("config", ["img_size=32", "imgpath=later"])
     for file in files:
         print(file.name, end=" ", flush=True)  # the last line names the file of a crash

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.cli import explain
-from singleimg.config import checks, make, saved, schema
+from singleimg.config import checks, location, make, saved
 from singleimg.errors import UserError
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files, whole_files
@@ -96,7 +96,7 @@ CHOICES = (
 @cache
 def composed(*overrides: str) -> DictConfig:
     """What Hydra composes."""
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(location.CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 

@@ -18,7 +18,7 @@ import pytest
 from omegaconf import DictConfig
 
 from singleimg import SingleImage, compose
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.dataset.recipe import Recipe
 from singleimg.jobs.job import prepare
 from tests.fixtures.make import HERE, PICTURE

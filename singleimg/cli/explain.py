@@ -22,7 +22,8 @@ from omegaconf.errors import (
 
 from singleimg.cli.help import comments
 from singleimg.config.former import FORMER, former_key
-from singleimg.config.schema import CONF, GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
+from singleimg.config.location import CONF
+from singleimg.config.schema import GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import did_you_mean
 

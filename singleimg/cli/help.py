@@ -11,7 +11,8 @@ from textwrap import wrap
 
 from omegaconf import OmegaConf
 
-from singleimg.config.schema import CONF, GROUPS, OPTIONAL_GROUPS
+from singleimg.config.location import CONF
+from singleimg.config.schema import GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS
 
 # --- help ----------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from singleimg.cli.help import help_page
 from singleimg.config import checks, guard
 from singleimg.config.command_line import as_started
 from singleimg.config.former import refuse_former
+from singleimg.config.location import CONF
 from singleimg.config.make import task
-from singleimg.config.schema import CONF
 from singleimg.errors import UserError, did_you_mean
 from singleimg.system.signals import stoppable
 

@@ -26,7 +26,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.errors import UserError, did_you_mean
 
 TARGET = "_target_"

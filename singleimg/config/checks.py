@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config import allowlist, schema
+from singleimg.config.location import CONF
 from singleimg.config.ranges import parse_count
-from singleimg.config.schema import AUGMENT_KEYS, CONF, GROUPS, OPTIONAL_GROUPS
+from singleimg.config.schema import AUGMENT_KEYS, GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS, Task
 from singleimg.errors import UserError, is_url
 

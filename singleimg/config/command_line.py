@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.storage.base import Store
 
 _CHECKOUT, _INSTALLED = "python run.py", "singleimg"

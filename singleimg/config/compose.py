@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from singleimg.config.checks import load
 from singleimg.config.former import refuse_former
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 
 
 def compose(*overrides: str) -> DictConfig:

@@ -13,7 +13,8 @@ from yaml import YAMLError
 from singleimg.config import allowlist
 from singleimg.config.command_line import program
 from singleimg.config.former import update_former
-from singleimg.config.schema import AUGMENT_KEYS, CONF, ONCE, TRAINING, Config
+from singleimg.config.location import CONF
+from singleimg.config.schema import AUGMENT_KEYS, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
 from singleimg.storage.base import Store
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -13,8 +12,6 @@ from hydra.core.config_store import ConfigStore
 from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range
 from singleimg.config.tasks import TASKS, Task
 
-_INSTALLED = Path(__file__).parents[1] / "conf"  # a wheel brings the settings inside the package
-CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parents[2] / "conf"
 GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
 # Keys of training and probing, which a dataset's own configuration does not keep.

@@ -18,7 +18,7 @@ from torchvision import transforms as v1
 from torchvision.utils import save_image
 
 from singleimg import SingleImage
-from singleimg.config import checks, schema
+from singleimg.config import checks, location
 from singleimg.config.make import instantiate
 from singleimg.encoders.base import Encoder
 
@@ -29,7 +29,7 @@ QUALITY = 75
 
 def images_of(*overrides: str) -> SingleImage:
     """The images that these overrides describe, in this process."""
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(location.CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     made = SingleImage.from_config(checks.load(cfg, overrides))
     made.engine.set_up_process()
@@ -50,7 +50,7 @@ def ours(photograph: Path, engine: str, augment: str, size: int) -> Contestant:
 
 def encoder_of(engine: str) -> Encoder:
     """The encoder that stands in the engine's settings."""
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(location.CONF), version_base="1.3"):
         cfg = compose("config", overrides=[f"engine={engine}"])
     return instantiate(cfg, "encode")
 

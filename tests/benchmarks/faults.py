@@ -186,15 +186,15 @@ def planning_seconds(images: int) -> float:
     code = (
         "import time, sys\n"
         "from hydra import compose, initialize_config_dir\n"
-        "from singleimg.config import checks, schema\n"
+        "from singleimg.config import checks, location, schema\n"
         "from singleimg.jobs.job import prepare\n"
         f"typed = ['num_imgs={images}', 'output=none', 'image=noise', 'image.width=64',"
         " 'image.height=64']\n"
-        "with initialize_config_dir(str(schema.CONF), version_base='1.3'):\n"
+        "with initialize_config_dir(str(location.CONF), version_base='1.3'):\n"
         "    cfg = checks.load(compose('config', typed), typed)\n"
         "begin = time.perf_counter()\n"
         "job = prepare(cfg)\n"
-        f"assert sum(map(len, job.todo())) == {images}\n"
+        f"assert sum(map(len, job.todo(job.target.look()))) == {images}\n"
         "print(time.perf_counter() - begin)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import singleimg
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.learn.training.journal import read
 from singleimg.learn.training.run import describe_run
 from tests.conftest import images_of

@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from singleimg import StoredDataset, UserError
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.storage.manifest import read_entries, read_record
 from singleimg.tasks import export, generate
 from tests.config.test_checks import loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from tests.conftest import ROOT
 
 

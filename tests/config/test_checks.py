@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torchvision.transforms import v2
 
 import singleimg
-from singleimg.config import checks, make, schema
+from singleimg.config import checks, location, make, schema
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
 from singleimg.learn.study import design
@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 
 def composed(*overrides: str):
-    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+    with initialize_config_dir(str(location.CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 
@@ -89,7 +89,7 @@ def test_the_command_line_has_the_last_word_over_a_preset():
 
 CHOICES = [
     (folder.name, file.stem)
-    for folder in sorted(schema.CONF.iterdir())
+    for folder in sorted(location.CONF.iterdir())
     if folder.is_dir() and folder.name != "experiment"
     for file in sorted(folder.glob("*.yaml"))
 ]
@@ -124,7 +124,7 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
         assert make.instantiate(cfg, group) is not None
 
 
-@pytest.mark.parametrize("file", sorted(schema.CONF.rglob("*.yaml")), ids=lambda f: f.stem)
+@pytest.mark.parametrize("file", sorted(location.CONF.rglob("*.yaml")), ids=lambda f: f.stem)
 def test_every_number_that_a_user_may_change_has_a_comment(file):
     lines = file.read_text().splitlines()
     keys = [line for line in lines if line[:1].isalpha() and ": " in line]

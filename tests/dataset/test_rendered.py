@@ -23,7 +23,7 @@ from torch.utils.data.distributed import DistributedSampler
 from torchvision.transforms import v2
 
 from singleimg import RenderedDataset, SingleImage, StoredDataset, UserError, compose
-from singleimg.config import saved, schema
+from singleimg.config import location, saved
 from tests.conftest import ROOT
 from tests.dataset.conftest import COUNT
 
@@ -100,7 +100,7 @@ if __name__ == "__main__":
 
 def test_the_users_own_hydra_application_gets_the_same(stored, picture, tmp_path):
     """With the configuration that it composed itself, and with one that we compose within it."""
-    (tmp_path / "app.py").write_text(APP.format(conf=str(schema.CONF)))
+    (tmp_path / "app.py").write_text(APP.format(conf=str(location.CONF)))
     result = subprocess.run(
         [sys.executable, "app.py", f"imgpath={picture}", "num_imgs=1M", "img_size=32"],
         cwd=tmp_path,

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.errors import UserError
 from singleimg.learn.networks.alexnet_bn import AlexNetBN
 

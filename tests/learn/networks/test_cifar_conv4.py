@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.errors import UserError
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from singleimg.config.compose import compose
-from singleimg.config.schema import CONF
+from singleimg.config.location import CONF
 from singleimg.errors import UserError
 from singleimg.learn.study.design import (
     ABLATION,
