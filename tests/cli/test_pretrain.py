@@ -220,7 +220,7 @@ REFUSED = {
     "method.batch_size=97 is too large for 96 images: type method.batch_size=96 or less, or a "
     "larger num_imgs.": (*SMALL, "method=rotnet", "method.batch_size=97"),
     "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
-    "method: singleimg.learn.methods.rotnet.RotNet has no argument": (*ROTNET, "+method.epoch=3"),
+    "method: rotnet has no argument": (*ROTNET, "+method.epoch=3"),
     "img_size=16 is smaller than the 32 px that network=cifar_conv4 takes: type img_size=32 or "
     "more.": (*ROTNET, "img_size=16"),
     "img_size=64 is not the 32 px of network=cifar_conv4, which method.crop=padded wants: type "

@@ -98,7 +98,7 @@ def test_its_clusters_are_k_means_of_whitened_features_before_the_last_activatio
     many: InMemory, state: TrainState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
-    monkeypatch.setattr(deepcluster, "whitened", lambda *a: given.append(a) or a[0])
+    monkeypatch.setattr(deepcluster, "whiten", lambda *a: given.append(a) or a[0])
     cluster_as(monkeypatch, list(np.arange(64) % 4))
     method = made(many)
     method.top = Top(144, [12], 0.5, False)
