@@ -31,6 +31,7 @@ from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 from PIL import Image
 
+from singleimg.outputs import lmdb_environment
 from singleimg.storage import remote
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -112,7 +113,8 @@ def _environment(more: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _stores() -> Iterator[None]:
-    """Connections to stores, which go where the environment led when they were opened."""
+    """Connections to stores, which go where the environment led when they were opened, and files of
+    LMDB, which a process may have open once."""
     _forget_stores()
     try:
         yield
@@ -122,6 +124,8 @@ def _stores() -> Iterator[None]:
 
 def _forget_stores() -> None:
     remote._file_system.cache_clear()
+    while lmdb_environment._open:
+        lmdb_environment._open.popitem()[1].environment.close()
     if "s3fs" in sys.modules:
         sys.modules["s3fs"].S3FileSystem.clear_instance_cache()
 

@@ -124,11 +124,16 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
     assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
 
 
-@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0", "task.keep=[0.5]"])
+@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0"])
 def test_what_the_rows_set_themselves_is_refused(typed):
     with pytest.raises(UserError, match="has no effect, since task=study does not read it") as one:
         singleimg.compose("task=study", "augment=paper", typed)
     assert str(one.value).startswith(f"{typed} ")
+
+
+def test_keys_of_a_training_are_none_of_a_study(run):
+    said = run("task=study", "task.keep=[0.5]", code=1).stderr
+    assert said.startswith("task.keep is a key of task=pretrain: ")
 
 
 def test_the_control_prints_its_two_figures(run, picture):

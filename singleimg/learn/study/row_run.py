@@ -85,7 +85,8 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None
     cfg.trusted_modules = study.trusted_modules
-    cfg.train = study.train
+    for key, value in study.train.items():
+        cfg.train[key] = value
     return cfg
 
 
