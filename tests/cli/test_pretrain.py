@@ -128,7 +128,8 @@ def test_the_same_command_on_a_finished_training_changes_nothing(run, image, who
 
 
 @pytest.mark.parametrize("method", ["rotnet", "deepcluster", "bigan"])
-def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path, method):
+def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run_process, image, tmp_path, method):
+    """In processes all, since they compute with as many threads."""
     settings = {
         "rotnet": ["method.batch_size=16"],
         "deepcluster": ["method.batch_size=16", "method.k=4"],
@@ -138,11 +139,11 @@ def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path
     command = [*SMALL, image, f"method={method}", *settings, "method.updates=20",
                "train.log_every=1", "train.checkpoint_every=1",
                "task.tensorboard=false"]  # fmt: skip
-    run(*command, f"targetpath={tmp_path / 'whole'}")
+    run_process(*command, f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 8, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 20
-    run(*command, f"targetpath={killed}")
+    run_process(*command, f"targetpath={killed}")
     first, second = state(tmp_path / "whole"), state(killed)
     for part in ("method", "optimizers", "step", "epochs", "best", "metrics", "random"):
         assert same(first[part], second[part]), part
