@@ -121,7 +121,7 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
             render_shard(replace(task, work=work))
         finally:
             sys.setprofile(None)
-        return calls >= at
+        return calls > at  # the last call of all ends the counting itself
 
     with Progress(tmp_path, 2, 0, 1) as progress:
         task = _task(picture, tmp_path, progress, os.getpid(), name)
