@@ -67,8 +67,10 @@ def test_killed_five_times_the_tree_is_that_of_an_undisturbed_run(
 
 
 def test_workers_end_with_a_driver_that_is_killed_alone(picture, tmp_path):
-    command = Command(*arguments(picture, tmp_path / "set"))
+    """Those that have a shard in hand; one that waits for another ends when joblib has it end."""
+    command = Command(*arguments(picture, tmp_path / "set"), "output.shard_size=200")
     assert wait_until(lambda: command.workers() and scenarios.records(tmp_path / "set") > 3)
+    time.sleep(0.5)  # a shard takes two seconds
     command.signal(signal.SIGKILL, everyone=False)
     command.end()
     assert wait_until(lambda: command.left_behind() == [], 5)
