@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
@@ -15,6 +18,7 @@ from singleimg.errors import UserError
 from singleimg.system.signals import deferred
 
 NAMES = ("loky", "sequential", "threading")  # of joblib's backends
+_LOOK = 0.2  # seconds between two looks at whether the driver is there
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class JoblibBackend(Backend):
     def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
         if workers == 1:
             return map(function, tasks)
-        parallel = Parallel(
-            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1
-        )
+        more = {}
         if self.name == "loky":
             _start_trackers()
+            more = {"initializer": _end_with, "initargs": (os.getpid(),)}
+        parallel = Parallel(
+            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1, **more
+        )
         # Ctrl-C reaches every process of a terminal: only the driver is to answer it.
         with _losses(), deferred():
             results = parallel(delayed(function)(task) for task in tasks)
@@ -71,6 +77,20 @@ class JoblibBackend(Backend):
             # reuse=True: other arguments than joblib's would have loky wait for the pool's work.
             executor = get_reusable_executor(reuse=True, kill_workers=True)
             executor.shutdown(wait=True, kill_workers=True)
+
+
+def _end_with(driver: int) -> None:
+    """Has this worker process end soon after its driver, which may be killed and stop nobody.
+
+    A worker without a task would wait for its next one for minutes.
+    """
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _start_trackers() -> None:

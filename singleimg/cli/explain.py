@@ -19,6 +19,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
     ValidationError,
 )
+from yaml import YAMLError
 
 from singleimg.cli.help import comments
 from singleimg.config.former import FORMER, former_key
@@ -52,9 +53,10 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}. Mend that, and type the same command again."
-    causes = reversed(
-        list(_chain(error))
-    )  # what OmegaConf knows is more than what Hydra makes of it
+    if isinstance(error, YAMLError):
+        return f"A file of settings cannot be read: {' '.join(str(error).split())}: mend it."
+    # What OmegaConf knows is more than what Hydra makes of it.
+    causes = reversed(list(_chain(error)))
     sentences = (_sentence(one) for one in causes)
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return one_line(next((sentence for sentence in sentences if sentence), text))

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from singleimg.cli.explain import explain, keys, one_line
 from singleimg.cli.help import help_page
@@ -45,7 +46,7 @@ def main() -> int:
         return getattr(stopped, "status", INTERRUPTED)
     except UserError as error:
         _mistakes.append(error)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
         if not getattr(mistake, "said", False):

@@ -57,7 +57,7 @@ class StoredDataset(Dataset):
             encoding = recipe.pixels["encoder"]["encoding"]
         except (KeyError, TypeError):
             mend = command("task=repair", typed("targetpath", path))
-            raise UserError(f"{target.store}/recipe.json is harmed. To mend it: {mend}") from None
+            raise UserError(f"{target.store}/recipe.json is damaged. To mend it: {mend}") from None
         self.transform = transform
         self._count: int = summary["images"]
         like = None

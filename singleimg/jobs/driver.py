@@ -15,7 +15,7 @@ from singleimg.errors import UserError, WriteError
 from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
 from singleimg.jobs.job import Job
 from singleimg.jobs.progress import Progress
-from singleimg.jobs.worker import Task, render_shard
+from singleimg.jobs.worker import ShardTask, render_shard
 from singleimg.outputs.resolve import described
 from singleimg.storage.shards import Shard
 from singleimg.system.logs import log, logging_to_file
@@ -134,7 +134,7 @@ def run_shards(
     if shares:  # each worker maps the decoded source into its memory
         with temporary_errors():
             work = replace(alone, producer=job.producer.share(folder))
-    tasks = [Task(work, shard, slot) for slot, shard in enumerate(todo)]
+    tasks = [ShardTask(work, shard, slot) for slot, shard in enumerate(todo)]
     for last in (False, True):
         try:
             # Workers take seconds to start: the driver makes the first shard meanwhile.

@@ -15,11 +15,11 @@ from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.jobs.job import prepare
 from singleimg.outputs.base import Output
-from singleimg.storage.shards import Plan
+from singleimg.storage.shards import Shards
 
 
 @dataclass(frozen=True)
-class Dataset:
+class ExistingDataset:
     """A dataset on disk, by its own configuration and manifest."""
 
     settings: DictConfig
@@ -31,9 +31,9 @@ class Dataset:
     encoder: Encoder
 
     @property
-    def plan(self) -> Plan:
+    def shards(self) -> Shards:
         """All shards that are there, or will be."""
-        return Plan(self.settings.num_imgs, self.output.shard_size)
+        return Shards(self.settings.num_imgs, self.output.shard_size)
 
 
 def find_target(cfg: DictConfig) -> Target:
@@ -46,7 +46,7 @@ def find_target(cfg: DictConfig) -> Target:
     return target
 
 
-def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
+def open_dataset(cfg: DictConfig, target: Target) -> ExistingDataset:
     """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
     settings = saved.load(target.store, list(cfg.trusted_modules))
     settings.durable, settings.targetpath = cfg.durable, str(target.store)  # it may have moved
@@ -66,7 +66,7 @@ def open_dataset(cfg: DictConfig, target: Target) -> Dataset:
             f"{target.store}: config.yaml and recipe.json do not belong together: bring back the "
             "one that was altered."
         )
-    return Dataset(settings, target, recipe, altered, target.summary(), output, encoder)
+    return ExistingDataset(settings, target, recipe, altered, target.summary(), output, encoder)
 
 
 def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
@@ -89,7 +89,7 @@ def files_of(summary: dict[str, Any]) -> dict[str, Any]:
     return files if isinstance(files, dict) else {}
 
 
-def other_versions(dataset: Dataset) -> str:
+def other_versions(dataset: ExistingDataset) -> str:
     """`` (made with …)`` when the libraries here are not those that made the dataset."""
     here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
     made_with = dataset.recipe.made_with.items()

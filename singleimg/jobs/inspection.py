@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from singleimg.backends.base import WorkerLost
+from singleimg.backends.base import Backend, WorkerLost
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.dataset.target import DATASET, PARAMS, RECIPE
 from singleimg.errors import UserError
-from singleimg.jobs.existing import Dataset, files_of, other_versions
+from singleimg.jobs.existing import ExistingDataset, files_of, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
 from singleimg.storage.manifest import FOLDER, record_place
 from singleimg.system.logs import log
@@ -26,7 +26,7 @@ _CONNECTIONS = 8  # to a store at once
 _BYTES_A_SECOND, _SECONDS_AN_IMAGE = 5e8, 3e-5
 
 
-def inspect(cfg: DictConfig, dataset: Dataset) -> tuple[list[Problem], int]:
+def inspect(cfg: DictConfig, dataset: ExistingDataset) -> tuple[list[Problem], int]:
     """All that is wrong, each of it said, and how many images are still to be made.
 
     With ``task.deep`` a sample of the images is rendered again, too.
@@ -44,12 +44,12 @@ def inspect(cfg: DictConfig, dataset: Dataset) -> tuple[list[Problem], int]:
 # --- every byte ----------------------------------------------------------------------------------
 
 
-def compare(dataset: Dataset, backend: JoblibBackend, workers: int) -> tuple[list[Problem], int]:
+def compare(dataset: ExistingDataset, backend: Backend, workers: int) -> tuple[list[Problem], int]:
     """What is not as it was committed, and how many images are still to be made."""
-    target, plan = dataset.target, dataset.plan
+    target = dataset.target
     recorded = set(target.manifest.names())
     finished = dataset.summary is not None
-    shards = [shard for shard in plan if finished or record_place(shard) in recorded]
+    shards = [shard for shard in dataset.shards if finished or record_place(shard) in recorded]
     files = dataset.output.files(target.store)
     checks = [
         Check(files, shard, dataset.output.place(shard), dataset.recipe.fingerprint)
@@ -66,10 +66,10 @@ def compare(dataset: Dataset, backend: JoblibBackend, workers: int) -> tuple[lis
     problems = check_all(checks, backend, workers)
     problems += foreign(dataset)
     problems += summary_problems(dataset, problems)
-    return problems, plan.num_imgs - sum(map(len, shards))
+    return problems, dataset.shards.num_imgs - sum(map(len, shards))
 
 
-def check_all(checks: Sequence[Check], backend: JoblibBackend, workers: int) -> list[Problem]:
+def check_all(checks: Sequence[Check], backend: Backend, workers: int) -> list[Problem]:
     """Checks every shard, under a bar of images; what was found, in the order of ``checks``."""
     found: dict[int, list[Problem]] = {}
     total = sum(len(check.shard) for check in checks)
@@ -96,7 +96,7 @@ def _check(numbered: tuple[int, Check]) -> tuple[int, list[Problem]]:
     return number, check_shard(check)
 
 
-def foreign(dataset: Dataset) -> list[Problem]:
+def foreign(dataset: ExistingDataset) -> list[Problem]:
     """What lies between the shards, and is of none. Inside of shards, check_shard looks."""
     output = dataset.output
     allowed: dict[str, set[str]] = {FOLDER: set()}
@@ -106,7 +106,7 @@ def foreign(dataset: Dataset) -> list[Problem]:
         for depth in range(1, len(parts)):
             allowed.setdefault("/".join(parts[:depth]), set()).add(parts[depth])
 
-    for shard in dataset.plan:
+    for shard in dataset.shards:
         allow(output.place(shard))
         allow(record_place(shard))
         if dataset.settings.save_params and not output.draws_inside:
@@ -122,7 +122,7 @@ def foreign(dataset: Dataset) -> list[Problem]:
     ]
 
 
-def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Problem]:
+def summary_problems(dataset: ExistingDataset, problems: Sequence[Problem]) -> list[Problem]:
     """Whether ``dataset.json`` and ``recipe.json`` are those that were written."""
     found = [Problem(None, "", RECIPE, "is altered")] if dataset.altered else []
     if dataset.summary is None:
@@ -142,11 +142,11 @@ def summary_problems(dataset: Dataset, problems: Sequence[Problem]) -> list[Prob
 # --- deep ----------------------------------------------------------------------------------------
 
 
-def render_again(dataset: Dataset, bad: set[int]) -> list[Problem]:
+def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:
     """Renders a random sample of images again; those whose bytes are not the committed ones."""
-    manifest, plan = dataset.target.manifest, dataset.plan
+    manifest = dataset.target.manifest
     recorded = set(manifest.names())
-    good = [shard for shard in plan if shard.number not in bad and record_place(shard) in recorded]
+    good = [s for s in dataset.shards if s.number not in bad and record_place(s) in recorded]
     count = sum(map(len, good))
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])

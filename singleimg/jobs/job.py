@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -24,7 +23,7 @@ from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import hashes
 from singleimg.storage.base import Store
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ class Job:
         return self.target.store
 
     @property
-    def plan(self) -> Plan:
+    def shards(self) -> Shards:
         """All shards of the dataset."""
-        return Plan(self.num_imgs, self.output.shard_size)
+        return Shards(self.num_imgs, self.output.shard_size)
 
     def workers_for(self, effort: Estimate) -> int:
         """How many are worth starting."""
@@ -72,7 +71,6 @@ class Job:
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
-            driver=os.getpid(),
         )
 
     def typed_again(self) -> list[str]:
@@ -87,9 +85,9 @@ class Job:
     def todo(self, found: Snapshot) -> list[Shard]:
         """The shards that are not committed, whole and of this recipe, by what was found."""
         if not self.writes or self.settings.if_exists == "overwrite":
-            return list(self.plan)
-        done = self.target.done(found, self.plan, self.recipe, self.output)
-        return [shard for shard in self.plan if shard.number not in done]
+            return list(self.shards)
+        done = self.target.done(found, self.shards, self.recipe, self.output)
+        return [shard for shard in self.shards if shard.number not in done]
 
 
 def prepare(cfg: DictConfig) -> Job:

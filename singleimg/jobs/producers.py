@@ -19,7 +19,7 @@ from singleimg.images import SingleImage
 from singleimg.storage.base import DamagedFile, Store
 from singleimg.storage.manifest import DamagedRecord, Manifest
 from singleimg.storage.reader import Reader
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 
 # What a reader raises of bytes that are not those that were committed, or not there.
 _DAMAGES = (DamagedFile, FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -97,14 +97,14 @@ class Rendered(Producer):
 class Stored(Producer):
     """Images as they lie in a dataset: checked against their records, nothing is rendered.
 
-    reader: of the ``target``, which has ``plan`` for its shards. images: who draws again what the
+    reader: of the ``target``, which has these ``shards``. images: who draws again what the
     new format holds beside them; None: nothing.
     """
 
     def __init__(
-        self, target: Target, reader: Reader, plan: Plan, images: SingleImage | None
+        self, target: Target, reader: Reader, shards: Shards, images: SingleImage | None
     ) -> None:
-        self._target, self._reader, self._plan, self._images = target, reader, plan, images
+        self._target, self._reader, self._shards, self._images = target, reader, shards, images
         if images is not None:
             self.columns = images.columns()
 
@@ -115,7 +115,7 @@ class Stored(Producer):
     def _file(self, index: int) -> bytes:
         try:
             data = self._reader.read(index)
-            shard = self._plan[index // self._plan.shard_size]
+            shard = self._shards[index // self._shards.shard_size]
             whole = sha256(data).hexdigest() == _record(self._target.store, shard)[1].get(index)
         except (DamagedRecord, *_DAMAGES):
             whole = False
@@ -133,10 +133,10 @@ class Stored(Producer):
 
     def made_with(self, shard: Shard) -> dict[str, str]:
         """Versions that made the images of a shard, by the records of those that they come from."""
-        size = self._plan.shard_size
+        size = self._shards.shard_size
         found: dict[str, list[str]] = {}
         for number in range(shard.start // size, (shard.stop - 1) // size + 1):
-            for name, version in _record(self._target.store, self._plan[number])[0].items():
+            for name, version in _record(self._target.store, self._shards[number])[0].items():
                 found.setdefault(name, []).append(version)
         return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
 

@@ -22,16 +22,15 @@ _DONE, _PROCESS, _BYTES = 0, 1, 2  # columns
 
 
 class Dropped(BaseException):
-    """The driver stops, or is gone: the shard in hand is to be dropped."""
+    """The driver stops: the shard in hand is to be dropped."""
 
 
 class Counter:
-    """Counts the finished images of one shard; ``slot`` is its place, ``driver`` a process id."""
+    """Counts the finished images of one shard; ``slot`` is its place."""
 
-    def __init__(self, file: str, slot: int, every: int, driver: int) -> None:
+    def __init__(self, file: str, slot: int, every: int) -> None:
         self._rows = np.memmap(file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._row, self._every, self._count, self.bytes = slot + 1, every, 0, 0
-        self.driver = driver
 
     def __enter__(self) -> Counter:
         self._rows[self._row] = 0, os.getpid(), 0
@@ -43,11 +42,6 @@ class Counter:
         else:  # not made, however far it was
             self._rows[self._row] = 0
 
-    @property
-    def orphaned(self) -> bool:
-        """Whether the driver is gone (killed, so that it could stop nobody)."""
-        return self.driver not in (os.getpid(), os.getppid())
-
     def step(self, size: int) -> None:
         """One more image, of ``size`` bytes; every ``every`` of them the driver is told."""
         self._count += 1
@@ -58,7 +52,7 @@ class Counter:
 
     def check(self) -> None:
         """Raises Dropped when the driver wants no more."""
-        if self._rows[0, _DONE] or self.orphaned:
+        if self._rows[0, _DONE]:
             raise Dropped
 
     def flush(self) -> None:

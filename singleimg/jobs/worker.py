@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from singleimg.dataset.target import params_place
 from singleimg.jobs.producers import Producer
-from singleimg.jobs.progress import Counter, Dropped
+from singleimg.jobs.progress import Counter
 from singleimg.outputs.base import Output, Writer
 from singleimg.storage.base import Store
 from singleimg.storage.local import write_all
@@ -37,11 +36,10 @@ class Work:
     save_params: bool = field(compare=False)
     batch_size: int = field(compare=False)
     counts: str = field(compare=False)  # file of the progress counters
-    driver: int = field(compare=False)  # process id
 
 
 @dataclass(frozen=True)
-class Task:
+class ShardTask:
     """One shard to make, and its row among the counters."""
 
     work: Work
@@ -56,19 +54,14 @@ def kept(work: Work) -> Work:
     return work
 
 
-def render_shard(task: Task) -> None:
+def render_shard(task: ShardTask) -> None:
     """Renders, encodes and writes every image of a shard, and commits it; the counters tell of it.
 
     Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
     """
     work = kept(task.work)
-    with Counter(work.counts, task.slot, work.batch_size, work.driver) as counter:
-        try:
-            _make(work, task.shard, counter)
-        except Dropped:
-            if counter.orphaned:  # nobody waits for an answer
-                os._exit(1)
-            raise
+    with Counter(work.counts, task.slot, work.batch_size) as counter:
+        _make(work, task.shard, counter)
 
 
 def _make(work: Work, shard: Shard, counter: Counter) -> None:

@@ -69,7 +69,7 @@ class LmdbOutput(Output):
         kind = file_system(target)
         if kind.removeprefix("fuse.").startswith(NETWORKS):
             raise UserError(
-                f"targetpath={target} lies on a network ({kind}), where LMDB would harm its own "
+                f"targetpath={target} lies on a network ({kind}), where LMDB would damage its own "
                 "file: type a targetpath on a disk of this machine, or output=webdataset."
             )
 

@@ -153,7 +153,7 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (lmdb.InvalidError, lmdb.CorruptedError) as error:
-        what = f"LMDB: {error}; its file is harmed: remove the folder {FOLDER} to have it made anew"
+        what = f"LMDB: {error}; its file is damaged: remove the folder {FOLDER} to make it anew"
         raise DamagedEnvironment(errno.EIO, what) from error
     except lmdb.DiskError as error:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error

@@ -29,7 +29,7 @@ def described(
     except (ImportError, AttributeError, KeyError, TypeError) as error:
         raise UserError(
             f"a dataset of output={name} cannot be read here ({type(error).__name__}: {error}): "
-            "its recipe.json is harmed, or of another version."
+            "its recipe.json is damaged, or of another version."
         ) from None
 
 

@@ -24,9 +24,9 @@ class Shard:
         return self.stop - self.start
 
 
-class Plan(Sequence):
+class Shards(Sequence):
     """0 … num_imgs - 1 cut into shards of ``shard_size`` (the last may be shorter), made when asked
-    for: a plan of any size takes no memory."""
+    for: any number of them takes no memory."""
 
     def __init__(self, num_imgs: int, shard_size: int) -> None:
         self.num_imgs, self.shard_size = num_imgs, shard_size

@@ -16,7 +16,7 @@ from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import CONFIG, RESOLVED
 from singleimg.errors import UserError
 from singleimg.jobs.driver import closing_lines, complete, is_whole
-from singleimg.jobs.existing import Dataset, find_target, open_dataset
+from singleimg.jobs.existing import ExistingDataset, find_target, open_dataset
 from singleimg.jobs.job import Job, check_place, describe
 from singleimg.jobs.producers import Stored
 from singleimg.outputs.base import Output
@@ -39,7 +39,7 @@ def export(cfg: DictConfig) -> None:
                 f"targetpath={target.store} holds a dataset of which images are missing. "
                 f"{go_on(target.store)}"
             )
-        job = plan(cfg, stored)
+        job = describe_export(cfg, stored)
         if is_whole(job):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
@@ -48,7 +48,7 @@ def export(cfg: DictConfig) -> None:
             complete(job)
 
 
-def plan(cfg: DictConfig, stored: Dataset) -> Job:
+def describe_export(cfg: DictConfig, stored: ExistingDataset) -> Job:
     """The run that makes the same dataset as ``stored`` in the format of ``cfg.output``."""
     to = cfg.task.to
     if _place(str(stored.target.store)) == _place(to):
@@ -57,7 +57,7 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
     for one in (settings, written):  # with values, and with references
         OmegaConf.set_struct(one, False)
         one.output = _output(cfg, one)
-        one.targetpath, one.num_imgs = to, stored.plan.num_imgs
+        one.targetpath, one.num_imgs = to, stored.shards.num_imgs
         one.update({key: cfg[key] for key in _OF_THE_RUN})
     output = instantiate(settings, "output", image_suffix=stored.encoder.suffix)
     output.require()
@@ -74,14 +74,14 @@ def plan(cfg: DictConfig, stored: Dataset) -> Job:
     return describe(settings, recipe, output, _producer(settings, stored, draws), texts)
 
 
-def _producer(settings: DictConfig, stored: Dataset, draws: bool) -> Stored:
+def _producer(settings: DictConfig, stored: ExistingDataset, draws: bool) -> Stored:
     """The images as they lie there; ``draws``: what was drawn is drawn again, which is cheap."""
     reader = stored.output.reader(stored.target.store)
     if not draws:
-        return Stored(stored.target, reader, stored.plan, None)
+        return Stored(stored.target, reader, stored.shards, None)
     try:
         images = from_config(settings, sources=stored.recipe.pixels["sources"])
-        return Stored(stored.target, reader, stored.plan, images)
+        return Stored(stored.target, reader, stored.shards, images)
     except UserError as error:
         raise UserError(
             f"what was drawn cannot be drawn again without the source: {error} Or type "
@@ -95,7 +95,7 @@ def _place(text: str) -> str:
     return str(store) if store.local_path is None else str(store.local_path.resolve())
 
 
-def _check_versions(settings: DictConfig, stored: Dataset) -> None:
+def _check_versions(settings: DictConfig, stored: ExistingDataset) -> None:
     """Refuses to say of images what other versions of the libraries would draw for them."""
     here, made_with = versions(settings.engine.libraries), stored.recipe.made_with
     other = [f"{n}: {made_with[n]} → {here[n]}" for n in here if made_with.get(n) != here[n]]
@@ -115,7 +115,7 @@ def _output(cfg: DictConfig, one: DictConfig) -> DictConfig:
     return output
 
 
-def _made_with(stored: Dataset, output: Output) -> dict[str, str]:
+def _made_with(stored: ExistingDataset, output: Output) -> dict[str, str]:
     """Versions: of what made the images, and of what writes the new files."""
     made_with = {
         name: version

@@ -27,7 +27,7 @@ def generate(cfg: DictConfig) -> None:
                 "a URL: type a folder."
             )
         if not job.writes:
-            todo = list(job.plan)
+            todo = list(job.shards)
             make(job, todo, announce(job, todo))
         elif is_whole(job):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)

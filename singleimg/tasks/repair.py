@@ -11,7 +11,7 @@ from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import DATASET, RECIPE, Target
 from singleimg.errors import UserError
 from singleimg.jobs.driver import complete
-from singleimg.jobs.existing import Dataset, find_target, open_dataset, other_versions
+from singleimg.jobs.existing import ExistingDataset, find_target, open_dataset, other_versions
 from singleimg.jobs.inspection import inspect
 from singleimg.jobs.job import prepare
 from singleimg.storage.integrity import Problem
@@ -30,11 +30,11 @@ def repair(cfg: DictConfig) -> None:
         if problems or missing:
             mend(dataset, problems, cfg.allow_version_change)
         else:
-            count = f"{dataset.plan.num_imgs:,}"
+            count = f"{dataset.shards.num_imgs:,}"
             log.info("All %s images in %s are as they were committed.", count, target.store)
 
 
-def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
+def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_change: bool) -> None:
     """Makes the shards that are bad again, and moves what is foreign out of the way.
 
     For the holder of the lock.
@@ -51,7 +51,7 @@ def mend(dataset: Dataset, problems: Sequence[Problem], allow_version_change: bo
     with target.store.errors():
         moved = [move_away(target, problem.path) for problem in problems if problem.foreign]
         target.store.remove(DATASET)
-        target.manifest.remove(job.plan[number] for number in sorted(bad))
+        target.manifest.remove(job.shards[number] for number in sorted(bad))
     complete(job)
     if moved:
         log.info("%d foreign files lie in %s now.", len(moved), target.store.path_of(FOREIGN))
@@ -71,7 +71,7 @@ def move_away(target: Target, path: str) -> str:
     return place
 
 
-def restore_recipe(dataset: Dataset, recipe: Recipe) -> None:
+def restore_recipe(dataset: ExistingDataset, recipe: Recipe) -> None:
     """Writes ``recipe.json`` anew, if it is the one that the records speak of."""
     records = dataset.target.manifest.scan().records
     if not records or {record.fingerprint for record in records} != {recipe.fingerprint}:

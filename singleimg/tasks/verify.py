@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from singleimg.config.command_line import command, go_on, typed
 from singleimg.errors import UserError
-from singleimg.jobs.existing import Dataset, find_target, open_dataset
+from singleimg.jobs.existing import ExistingDataset, find_target, open_dataset
 from singleimg.jobs.inspection import inspect
 from singleimg.storage.integrity import Problem
 from singleimg.system.logs import log, logging_to_console
@@ -21,9 +21,9 @@ def verify(cfg: DictConfig) -> None:
         conclude(dataset, *inspect(cfg, dataset))
 
 
-def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> None:
+def conclude(dataset: ExistingDataset, problems: Sequence[Problem], missing: int) -> None:
     """The last line: all is well, or how to mend it."""
-    plan, path = dataset.plan, dataset.target.store
+    num_imgs, path = dataset.shards.num_imgs, dataset.target.store
     if problems:
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
@@ -31,7 +31,7 @@ def conclude(dataset: Dataset, problems: Sequence[Problem], missing: int) -> Non
         )
     if missing:
         raise UserError(
-            f"targetpath={path}: what is there is right, and {missing:,} of {plan.num_imgs:,} "
+            f"targetpath={path}: what is there is right, and {missing:,} of {num_imgs:,} "
             f"images are still to be made. {go_on(path)}"
         )
-    log.info("All %s images in %s are as they were committed.", f"{plan.num_imgs:,}", path)
+    log.info("All %s images in %s are as they were committed.", f"{num_imgs:,}", path)

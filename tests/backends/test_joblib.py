@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from singleimg.backends.base import WorkerLost
@@ -14,12 +16,12 @@ from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Progress
-from singleimg.jobs.worker import Task, Work, render_shard
+from singleimg.jobs.worker import ShardTask, Work, render_shard
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
-from singleimg.storage.shards import Plan
+from singleimg.storage.shards import Shards
 from tests.config.test_checks import loaded
-from tests.conftest import images_of
+from tests.conftest import ROOT, images_of
 
 NUM_IMGS = 120
 
@@ -30,15 +32,15 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=True)
     target.mkdir()
-    shards = Plan(NUM_IMGS, 10)
+    shards = Shards(NUM_IMGS, 10)
     target.with_name(target.name + "-counts").mkdir()
     with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
         if workers > 1:
             producer = producer.share(Path(progress.file).parent)
         run = f"{target} {backend} {workers}"
-        store, driver = LocalStore(target), os.getpid()
-        work = Work(run, producer, output, store, "f", {}, True, 32, progress.file, driver)
-        tasks = [Task(work, one, slot) for slot, one in enumerate(shards)]
+        store = LocalStore(target)
+        work = Work(run, producer, output, store, "f", {}, True, 32, progress.file)
+        tasks = [ShardTask(work, one, slot) for slot, one in enumerate(shards)]
         list(JoblibBackend(backend).run(render_shard, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []
         size = progress.bytes
@@ -77,6 +79,25 @@ def _killed(number: int) -> None:
 def test_a_killed_worker_is_noticed():
     with pytest.raises(WorkerLost):
         list(JoblibBackend("loky").run(_killed, [0, 1, 2, 3], 2))
+
+
+DRIVER = """
+import os, time
+from singleimg.backends.joblib import JoblibBackend
+def pid(_): return os.getpid()
+print(*set(JoblibBackend("loky").run(pid, range(20), 2)), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_worker_that_waits_for_its_next_task_ends_with_its_driver():
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER], stdout=subprocess.PIPE, cwd=ROOT)
+    workers = [psutil.Process(int(pid)) for pid in driver.stdout.readline().split()]
+    assert workers and all(one.is_running() for one in workers)
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    assert psutil.wait_procs(workers, 10)[1] == []
 
 
 def _blocked(_: int) -> set[int]:

@@ -23,7 +23,7 @@ from singleimg.encoders.jpeg import JpegEncoder
 from singleimg.outputs.folder import FolderOutput
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Record
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 from singleimg.storage.staging import Staging
 from tests.benchmarks.contestants import images as make_images
 from tests.conftest import ROOT, SHARED
@@ -99,7 +99,7 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     folder.mkdir()
     recipe = Recipe({"seed": 0.0}, {}, {})
     output = FolderOutput(class_name="c")
-    for shard in Plan(_SHARDS * 1000, 1000):
+    for shard in Shards(_SHARDS * 1000, 1000):
         with Staging(LocalStore(folder, False), shard) as staging:
             staging.path(output.place(shard)).mkdir()
             made = Record(shard.number, shard.start, shard.stop, 0, recipe.fingerprint, {})
@@ -114,7 +114,7 @@ def finding_out(folder: Path, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         begin = time.perf_counter()
         target = Target(LocalStore(folder))
-        done = target.done(target.look(), Plan(_SHARDS * 1000, 1000), recipe, output)
+        done = target.done(target.look(), Shards(_SHARDS * 1000, 1000), recipe, output)
         seconds.append(time.perf_counter() - begin)
         if len(done) != _SHARDS:
             raise SystemExit(f"{len(done)} of {_SHARDS} shards were found")

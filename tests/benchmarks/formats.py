@@ -29,7 +29,7 @@ from singleimg import RenderedDataset, SingleImage, StoredDataset
 from singleimg.dataset.target import Target
 from singleimg.outputs.resolve import described
 from singleimg.storage.manifest import Entry, Record, record_text
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 from tests.benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT, SHARED
 
@@ -139,7 +139,7 @@ def list_only(target: Path, listed: Path, images: int) -> None:
     output = described(recipe.layout)
     (listed / "manifest").mkdir(parents=True)
     (listed / "recipe.json").write_text(recipe.text())
-    for shard in Plan(images, output.shard_size):
+    for shard in Shards(images, output.shard_size):
         record = Record(
             shard.number, shard.start, shard.stop, 0, recipe.fingerprint, recipe.made_with
         )

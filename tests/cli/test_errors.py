@@ -76,6 +76,12 @@ def test_bad_files(run, tmp_path):
         f"imgpath={tmp_path}/text.jpg is not a picture in one of these formats: "
         "JPEG PNG WEBP TIFF BMP GIF PPM."
     )
+    (tmp_path / "broken.yaml").write_text("seed: 1\nseed: 2\n")
+    assert mistake(run, "-cp", str(tmp_path), "-cn", "broken", cwd=tmp_path) == (
+        "A file of settings cannot be read: while constructing a mapping in "
+        f'"{tmp_path}/broken.yaml", line 1, column 1 found duplicate key seed in '
+        f'"{tmp_path}/broken.yaml", line 2, column 1: mend it.'
+    )
 
 
 def test_an_image_smaller_than_the_crop_allows(run, tmp_path):

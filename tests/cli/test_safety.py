@@ -194,38 +194,40 @@ def _of_task(saved: str, name: str, target: str, own: str = "") -> str:
 FILE = "stands in a file (or a sweep's parameters) and counts only when typed on the command line"
 HYDRA = {
     "  callbacks: {a: {_target_: os.system, command: touch marker}}\n":
-    "hydra.callbacks.a._target_=os.system is not trusted: a configuration may name hydra.*",
-    "  callbacks: {a: {_target_: planted.callback}}\n": "hydra.callbacks.a._target_=planted.callb",
+    "callbacks.a._target_=os.system",
+    "  callbacks: {a: {_target_: planted.callback}}\n": "callbacks.a._target_=planted.callback",
     "  callbacks: {a: {_target_: hydra.core.utils.os.system, command: touch marker}}\n":
-    "hydra.callbacks.a._target_=hydra.core.utils.os.system is not trusted: it leads to os",
+    "callbacks.a._target_=hydra.core.utils.os.system",
     "  callbacks: {a: {_target_: hydra.utils.instantiate, config: {_target_: hydra.utils.call}}}\n":
-    "hydra.callbacks.a._target_=hydra.utils.instantiate is a function",
-    "  callbacks: {a: '${oc.create:{_target_: os.system}}'}\n": "hydra.callbacks.a._target_=os.sys",
+    "callbacks.a._target_=hydra.utils.instantiate",
+    "  callbacks: {a: '${oc.create:{_target_: os.system}}'}\n":
+    "callbacks.a=${oc.create:{_target_: os.system}}",
+    "  callbacks: ${image}\n": "callbacks=${image}",
     "  callbacks: {a: '${oc.create:{_target_: os.system, x: ${hydra:job.num}}}'}\n":
-    "hydra.callbacks.a=${oc.create:{_target_: os.system, x: ${hydra:job.num}}} is not known before",
-    "  launcher: {_target_: planted.callback}\n": "hydra.launcher._target_=planted.callback is not",
+    "callbacks.a=${oc.create:{_target_: os.system, x: ${hydra:job.num}}}",
+    "  launcher: {_target_: planted.callback}\n": "launcher._target_=planted.callback",
     "  launcher: {_target_: hydra_plugins.planted.Launcher}\n":
-    f"hydra.launcher._target_=hydra_plugins.planted.Launcher {FILE}: type hydra/launcher=",
+    "launcher._target_=hydra_plugins.planted.Launcher",
+    "  sweeper: {max_batch_size: 1}\n": "sweeper.max_batch_size=1",
     "  job_logging: {version: 1, handlers: {a: {(): os.system, command: touch marker}}}\n":
-    "hydra.job_logging.handlers.a.()=os.system is not trusted: logs may name logging.StreamHand",
-    "  hydra_logging: {version: 1, handlers: {a: {class: planted.Crop}}}\n":
-    "hydra.hydra_logging.handlers.a.class=planted.Crop is not trusted",
-    "  job_logging: {version: 1, handlers: {a: {class: logging.FileHandler, filename: marker}}}\n":
-    f"hydra.job_logging.handlers.a.class=logging.FileHandler {FILE}: type hydra/job_logging=",
-    "  job_logging: {version: 1, handlers: {a: {class: logging.StreamHandler, "
-    "stream: ext://planted.Crop}}}\n": "hydra.job_logging.handlers.a.stream=ext://planted.Crop is",
-    "  job: {env_set: {SINGLEIMG_CACHE: marker}}\n":
-    f"hydra.job.env_set.SINGLEIMG_CACHE=marker {FILE}",
-    "  searchpath: [pkg://planted]\n": f"hydra.searchpath=pkg://planted {FILE}",
+    "job_logging.handlers.a.()=os.system",
+    "  hydra_logging: {handlers: {a: {class: planted.Crop}}}\n":
+    "hydra_logging.handlers.a.class=planted.Crop",
+    "  job_logging: {handlers: {a: {class: logging.FileHandler, filename: marker}}}\n":
+    "job_logging.handlers.a.class=logging.FileHandler",
+    "  job_logging: {handlers: {a: {class: logging.StreamHandler, "
+    "stream: ext://planted.Crop}}}\n": "job_logging.handlers.a.class=logging.StreamHandler",
+    "  job: {env_set: {SINGLEIMG_CACHE: marker}}\n": "job.env_set.SINGLEIMG_CACHE=marker",
+    "  job: {chdir: true}\n": "job.chdir=True",
+    "  job: {name: ../precious}\n": "job.name=../precious",
+    "  searchpath: [pkg://planted]\n": "searchpath=['pkg://planted']",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("lines, sentence", HYDRA.items(), ids=lambda v: v.strip()[:60])
-def test_a_file_cannot_have_hydra_run_code(run, home, saved, lines, sentence):
-    text = saved
-    for name in ("job_logging", "hydra_logging"):  # else they are merged with what stands there
-        text = text.replace(f"- override hydra/{name}: none", f"- override hydra/{name}: disabled")
-    assert replay(run, home, below_hydra(text, lines)).startswith(sentence)
+@pytest.mark.parametrize("lines, what", HYDRA.items(), ids=lambda v: str(v).strip()[:60])
+def test_a_file_cannot_have_hydra_do_another_thing(run, home, saved, lines, what):
+    said = replay(run, home, below_hydra(saved, lines))
+    assert said.startswith(f"hydra.{what} {FILE}: type hydra")
 
 
 @pytest.mark.parametrize("launcher", [(), ("hydra/launcher=joblib",)], ids=["", "joblib"])

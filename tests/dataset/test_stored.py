@@ -21,7 +21,7 @@ from singleimg.config import make
 from singleimg.dataset.recipe import Recipe
 from singleimg.outputs.resolve import described
 from singleimg.storage.manifest import Entry, Record, record_text
-from singleimg.storage.shards import Plan
+from singleimg.storage.shards import Shards
 from tests.dataset.conftest import COUNT
 
 
@@ -137,12 +137,12 @@ def test_a_recipe_that_is_harmed(copied):
     )
     file.write_text(json.dumps({**recipe, "pixels": {"encoder": "jpeg"}}))
     assert refused(copied) == (
-        f"{file} is harmed. To mend it: python run.py task=repair targetpath={copied}"
+        f"{file} is damaged. To mend it: python run.py task=repair targetpath={copied}"
     )
     file.write_text(json.dumps({**recipe, "layout": {"output": "scroll", "shard_size": 7}}))
     assert refused(copied) == (
         "a dataset of output=scroll cannot be read here (ModuleNotFoundError: No module named "
-        "'singleimg.outputs.scroll'): its recipe.json is harmed, or of another version."
+        "'singleimg.outputs.scroll'): its recipe.json is damaged, or of another version."
     )
 
 
@@ -177,17 +177,17 @@ def touched(monkeypatch) -> list[str]:
 def test_opening_a_million_images_reads_two_files_and_an_image_the_record_of_its_shard(
     tmp_path, touched, output
 ):
-    plan = Plan(MANY, A_SHARD)
-    assert len(plan) == 129
+    shards = Shards(MANY, A_SHARD)
+    assert len(shards) == 129
     layout = described({"output": output, "shard_size": A_SHARD})
     recipe = Recipe({"encoder": {"encoding": "jpeg"}}, layout.layout(), {})
     (tmp_path / "recipe.json").write_text(recipe.text())
     (tmp_path / "dataset.json").write_text(json.dumps({"images": MANY}))
     for folder in ("manifest", "train"):
         (tmp_path / folder).mkdir()
-    for shard in plan:  # whoever parsed one of these would fail
+    for shard in shards:  # whoever parsed one of these would fail
         (tmp_path / f"manifest/{shard.name}.jsonl").write_text("not a record")
-    shard, place = plan[57], layout.place(plan[57])
+    shard, place = shards[57], layout.place(shards[57])
     entries = [Entry(None, place, 30_000, "whole")]
     entries += [
         Entry(index, place, 3, "part", 3 * (index - shard.start))

@@ -15,7 +15,7 @@ from singleimg.outputs.folder import FolderOutput
 from singleimg.outputs.resolve import described
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Manifest, Record, record_place
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 from singleimg.storage.staging import Staging
 from tests.scenarios import killed_at
 
@@ -44,9 +44,9 @@ def dataset(path: Path, num_imgs: int = 5) -> Target:
     """A finished dataset of ``num_imgs`` images in shards of two."""
     target = Target(LocalStore(path))
     path.mkdir()
-    plan = Plan(num_imgs, 2)
-    target.begin(target.look(), RECIPE, {"config.yaml": "a: 1\n"}, OUTPUT, list(plan))
-    for shard in plan:
+    shards = Shards(num_imgs, 2)
+    target.begin(target.look(), RECIPE, {"config.yaml": "a: 1\n"}, OUTPUT, list(shards))
+    for shard in shards:
         commit(path, shard)
     target.finish(RECIPE, num_imgs, OUTPUT)
     return target
@@ -69,7 +69,7 @@ def test_the_same_recipe_may_go_on(tmp_path):
     target = dataset(tmp_path / "d")
     target.check(target.look(), RECIPE, 5, "resume")
     target.check_versions(target.look(), RECIPE, allowed=False)
-    assert target.done(target.look(), Plan(5, 2), RECIPE, OUTPUT) == {0, 1, 2}
+    assert target.done(target.look(), Shards(5, 2), RECIPE, OUTPUT) == {0, 1, 2}
 
 
 def test_another_recipe_is_refused_with_what_differs_and_three_ways_out(tmp_path):
@@ -138,10 +138,10 @@ def test_only_records_of_this_recipe_with_their_data_are_gone_on_with(tmp_path):
     target = dataset(tmp_path / "d", 8)
     shutil.rmtree(target.store.root / "train/c/000001")
     (target.store.root / "manifest/000002.jsonl").write_text("{")
-    assert target.done(target.look(), Plan(8, 2), RECIPE, OUTPUT) == {0, 3}
-    assert target.done(target.look(), Plan(9, 2), RECIPE, OUTPUT) == {0, 3}
-    assert target.done(target.look(), Plan(7, 2), RECIPE, OUTPUT) == {0}
-    assert target.done(target.look(), Plan(8, 2), Recipe({}, {}, {}), OUTPUT) == set()
+    assert target.done(target.look(), Shards(8, 2), RECIPE, OUTPUT) == {0, 3}
+    assert target.done(target.look(), Shards(9, 2), RECIPE, OUTPUT) == {0, 3}
+    assert target.done(target.look(), Shards(7, 2), RECIPE, OUTPUT) == {0}
+    assert target.done(target.look(), Shards(8, 2), Recipe({}, {}, {}), OUTPUT) == set()
 
 
 def test_extending_takes_back_the_word_that_all_is_there_and_the_short_shard(tmp_path):

@@ -76,8 +76,8 @@ def list_only(cfg) -> None:
     """A finished dataset of shards that were never rendered: records, and data of a few bytes."""
     job = jobs.prepare(cfg)
     target = job.target
-    target.begin(target.look(), job.recipe, job.texts, job.output, job.plan)
-    for shard in job.plan:
+    target.begin(target.look(), job.recipe, job.texts, job.output, job.shards)
+    for shard in job.shards:
         text, place = f"image {shard.number}", job.output.place(shard)
         record = Record(shard.number, shard.start, shard.stop, len(text),
                         job.recipe.fingerprint, job.recipe.made_with)  # fmt: skip

@@ -16,7 +16,7 @@ from singleimg.jobs import existing, inspection
 from singleimg.storage.integrity import Check
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Record, record_place, record_text
-from singleimg.storage.shards import Plan
+from singleimg.storage.shards import Shards
 from tests.config.test_checks import loaded
 
 
@@ -36,11 +36,11 @@ class Missing:
 def checks(target: Path, kills: bool = False) -> list[Check]:
     store = LocalStore(target)
     (target / "manifest").mkdir(exist_ok=True)
-    for shard in Plan(60, 10):
+    for shard in Shards(60, 10):
         record = Record(shard.number, shard.start, shard.stop, 0, "f", {})
         (target / record_place(shard)).write_text(record_text(record, []))
     files = Missing(store, kills)
-    return [Check(files, shard, f"train/{shard.name}", "f") for shard in Plan(60, 10)]
+    return [Check(files, shard, f"train/{shard.name}", "f") for shard in Shards(60, 10)]
 
 
 @pytest.mark.parametrize("name, workers", [("sequential", 1), ("loky", 2), ("threading", 3)])

@@ -24,7 +24,7 @@ def prepared(*overrides: str) -> jobs.Job:
 def test_what_workers_get_loads_without_torch(picture, tmp_path, augment, engine):
     job = prepared(f"imgpath={picture}", f"augment={augment}", f"engine={engine}",
                    f"targetpath={tmp_path}", "save_params=true", "img_size=32")  # fmt: skip
-    next(job.producer.images(job.plan[0]))  # a renderer and pixels, which stay here
+    next(job.producer.images(job.shards[0]))  # a renderer and pixels, which stay here
     data = pickle.dumps(job.work("counts", tmp_path))
     (tmp_path / "work").write_bytes(data)
     code = (

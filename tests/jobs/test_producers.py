@@ -14,7 +14,7 @@ from singleimg.jobs.producers import Stored
 from singleimg.storage.base import DamagedFile
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import DamagedRecord, Entry, Record
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 from singleimg.storage.staging import Staging
 
 
@@ -36,7 +36,7 @@ def images(path, answer: bytes | Exception) -> list[bytes]:
     with Staging(store, Shard(0, 0, 1)) as staging:
         entry = Entry(0, "train/0", 5, sha256(b"whole").hexdigest(), 0)
         staging.commit(Record(0, 0, 1, 5, "f", {"torch": "2"}), [entry])
-    producer = Stored(Target(store), Reading(answer), Plan(1, 1), None)
+    producer = Stored(Target(store), Reading(answer), Shards(1, 1), None)
     return [data for data, _ in producer.images(Shard(0, 0, 1))]
 
 

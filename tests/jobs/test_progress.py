@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -18,8 +16,8 @@ def progress(tmp_path):
         yield one
 
 
-def counter(progress: Progress, slot: int, every: int = 2, driver: int | None = None) -> Counter:
-    return Counter(progress.file, slot, every, driver or os.getpid())
+def counter(progress: Progress, slot: int, every: int = 2) -> Counter:
+    return Counter(progress.file, slot, every)
 
 
 def test_images_and_bytes_are_added_up(progress):
@@ -70,16 +68,6 @@ def test_the_word_to_stop_reaches_a_thread_before_its_next_image(progress):
     assert progress.in_hand() == []
     thread.join()
     assert dropped == [True]
-
-
-def test_a_worker_whose_driver_is_gone_drops_its_shard(progress):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    one = counter(progress, 0, driver=gone.pid)
-    assert one.orphaned
-    with pytest.raises(Dropped):
-        one.step(1)
-    assert not counter(progress, 0, driver=os.getppid()).orphaned
 
 
 def test_the_counters_take_their_room_at_once(progress):

@@ -16,7 +16,7 @@ from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
-from singleimg.jobs.worker import Task, Work, kept, render_shard
+from singleimg.jobs.worker import ShardTask, Work, kept, render_shard
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shard
@@ -29,20 +29,18 @@ def task(picture, tmp_path):
     """Two images of 32 px, to be made in ``tmp_path / "set"``."""
     (tmp_path / "set").mkdir()
     with Progress(tmp_path, 2, 0, 1) as progress:
-        yield _task(picture, tmp_path / "set", progress, os.getpid())
+        yield _task(picture, tmp_path / "set", progress)
 
 
-def _task(
-    picture: Path, target: Path, progress: Progress, driver: int, name: str = "folder"
-) -> Task:
+def _task(picture: Path, target: Path, progress: Progress, name: str = "folder") -> ShardTask:
     own = ["output.class_name=c"] if name == "folder" else []
     cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=False)
     work = Work(
-        str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file, driver
+        str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file
     )
-    return Task(work, Shard(0, 0, 2), 0)
+    return ShardTask(work, Shard(0, 0, 2), 0)
 
 
 def test_a_permission_that_is_lost(picture):
@@ -54,8 +52,8 @@ def test_a_permission_that_is_lost(picture):
         with Progress(name, 2, 0, 1) as progress:
             for path in (name, progress.file):
                 os.chmod(path, 0o777)
-            task = _task(picture, target, progress, os.getpid())
-            render_shard(Task(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
+            task = _task(picture, target, progress)
+            render_shard(ShardTask(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
             os.chmod(target, 0o555)
             os.seteuid(65534)
             try:
@@ -83,7 +81,7 @@ def test_dropped_at_the_drivers_word(picture, tmp_path):
     with Progress(tmp_path, 2, 0, 1) as progress:
         progress.stop(0)
         with pytest.raises(Dropped):
-            render_shard(_task(picture, tmp_path / "set", progress, os.getpid()))
+            render_shard(_task(picture, tmp_path / "set", progress))
     assert os.listdir(tmp_path / "set") == []
 
 
@@ -124,7 +122,7 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
         return calls > at  # the last call of all ends the counting itself
 
     with Progress(tmp_path, 2, 0, 1) as progress:
-        task = _task(picture, tmp_path, progress, os.getpid(), name)
+        task = _task(picture, tmp_path, progress, name)
         write(0)  # what is imported late is there
         stopped, at = 0, 1
         while True:

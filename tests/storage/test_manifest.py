@@ -24,7 +24,7 @@ from singleimg.storage.manifest import (
     record_place,
     record_text,
 )
-from singleimg.storage.shards import Plan, Shard
+from singleimg.storage.shards import Shard, Shards
 from singleimg.storage.staging import Staging
 from tests.scenarios import killed_at
 
@@ -43,19 +43,19 @@ def committed(store: Store, one: Record = record()) -> None:  # noqa: B008
         staging.commit(one, ENTRIES)
 
 
-# --- the plan ------------------------------------------------------------------------------------
+# --- shards --------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 5000), st.integers(1, 1000))
 def test_shards_hold_every_index_once_in_order(num_imgs, shard_size):
-    shards = Plan(num_imgs, shard_size)
+    shards = Shards(num_imgs, shard_size)
     assert [i for shard in shards for i in range(shard.start, shard.stop)] == list(range(num_imgs))
     assert all(len(shard) == shard_size for shard in shards[:-1])
     assert [shard.number for shard in shards] == list(range(len(shards)))
 
 
 def test_the_published_number_of_images_is_reached_exactly():
-    shards = Plan(1_281_167, 1000)
+    shards = Shards(1_281_167, 1000)
     assert (len(shards), shards[-1]) == (1282, Shard(1281, 1_281_000, 1_281_167))
     with pytest.raises(IndexError):
         shards[1282]
@@ -227,7 +227,7 @@ def test_planning_takes_no_memory(tmp_path):
     import tracemalloc
 
     tracemalloc.start()
-    total = sum(len(shard) for shard in Plan(10**7, 1000))
+    total = sum(len(shard) for shard in Shards(10**7, 1000))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == 10**7 and most < 100_000

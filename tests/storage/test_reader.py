@@ -18,7 +18,7 @@ from singleimg.storage.integrity import Files, compare
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import DamagedRecord, Entry, Record, record_text
 from singleimg.storage.reader import FileReader, PartReader
-from singleimg.storage.shards import Plan
+from singleimg.storage.shards import Shards
 
 CHUNK = 1 << 20  # what is read at once
 
@@ -31,7 +31,7 @@ def stored(target: Path, images: list[bytes], shard_size: int, gap: bytes = b"")
     """A dataset of files in which images stand behind each other, each after a ``gap``."""
     for folder in ("manifest", "train"):
         (target / folder).mkdir(exist_ok=True)
-    for shard in Plan(len(images), shard_size):
+    for shard in Shards(len(images), shard_size):
         place, whole, entries = f"train/shard-{shard.name}.bin", b"", []
         for index in range(shard.start, shard.stop):
             data = images[index]
