@@ -14,7 +14,7 @@ from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.picture import Picture
 
-NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that SlowEngine sleeps before each image
+NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that slow engines sleep before each image
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,32 @@ class _BlankRenderer(Renderer):
 
 
 @dataclass(frozen=True)
-class SlowEngine(NativeEngine):
-    """The native engine, which sleeps before each image: a long run that takes no processor.
+class SlowEngine(BlankEngine):
+    """Noise of 32 px after a sleep: a long run that takes no processor, nor time to import torch.
 
     How long, the environment says and not the configuration: the recipe and its bytes are the same.
     """
 
     def renderer(self, pipeline: Pipeline) -> Renderer:
-        return _SlowRenderer(pipeline)
+        return _SlowRenderer()
 
 
-class _SlowRenderer(NativeRenderer):
+class _SlowRenderer(_BlankRenderer):
+    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
+        time.sleep(float(os.environ.get(NAP, 0)) * len(batch))
+        numbers = [np.random.default_rng([sample.seed, sample.index]) for _, sample in batch]
+        return [one.integers(0, 256, (32, 32, 3), np.uint8) for one in numbers]
+
+
+@dataclass(frozen=True)
+class SlowNativeEngine(NativeEngine):
+    """The native engine with the same sleep."""
+
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        return _SlowNativeRenderer(pipeline)
+
+
+class _SlowNativeRenderer(NativeRenderer):
     def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
         time.sleep(float(os.environ.get(NAP, 0)) * len(batch))
         return super().render(batch)

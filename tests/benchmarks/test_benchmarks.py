@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
+from subprocess import CompletedProcess
 
 import pytest
 
 from tests.benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT
+from tests.in_process import run_script
 
 
-def command(module: str, *arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def command(module: str, *arguments: object) -> CompletedProcess[str]:
+    """``python -m tests.benchmarks.<module> …``, in this process."""
+    return run_script(ROOT / "tests" / "benchmarks" / f"{module}.py", arguments, ROOT, {})
 
 
 def test_contestants_alternate_and_get_different_images():

@@ -8,8 +8,10 @@ import pytest
 
 from tests.stores import environment, server
 
-# Six shards.
-SMALL = ("num_imgs=180", "img_size=32", "output=webdataset", "output.shard_size=30")
+TRUST = "trusted_modules=[tests.stubs]"
+# Six shards, of an engine for which no process imports torch.
+SMALL = ("num_imgs=180", "img_size=32", "output=webdataset", "output.shard_size=30",
+         "engine._target_=tests.stubs.SlowEngine", TRUST)  # fmt: skip
 WORKERS = ("backend.from_seconds=0", "threads=2")  # processes, however short the run
 
 

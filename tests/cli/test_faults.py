@@ -165,7 +165,8 @@ def test_a_disk_that_fills_up(run, picture, tmp_path):
     if not scenarios.can_mount(tmp_path / "probe"):
         pytest.skip("only root may mount a small file system; the next test limits files instead")
     typed = (f"imgpath={picture}", "num_imgs=600", "img_size=128", "output.shard_size=20",
-             *LONG[-2:], "output.class_name=c")  # fmt: skip
+             "engine._target_=tests.stubs.SlowNativeEngine", "trusted_modules=[tests.stubs]",
+             "output.class_name=c")  # fmt: skip
     run(*typed, f"targetpath={tmp_path / 'whole'}", **AWAKE)
     with scenarios.small_disk(tmp_path / "disk", 20) as disk:
         target, filler = disk / "set", disk / "filler"

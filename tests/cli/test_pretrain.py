@@ -15,6 +15,7 @@ import torch
 import singleimg
 from singleimg.errors import UserError
 from singleimg.learn.training.journal import read
+from singleimg.learn.training.loop import Training
 from singleimg.learn.training.run import describe_run, train
 from tests.conftest import ROOT
 
@@ -78,16 +79,16 @@ def test_a_signal_stops_it_in_good_order(image, tmp_path):
 
 
 IN_THE_MIDDLE = """
-import os, runpy, sys, torch
+import os, runpy, signal, sys, torch
 
-save, number = torch.save, int(sys.argv.pop(1))
+save = torch.save
 
 class Stream:
     def __init__(self, stream):
         self.stream, self.flush = stream, stream.flush
 
     def write(self, data):
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGTERM)
         return self.stream.write(data)
 
 torch.save = lambda state, stream: save(state, Stream(stream))
@@ -96,15 +97,14 @@ runpy.run_path("run.py", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path, number):
+def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path):
     command = [*ROTNET, image, "method.updates=50", "train.checkpoint_every=2",
                "task.tensorboard=false", f"targetpath={tmp_path / 'run'}"]  # fmt: skip
     stopped = subprocess.run(
-        [sys.executable, "-c", IN_THE_MIDDLE, str(int(number)), *command],
+        [sys.executable, "-c", IN_THE_MIDDLE, *command],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    assert stopped.returncode == 128 + number, stopped.stderr
+    assert stopped.returncode == 143, stopped.stderr
     said = stopped.stdout.splitlines()
     assert said[-1] == "Stopped. The same command goes on from the last checkpoint."
     assert "make room" not in stopped.stderr
@@ -127,31 +127,64 @@ def test_the_same_command_on_a_finished_training_changes_nothing(run, image, who
     assert (whole / "checkpoints" / "last.pt").read_bytes() == before
 
 
-@pytest.mark.parametrize("method", ["rotnet", "deepcluster", "bigan"])
-def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run_process, image, tmp_path, method):
+SETTINGS = {
+    "rotnet": ["method.batch_size=16"],
+    "deepcluster": ["method.batch_size=16", "method.k=4"],
+    "bigan": ["method.batch_size=8", "method.loss=wgan_gp", "method.generated_size=32",
+              "method.critic_steps=2", "method.width=8", "method.hidden=16"],
+}  # fmt: skip
+
+
+def twenty_updates(method: str, image: str) -> list[str]:
+    """A short training, whose checkpoint is written after each update."""
+    return [*SMALL, image, f"method={method}", *SETTINGS[method], "method.updates=20",
+            "train.log_every=1", "train.checkpoint_every=1", "task.tensorboard=false"]  # fmt: skip
+
+
+def assert_same_training(whole: Path, resumed: Path) -> None:
+    """In its checkpoint and in its curve."""
+    first, second = state(whole), state(resumed)
+    for part in ("method", "optimizers", "step", "epochs", "best", "metrics", "random"):
+        assert same(first[part], second[part]), part
+    curves = [read(folder / "updates.csv") for folder in (whole, resumed)]
+    for curve in curves:
+        for row in curve:
+            row.pop("images_per_second")
+    assert curves[0] == curves[1]
+
+
+def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run_process, image, tmp_path):
     """In processes all, since they compute with as many threads."""
-    settings = {
-        "rotnet": ["method.batch_size=16"],
-        "deepcluster": ["method.batch_size=16", "method.k=4"],
-        "bigan": ["method.batch_size=8", "method.loss=wgan_gp", "method.generated_size=32",
-                  "method.critic_steps=2", "method.width=8", "method.hidden=16"],
-    }[method]  # fmt: skip
-    command = [*SMALL, image, f"method={method}", *settings, "method.updates=20",
-               "train.log_every=1", "train.checkpoint_every=1",
-               "task.tensorboard=false"]  # fmt: skip
+    command = twenty_updates("rotnet", image)
     run_process(*command, f"targetpath={tmp_path / 'whole'}")
     killed = tmp_path / "killed"
     kill_at(command, killed, 8, signal.SIGKILL).wait()
     assert 0 < state(killed)["step"] < 20
     run_process(*command, f"targetpath={killed}")
-    first, second = state(tmp_path / "whole"), state(killed)
-    for part in ("method", "optimizers", "step", "epochs", "best", "metrics", "random"):
-        assert same(first[part], second[part]), part
-    curves = [read(folder / "updates.csv") for folder in (tmp_path / "whole", killed)]
-    for curve in curves:
-        for row in curve:
-            row.pop("images_per_second")
-    assert curves[0] == curves[1]
+    assert_same_training(tmp_path / "whole", killed)
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_stopped_between_two_updates_it_goes_on_as_if_nothing_had_happened(
+    run, image, tmp_path, monkeypatch, method
+):
+    """Each method's own state; after its ninth update, whose checkpoint is not written yet."""
+    command = twenty_updates(method, image)
+    run(*command, f"targetpath={tmp_path / 'whole'}")
+
+    log = Training._log
+
+    def log_and_stop(training: Training, metrics: dict[str, float]) -> None:
+        log(training, metrics)
+        if training.state.step == 9:
+            raise UserError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_log", log_and_stop)
+        run(*command, f"targetpath={tmp_path / 'stopped'}", code=1)
+    assert state(tmp_path / "stopped")["step"] == 8
+    run(*command, f"targetpath={tmp_path / 'stopped'}")
+    assert_same_training(tmp_path / "whole", tmp_path / "stopped")
 
 
 def kill_at(
@@ -180,18 +213,9 @@ def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole
     assert same(state(whole)["method"], state(tmp_path / "run")["method"])
 
 
-def test_two_processes_share_each_batch(run_process, image, tmp_path):
-    for devices in (1, 2):
-        run_process(*ROTNET, image, "method.updates=2", "train.log_every=1",
-                    f"train.devices={devices}", "train.accelerator=cpu",
-                    f"targetpath={tmp_path / str(devices)}")  # fmt: skip
-    one, two = (read(tmp_path / str(devices) / "updates.csv") for devices in (1, 2))
-    assert len(one) == len(two) == 2
-    # Each BatchNorm sees half of the images, and each half is augmented by itself.
-    assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
-
-
-def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run_process, image, tmp_path):
+def test_two_processes_share_batches_agree_on_the_best_epoch_and_go_on_after_kill_9(
+    run, run_process, image, tmp_path
+):
     """At this learning rate their losses go up and down, and each by itself."""
     command = [*ROTNET, image, "method.lr=1e-6", "method.updates=26", "train.log_every=1",
                "train.checkpoint_every=1", "train.devices=2", "train.accelerator=cpu",
@@ -205,6 +229,10 @@ def test_two_processes_agree_on_the_best_epoch_and_go_on_after_kill_9(run_proces
     for part in ("method", "optimizers", "best", "metrics", "random"):
         assert same(first[part], second[part]), part
     assert len(first["random"]) == 2 and first["step"] == 26
+    run(*command, "method.updates=2", "train.devices=1", f"targetpath={tmp_path / 'one'}")
+    one, two = (read(tmp_path / name / "updates.csv") for name in ("one", "whole"))
+    # Each BatchNorm sees half of the images, and each half is augmented by itself.
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
 
 
 REFUSED = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.cli.conftest import SMALL, WORKERS
+from tests.cli.conftest import SMALL, TRUST, WORKERS
 from tests.scenarios import Command, Result, wait_until
 from tests.stores import BUCKET, Proxy, proxy, tree
 
@@ -184,7 +184,7 @@ def test_overwriting_by_another_output_removes_all_objects_of_the_old_one(
 
 
 def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path):
-    typed = ("task=export", "output.shard_size=30")
+    typed = ("task=export", "output.shard_size=30", TRUST)
     near, far = tmp_path / "set", f"s3://{BUCKET}/exported"
     commands = [  # at once
         Command(*typed, f"targetpath={made.target}", f"task.to={near}", "output=parquet"),
@@ -250,7 +250,7 @@ def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local
         f"targetpath={copy}: 3 things are wrong. To mend it: python run.py task=repair "
         f"targetpath={copy}\n"
     )
-    result = run("task=repair", f"targetpath={copy}", "threads=1")
+    result = run("task=repair", f"targetpath={copy}", "threads=1", TRUST)
     assert result.stdout.splitlines()[-2:] == [
         f"1 foreign files lie in {copy}/foreign now.",
         "Mended: 2 shards made again.",

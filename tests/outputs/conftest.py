@@ -32,7 +32,7 @@ SETTINGS = (
     f"output.shard_size={SHARD}",
 )
 STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "open", "fsync")  # of a commit
-SLOW = ("engine._target_=tests.stubs.SlowEngine", "trusted_modules=[tests.stubs]")
+SLOW = ("engine._target_=tests.stubs.SlowNativeEngine", "trusted_modules=[tests.stubs]")
 TWO_WORKERS = ("threads=2", "backend.from_seconds=0")  # however small the run
 
 
