@@ -10,8 +10,13 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+# Before a library counts its threads: two test workers share the cores, and with threads of their
+# own they would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
 from PIL import Image
 
 from tests.in_process import run_script

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from singleimg.storage.manifest import Entry, Record, parse_entries, parse_record
+
 ROOT = Path(__file__).parents[1]
 PATIENCE = 300.0  # seconds, until a command counts as hanging
 
@@ -153,6 +155,16 @@ def lmdb_values(target: Path) -> dict[str, bytes]:
 def leftovers(target: Path) -> list[str]:
     """Hidden and temporary names in a dataset's folder."""
     return sorted(path.name for path in target.iterdir() if path.name.startswith("."))
+
+
+def read_record(file: Path) -> Record:
+    """The shard in a record's file."""
+    return parse_record(str(file), file.read_bytes())
+
+
+def read_entries(file: Path) -> list[Entry]:
+    """The files and images that it lists."""
+    return list(parse_entries(str(file), file.read_bytes()))
 
 
 def false_records(target: Path) -> list[str]:

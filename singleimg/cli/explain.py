@@ -40,9 +40,6 @@ def keys() -> list[str]:
     return [str(name) for name in dict.fromkeys(names) if not str(name).endswith(".defaults")]
 
 
-# --- errors --------------------------------------------------------------------------------------
-
-
 def one_line(mistake: object) -> str:
     """The sentence, in which a value may hold line breaks or what a terminal would obey."""
     return "".join(letter if letter.isprintable() else " " for letter in str(mistake))

@@ -15,8 +15,6 @@ from singleimg.config.location import CONF
 from singleimg.config.schema import GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS
 
-# --- help ----------------------------------------------------------------------------------------
-
 _HEAD = """\
 Turns one picture into a training set of any size (Asano, Rupprecht, Vedaldi, ICLR 2020).
 Image i depends on the settings and i alone: any number of workers makes the same bytes.

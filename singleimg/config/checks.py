@@ -54,9 +54,6 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     return cfg
 
 
-# --- checks --------------------------------------------------------------------------------------
-
-
 def _check_groups(cfg: DictConfig) -> None:
     for group in (*GROUPS, *OPTIONAL_GROUPS):
         if isinstance(cfg[group], str):

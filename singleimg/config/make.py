@@ -16,8 +16,6 @@ from singleimg.config import allowlist
 from singleimg.config.checks import example
 from singleimg.errors import UserError, did_you_mean
 
-# --- transforms ----------------------------------------------------------------------------------
-
 
 def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
     """The transforms as plain dicts: values resolved, those with a false ``when`` left out."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,10 +39,6 @@ class Recipe:
     def text(self) -> str:
         """The text of ``recipe.json``."""
         return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=2) + "\n"
-
-    def same_versions(self, other: Recipe) -> Recipe:
-        """This recipe as if it had been made with the versions of ``other``."""
-        return replace(self, made_with=other.made_with)
 
     def differences(self, other: Recipe) -> list[str]:
         """``key: old → new`` for every value in which ``other`` (the new one) differs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -137,7 +138,7 @@ class Target:
         )
 
     def _check_same(self, found: Recipe, recipe: Recipe) -> None:
-        differences = found.same_versions(recipe).differences(recipe)
+        differences = replace(found, made_with=recipe.made_with).differences(recipe)
         if differences:
             raise UserError(
                 f"targetpath={self.store} holds a dataset of another recipe "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from singleimg.backends.base import WorkerLost
 from singleimg.config.command_line import replay
-from singleimg.dataset.target import LOG, Target
+from singleimg.dataset.target import LOG, Snapshot, Target
 from singleimg.errors import UserError, WriteError
 from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
 from singleimg.jobs.job import Job
@@ -25,19 +25,22 @@ from singleimg.system.tempdir import scratch, temporary_errors
 _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
 
 
-def is_whole(job: Job) -> bool:
+def is_whole(job: Job, found: Snapshot) -> bool:
     """Whether nothing is left to do; refuses a target that holds something else."""
-    found = job.target.look()
     job.target.check(found, job.recipe, job.num_imgs, job.settings.if_exists)
     summary = job.target.summary()
     said = summary is not None and summary.get("images") == job.num_imgs
     return said and not job.todo(found)
 
 
-def complete(job: Job) -> None:
-    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock."""
+def complete(job: Job, found: Snapshot | None = None) -> None:
+    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock.
+
+    found: what lies there, by a look before the lock.
+    """
     settings, target = job.settings, job.target
-    found = target.look()  # anew: another run may have been at work until we held the lock
+    if found is None or target.store.local_path is not None:
+        found = target.look()  # another run may have been at work until we held the lock
     target.check(found, job.recipe, job.num_imgs, settings.if_exists)
     todo = job.todo(found)
     overwrites = settings.if_exists == "overwrite"

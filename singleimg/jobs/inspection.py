@@ -41,9 +41,6 @@ def inspect(cfg: DictConfig, dataset: ExistingDataset) -> tuple[list[Problem], i
     return problems, missing
 
 
-# --- every byte ----------------------------------------------------------------------------------
-
-
 def compare(dataset: ExistingDataset, backend: Backend, workers: int) -> tuple[list[Problem], int]:
     """What is not as it was committed, and how many images are still to be made."""
     target = dataset.target
@@ -137,9 +134,6 @@ def summary_problems(dataset: ExistingDataset, problems: Sequence[Problem]) -> l
     if judged and dataset.summary != target.summarise(dataset.recipe, dataset.output):
         found.append(Problem(None, "", DATASET, "does not fit the records"))
     return found
-
-
-# --- deep ----------------------------------------------------------------------------------------
 
 
 def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:

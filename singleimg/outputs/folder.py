@@ -96,13 +96,11 @@ class FolderWriter:
         self._entries: list[Entry] = []
 
     def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
-        """Writes image ``index``."""
         write_all(_file(self._path, index, self._suffix), data)
         path = _file(self._place, index, self._suffix)
         self._entries.append(Entry(index, path, len(data), sha256(data).hexdigest()))
 
     def close(self) -> list[Entry]:
-        """Ends the shard; what was written."""
         return self._entries
 
 

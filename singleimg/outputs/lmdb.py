@@ -54,7 +54,6 @@ class LmdbOutput(Output):
         """None: all shards lie in one file."""
 
     def owns(self, path: str) -> bool:
-        """Whether a file at ``path``, below the target, has a name that this output gives."""
         return path in self.kept
 
     def present(self, store: Store, shards: Sequence[Shard]) -> set[int]:
@@ -126,13 +125,11 @@ class LmdbWriter:
         self._entries: list[Entry] = []
 
     def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
-        """Takes image ``index``."""
         self._images.append((_key(index), data))
         digest = sha256(data).hexdigest()
         self._entries.append(Entry(index, f"{FOLDER}/{index:09d}", len(data), digest))
 
     def close(self) -> list[Entry]:
-        """Ends the shard; the images that it holds."""
         return self._entries
 
     def commit(self) -> None:
@@ -153,11 +150,9 @@ class LmdbReader:
         self._target = target
 
     def read(self, index: int) -> bytes:
-        """The bytes of image ``index``."""
         return self.read_all([index])[0]
 
     def read_all(self, indices: Sequence[int]) -> list[bytes]:
-        """The bytes of several."""
         with reading(self._target) as transaction:
             found = [transaction.get(_key(index)) for index in indices]
         if None in found:
@@ -170,7 +165,6 @@ class LmdbFiles(Files):
     """Compares values of the environment with the records of a dataset."""
 
     def exists(self, place: str | None) -> bool:
-        """Whether there is an environment that can be read."""
         return is_readable(_folder(self.store))
 
     def difference(self, entry: Entry) -> str | None:

@@ -96,7 +96,6 @@ class MdsWriter:
         self._bytes = 0
 
     def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
-        """Writes image ``index``, and what was drawn if this writer was opened for that."""
         row: dict[str, Any] = {"index": index, "image": data}
         if self._kind == "jpeg":
             row["image"] = self._picture(data)
@@ -119,7 +118,6 @@ class MdsWriter:
         return Image.open(self._one)
 
     def close(self) -> list[Entry]:
-        """Ends the shard; its files, and the images in it."""
         self._mds.finish()
         self._one.unlink(missing_ok=True)
         entries = []

@@ -66,7 +66,6 @@ class ParquetWriter:
         self._parts: list[Part] = []
 
     def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
-        """Writes image ``index`` and, if there are columns for it, what was drawn."""
         image = {"bytes": data, "path": f"{index:09d}{self._suffix}"}
         row = {"image": image, "index": index}
         if self._columns is not None and sample is not None:
@@ -85,7 +84,6 @@ class ParquetWriter:
         self._rows, self._bytes = [], 0
 
     def close(self) -> list[Entry]:
-        """Ends the shard; its file, and the images in it."""
         if self._rows:
             self._end_group()
         self._table.close()

@@ -56,7 +56,6 @@ class TarWriter:
         self._entries: list[Entry] = []
 
     def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
-        """Writes image ``index`` and, if there is a ``sample``, what was drawn for it."""
         offset = self._add(f"{index:09d}{self._suffix}", data)
         digest = sha256(data).hexdigest()
         self._entries.append(Entry(index, self._place, len(data), digest, offset))
@@ -73,7 +72,6 @@ class TarWriter:
         return offset
 
     def close(self) -> list[Entry]:
-        """Ends the shard; its file, and the images in it."""
         self._tar.close()
         size, digest = self._file.close()
         return [Entry(None, self._place, size, digest), *self._entries]

@@ -11,8 +11,6 @@ from PIL import Image
 
 from singleimg.sources.base import Source, cache_folder, check_name, pixel_hash
 
-# --- sources -------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class DeadLeaves(Source):

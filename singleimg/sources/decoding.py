@@ -33,9 +33,6 @@ _DECODING = threading.Lock()  # warnings and standard error belong to the whole 
 _LOADED = 8  # images that a process keeps decoded
 
 
-# --- decoding ------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=_LOADED)
 def load_picture(
     path: Path, background: tuple[int, ...], max_pixels: int | None, key: str, stamp: tuple | None

@@ -18,8 +18,6 @@ from singleimg.storage.manifest import (
 )
 from singleimg.storage.shards import Shard
 
-# --- whole files ---------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Files:

@@ -27,7 +27,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singleimg.storage.base import Store
@@ -110,7 +110,11 @@ class Manifest:
         listed = self.store.details(self.folder)
         versions = {f"{self.folder}/{name}": listed[name].version for name in _in_order(listed)}
         before, self._known = self._known, {}
-        same = {name for name, version in versions.items() if _is_same(before.get(name), version)}
+        same = {
+            name
+            for name, version in versions.items()
+            if version is not None and name in before and before[name].version == version
+        }
         texts = self.store.read_all([name for name in versions if name not in same])
         total: Hash | None = sha256()  # over all so far, as far as it is known
         unchanged = iter(before)
@@ -165,10 +169,6 @@ def _in_order(names: Iterable[str]) -> list[str]:
     return sorted(numbered, key=lambda name: int(name[:-6]))
 
 
-def _is_same(known: _Known | None, version: str | None) -> bool:
-    return known is not None and version is not None and known.version == version
-
-
 def record_place(shard: Shard) -> str:
     """The name of a shard's record."""
     return f"{FOLDER}/{shard.name}.jsonl"
@@ -183,13 +183,8 @@ def record_text(record: Record, entries: Iterable[Entry]) -> str:
     return json.dumps({"sha256": sha256(body.encode()).hexdigest()}) + "\n" + body
 
 
-def read_record(file: Path) -> Record:
-    """The shard in a record's file; DamagedRecord when the file is not what was written."""
-    return parse_record(str(file), file.read_bytes())
-
-
 def parse_record(file: str, data: bytes) -> Record:
-    """The same of the bytes of a record; ``file`` is its path or URL."""
+    """The shard in the bytes of a record (``file`` is its path or URL), or DamagedRecord."""
     check, head, entries = _parts(data)
     found = sha256(head + b"\n" + entries).hexdigest()
     if check != json.dumps({"sha256": found}).encode():
@@ -200,13 +195,8 @@ def parse_record(file: str, data: bytes) -> Record:
     return record
 
 
-def read_entries(file: Path) -> Iterator[Entry]:
-    """The files and images that a record lists; DamagedRecord where it lists something else."""
-    yield from parse_entries(str(file), file.read_bytes())
-
-
 def parse_entries(file: str, data: bytes) -> Iterator[Entry]:
-    """The same of the bytes of a record."""
+    """The files and images that a record lists; DamagedRecord where it lists something else."""
     for line in _parts(data)[2].splitlines():
         try:
             entry = Entry(*json.loads(line))

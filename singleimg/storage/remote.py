@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -163,10 +163,9 @@ class RemoteStore(Store):
         for file in files:
             final = f"{name}/{file.relative_to(staged).as_posix()}" if file != staged else name
             if file.is_file():
-                self._upload(file, final)
-
-    def _upload(self, file: Path, name: str) -> None:
-        _patiently(lambda: self.file_system.put_file(str(file), self._key(name)), str(self))
+                _patiently(
+                    partial(self.file_system.put_file, str(file), self._key(final)), str(self)
+                )
 
     def move(self, name: str, to: str) -> None:
         def moved() -> None:
@@ -322,15 +321,12 @@ def _said(place: str, done: str = "read") -> Iterator[None]:
                 f"{place} cannot be {done} ({_reason(error)}): put credentials into the "
                 "environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)."
             ) from error
-        if not isinstance(error, OSError) and _origin(error) in ("builtins", "singleimg"):
+        origin = type(error).__module__.partition(".")[0]
+        if not isinstance(error, OSError) and origin in ("builtins", "singleimg"):
             raise  # a mistake in the program; those of the network come from packages of theirs
         raise WriteError(
             f"{place} cannot be {done} ({_reason(error)}): see whether the store can be reached."
         ) from error
-
-
-def _origin(error: BaseException) -> str:
-    return type(error).__module__.partition(".")[0]
 
 
 def _reason(error: BaseException) -> str:

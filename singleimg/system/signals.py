@@ -23,7 +23,11 @@ class Stopped(KeyboardInterrupt):
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Raises Stopped in the main thread when a signal comes; one that is ignored stays ignored."""
-    with _handled(lambda number, frame: _raise(number)):
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    with _handled(stop):
         yield
 
 
@@ -50,10 +54,6 @@ def deferred() -> Iterator[None]:
     finally:
         if came:
             signal.raise_signal(came[0])
-
-
-def _raise(number: int) -> None:
-    raise Stopped(number)
 
 
 @contextmanager

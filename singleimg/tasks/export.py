@@ -40,12 +40,13 @@ def export(cfg: DictConfig) -> None:
                 f"{go_on(target.store)}"
             )
         job = describe_export(cfg, stored)
-        if is_whole(job):
+        found = job.target.look()
+        if is_whole(job, found):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
             return
         with hold(job.store):
-            complete(job)
+            complete(job, found)
 
 
 def describe_export(cfg: DictConfig, stored: ExistingDataset) -> Job:

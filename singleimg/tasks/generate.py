@@ -29,12 +29,14 @@ def generate(cfg: DictConfig) -> None:
         if not job.writes:
             todo = list(job.shards)
             make(job, todo, announce(job, todo))
-        elif is_whole(job):
+            return
+        found = job.target.look()
+        if is_whole(job, found):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
         else:
             with hold(job.store):
-                complete(job)
+                complete(job, found)
                 if cfg.debug:
                     with job.store.errors():
                         grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))

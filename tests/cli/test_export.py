@@ -15,11 +15,18 @@ from omegaconf import OmegaConf
 
 from singleimg import StoredDataset, UserError
 from singleimg.config.location import CONF
-from singleimg.storage.manifest import read_entries, read_record
 from singleimg.tasks import export, generate
 from tests.config.test_checks import loaded
 from tests.conftest import summary_of
-from tests.scenarios import Command, leftovers, records, tree_hash, wait_until
+from tests.scenarios import (
+    Command,
+    leftovers,
+    read_entries,
+    read_record,
+    records,
+    tree_hash,
+    wait_until,
+)
 
 FORMATS = ("folder", "webdataset", "parquet", "lmdb")
 COUNT = 23

@@ -99,8 +99,8 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
         "task=study", "budget=smoke", "network=cifar_conv4", "augment=paper", f"imgpath={picture}",
         *data(labelled), "probe.epochs=1", "shortcut.updates=3", "shortcut.images=40",
         "shortcut.tested=20", "shortcut.sources=2", "shortcut.tested_sources=1",
-        *(f"budget.{method}.images=100" for method in ("supervised", "rotnet", "bigan")),
-        "budget.deepcluster.images=128", "budget.untrained.images=250",
+        *(f"budget.{method}.images=64" for method in ("supervised", "rotnet", "bigan")),
+        "budget.deepcluster.images=128", "budget.untrained.images=250", "probe.images=100",
         *(f"budget.{method}.seeds=1" for method in ("untrained", "supervised", "deepcluster")),
         f"targetpath={tmp_path}",
     )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from tests import scenarios
 from tests.conftest import ROOT, images_of
-from tests.scenarios import tree_hash
+from tests.scenarios import read_entries, read_record, tree_hash
 
 SMALL = ("num_imgs=75", "img_size=32", "output.shard_size=10", "save_params=true")
 
@@ -88,10 +88,10 @@ def test_other_damage_is_named(run, made, dataset):
 
 
 def test_a_record_edited_together_with_its_checksum_is_found_by_the_digest(run, made, dataset):
-    from singleimg.storage.manifest import read_entries, read_record, record_text
+    from singleimg.storage.manifest import record_text
 
     file = dataset / "manifest/000002.jsonl"
-    entries = list(read_entries(file))
+    entries = read_entries(file)
     gone = entries.pop(0)
     file.write_text(record_text(read_record(file), entries))
     (dataset / gone.path).unlink()
@@ -161,11 +161,11 @@ def _claim(dataset: Path, fingerprint: str) -> None:
 
     from singleimg.dataset.target import Target
     from singleimg.outputs.folder import FolderOutput
-    from singleimg.storage.manifest import read_entries, read_record, record_text
+    from singleimg.storage.manifest import record_text
 
     for file in (dataset / "manifest").iterdir():
         record = replace(read_record(file), fingerprint=fingerprint)
-        file.write_text(record_text(record, list(read_entries(file))))
+        file.write_text(record_text(record, read_entries(file)))
     target = Target.at(str(dataset))
     target.finish(target.recipe(), 75, FolderOutput(class_name="my-picture"))
 

@@ -14,10 +14,10 @@ from singleimg import StoredDataset, UserError, compose
 from singleimg.config import make
 from singleimg.config.make import instantiate
 from singleimg.outputs.base import Part, find_parts
-from singleimg.storage.manifest import Entry, read_entries
+from singleimg.storage.manifest import Entry
 from tests import scenarios
 from tests.outputs.conftest import IMAGES, SETTINGS, SHARD, STEPS, task
-from tests.scenarios import killed_at, leftovers, tree_hash
+from tests.scenarios import killed_at, leftovers, read_entries, tree_hash
 
 FORMATS = ("folder", "webdataset", "parquet", "lmdb")
 every_format = pytest.mark.parametrize("name", FORMATS)

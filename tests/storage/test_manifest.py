@@ -19,14 +19,12 @@ from singleimg.storage.manifest import (
     Manifest,
     Record,
     is_inside,
-    read_entries,
-    read_record,
     record_place,
     record_text,
 )
 from singleimg.storage.shards import Shard, Shards
 from singleimg.storage.staging import Staging
-from tests.scenarios import killed_at
+from tests.scenarios import killed_at, read_entries, read_record
 
 ENTRIES = [Entry(0, "train/c/000000/a.jpg", 3, "aa"), Entry(None, "params/000000.jsonl", 5, "bb")]
 
@@ -70,7 +68,7 @@ def test_a_committed_record_comes_back(tmp_path):
     assert manifest.scan() == ([record()], [])
     assert manifest.names() == ["manifest/000000.jsonl"]
     assert manifest.load(Shard(0, 0, 2)) == (record(), ENTRIES)
-    assert list(read_entries(tmp_path / record_place(Shard(0, 0, 2)))) == ENTRIES
+    assert read_entries(tmp_path / record_place(Shard(0, 0, 2))) == ENTRIES
     assert (tmp_path / "train/c/000000/a.jpg").read_bytes() == b"abc"
     assert sorted(os.listdir(tmp_path)) == ["manifest", "train"]
 
@@ -138,7 +136,7 @@ def test_a_record_that_lists_something_else_is_damaged(tmp_path, line):
     file = tmp_path / "000000.jsonl"
     file.write_text(record_text(record(), []) + line + "\n")
     with pytest.raises(DamagedRecord):
-        list(read_entries(file))
+        read_entries(file)
 
 
 # --- the order of a commit -----------------------------------------------------------------------

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch.utils.data import Dataset
 from torchvision import datasets
 
-from singleimg.learn.data.base import Labelled, open_split
+from singleimg.learn.data.cifar10 import Cifar10
 
 
 @dataclass(frozen=True)
-class Cifar100(Labelled):
-    """CIFAR-100 as its authors distribute it; ``download=True`` fetches it into ``path``."""
+class Cifar100(Cifar10):
+    """CIFAR-100, of as many images."""
 
-    path: str
-    download: bool = False
+    kind = datasets.CIFAR100
+
     name: str = "cifar100"
-
-    def train(self) -> Dataset:
-        """50,000 images of 32 px."""
-        return open_split(datasets.CIFAR100, self, train=True, download=self.download)
-
-    def test(self) -> Dataset:
-        """10,000 images of 32 px."""
-        return open_split(datasets.CIFAR100, self, train=False, download=self.download)

@@ -9,7 +9,7 @@ distribution 82 to 88 (2 to 4 degrees of freedom).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from singleimg.learn.study.design import (
@@ -111,7 +111,8 @@ def beats_random(rows: Rows, method: str) -> Finding:
         verdict = HOLDS
     elif any(lead.below() for lead in leads):
         verdict = FAILS
-    return Finding("a", f"{name} beats random at every layer", verdict, _list(leads))
+    numbers = ", ".join(f"conv{k + 1} {lead}" for k, lead in enumerate(leads))
+    return Finding("a", f"{name} beats random at every layer", verdict, numbers)
 
 
 def leads(rows: Rows, methods: Sequence[str]) -> Finding:
@@ -174,12 +175,3 @@ def best(ablation: Rows, name: str, others: Sequence[str], layer: int, said: str
     return Finding(
         "d", f"{said} at conv{layer + 1}", verdict, f"{leads[least]} to the next, {least}"
     )
-
-
-def _list(values: Sequence[Value]) -> str:
-    return ", ".join(f"conv{k + 1} {one}" for k, one in enumerate(values))
-
-
-def verdicts(said: Sequence[Finding]) -> Mapping[str, int]:
-    """How many of each."""
-    return {v: sum(one.verdict == v for one in said) for v in (HOLDS, FAILS, OPEN, UNDECIDED)}

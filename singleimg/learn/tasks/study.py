@@ -62,8 +62,12 @@ def run(cfg: DictConfig, folder: Path) -> None:
     rows, ablation = rows_of(cfg.task.parts, budget)
     made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
     table = [made[row] for row in rows]
-    whole = [_named(one, ablation_name(ABLATION[-1])) for one in table
-             if one.row.name == table_name("deepcluster", ONE)]  # fmt: skip
+    name = ablation_name(ABLATION[-1])
+    whole = [
+        replace(one, row=replace(one.row, name=name), score=replace(one.score, row=name))
+        for one in table
+        if one.row.name == table_name("deepcluster", ONE)
+    ]
     factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
     place = folder if set(cfg.task.parts) == set(PARTS) else folder / "+".join(cfg.task.parts)
@@ -82,7 +86,10 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
     workers = min(backend.workers(cfg.threads), len(rows))
     threads = max(1, available_cores() // workers)
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
-    tasks = [RowTask(row, folder / "rows" / _slug(row), spec, threads, workers > 1) for row in rows]
+    tasks = []
+    for row in rows:
+        name = re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")
+        tasks.append(RowTask(row, folder / "rows" / name, spec, threads, workers > 1))
     made = []
     with tqdm(total=len(rows), unit="row", disable=None) as bar:
         try:
@@ -102,12 +109,3 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
                 log.warning("Stopped. The same command goes on where it stopped.")
             raise
     return made
-
-
-def _named(made: RowResult, name: str) -> RowResult:
-    row, score = replace(made.row, name=name), replace(made.score, row=name)
-    return replace(made, row=row, score=score)
-
-
-def _slug(row: Row) -> str:
-    return re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")

@@ -25,9 +25,6 @@ def fingerprint(record: dict[str, Any]) -> str:
     return sha256(canonical(decides).encode()).hexdigest()
 
 
-# --- what others read ----------------------------------------------------------------------------
-
-
 def load_record(folder: Path) -> dict[str, Any]:
     """The record of a training; UserError when there is none."""
     try:
