@@ -87,10 +87,12 @@ class Pictures:
             return Picture.of_source(np.load(file, mmap_mode="c").view(np.ndarray))
         image = self.source.load(k)
         if self.expected is not None and pixel_hash(image) != self.expected[k]:
-            raise UserError(
-                f"{self.source.where(k)} has changed since this dataset was begun: put the old "
-                "picture back, or type another targetpath."
-            )
+            image = self.source.load_unconverted(k)  # of a dataset from before profiles were read
+            if image is None or pixel_hash(image) != self.expected[k]:
+                raise UserError(
+                    f"{self.source.where(k)} has changed since this dataset was begun: put the old "
+                    "picture back, or type another targetpath."
+                )
         return Picture.of_source(np.array(image))
 
     def shared_in(self, folder: Path) -> Pictures:

@@ -93,5 +93,9 @@ def other_versions(dataset: ExistingDataset) -> str:
     """`` (made with …)`` when the libraries here are not those that made the dataset."""
     here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
     made_with = dataset.recipe.made_with.items()
-    other = [f"{name} {version}" for name, version in made_with if here.get(name) != version]
+    other = [
+        f"{name} {version}"
+        for name, version in made_with
+        if here.get(name) != version and name != "profiles"
+    ]
     return f" (made with {', '.join(other)})" if other else ""

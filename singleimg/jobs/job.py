@@ -21,7 +21,7 @@ from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
-from singleimg.sources.base import hashes
+from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
 from singleimg.storage.shards import Shard, Shards
 
@@ -100,7 +100,7 @@ def prepare(cfg: DictConfig) -> Job:
     output.require()
     if cfg.save_params is None:
         cfg.save_params = output.draws
-    sources = hashes(source)
+    sources, profiles = examine(source)
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),
@@ -111,11 +111,29 @@ def prepare(cfg: DictConfig) -> Job:
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
         libraries=[*cfg.engine.libraries, *output.libraries],
     )
+    if profiles:
+        recipe.made_with["profiles"] = "; ".join(sorted(profiles))
     cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
+    if profiles and cfg.if_exists == "resume":
+        refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
     images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     return describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
+
+
+def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:
+    """Raises UserError for a target that was begun when colour profiles were not read."""
+    found = Target.at(cfg.targetpath, cfg.durable).recipe()
+    if found is None or found.pixels.get("sources") == recipe.pixels["sources"]:
+        return
+    pictures = (source.load_unconverted(k) for k in range(len(source)))
+    if found.pixels.get("sources") == [image and pixel_hash(image) for image in pictures]:
+        raise UserError(
+            f"targetpath={cfg.targetpath} was made without colour conversion, and its pictures "
+            f"have other colours than sRGB ({recipe.made_with['profiles']}): type another "
+            "targetpath, or if_exists=overwrite to replace it."
+        )
 
 
 def describe(

@@ -15,6 +15,7 @@ from PIL import Image
 from singleimg.errors import UserError
 
 WHITE = (255, 255, 255)
+PROFILE = "singleimg_profile"  # in ``info`` of a picture: the colour profile that it had
 
 
 class Source(ABC):
@@ -33,6 +34,10 @@ class Source(ABC):
     def load(self, k: int) -> Image.Image:
         """Image ``k``, 0 … len - 1, as 8-bit RGB."""
 
+    def load_unconverted(self, k: int) -> Image.Image | None:
+        """Image ``k`` with its colour profile taken for sRGB, as it was once; None: it has none."""
+        return None
+
     @abstractmethod
     def where(self, k: int) -> str:
         """What a person types for image ``k``: ``imgpath=…``."""
@@ -40,7 +45,17 @@ class Source(ABC):
 
 def hashes(source: Source) -> list[str]:
     """SHA-256 of each image: of its size as ``2560x1920`` and a newline, and its RGB bytes."""
-    return [pixel_hash(source.load(k)) for k in range(len(source))]
+    return examine(source)[0]
+
+
+def examine(source: Source) -> tuple[list[str], set[str]]:
+    """The hashes of all images, and the names of the colour profiles that were converted."""
+    found, profiles = [], set()
+    for k in range(len(source)):
+        image = source.load(k)
+        found.append(pixel_hash(image))
+        profiles |= {image.info[PROFILE]} if PROFILE in image.info else set()
+    return found, profiles
 
 
 def pixel_hash(image: Image.Image) -> str:

@@ -1,10 +1,11 @@
 """Where source pixels come from: each source has a name, a length and ``load(k)``.
 
 A source is small and picklable: it holds no pixels, every process loads its own, once. Whatever a
-file's mode, it becomes 8-bit RGB by one rule: EXIF orientation is applied; of several frames the
-first is taken; 16-bit and 32-bit integer levels are divided by 257 (0 … 65535 → 0 … 255), float
-levels are cut to 0 … 255; transparency is laid over ``background``; the rest is Pillow's own
-conversion (palette, 1 bit, grey, CMYK, YCbCr, Lab).
+file's mode, it becomes 8-bit RGB by one rule: EXIF orientation is applied; of several pictures or
+frames the first is taken; 16-bit and 32-bit integer levels are divided by 257 (0 … 65535 →
+0 … 255), float levels are cut to 0 … 255; colours of an embedded profile become sRGB (``colour``);
+transparency is laid over ``background``; the rest is Pillow's own conversion (palette, 1 bit, grey,
+CMYK, YCbCr). PNG's cICP and gAMA chunks are not read: other programs disagree on them.
 """
 
 from __future__ import annotations
@@ -14,20 +15,32 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from singleimg.errors import UserError
-from singleimg.sources.base import WHITE
+from singleimg.sources.base import PROFILE, WHITE
+from singleimg.sources.colour import lab_to_srgb, to_srgb
+from singleimg.system.logs import log
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # EPS, say, would run a program
+# EPS, say, would run a program. HEIF is read with the package pi-heif.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "HEIF")
 SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm",
+    ".avif", ".heic", ".heif",
 )  # fmt: skip
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands
 PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how such files begin
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES = (
+    258,
+    259,
+    262,
+    284,
+)  # TIFF's tags; photometric 0: levels are darkness
 _SILENT = logging.NullHandler()
 _DECODING = threading.Lock()  # warnings and standard error belong to the whole process
 _LOADED = 8  # images that a process keeps decoded
@@ -35,16 +48,31 @@ _LOADED = 8  # images that a process keeps decoded
 
 @lru_cache(maxsize=_LOADED)
 def load_picture(
-    path: Path, background: tuple[int, ...], max_pixels: int | None, key: str, stamp: tuple | None
+    path: Path,
+    background: tuple[int, ...],
+    max_pixels: int | None,
+    key: str,
+    stamp: tuple | None,
+    convert: bool = True,
 ) -> Image.Image:
+    """The picture in a file as 8-bit RGB; ``convert=False`` takes its profile for sRGB.
+
+    UserError when it cannot be read; ``key`` is what was typed, ``stamp`` as of ``file_stamp``.
+    """
     _check_file(path, key)
+    _open_heif(path, key)
     if max_pixels:  # Pillow's own limit stands at the very door, for the whole process
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, max_pixels)
+    formats = [one for one in FORMATS if one != "HEIF" or one in Image.OPEN]
     try:
-        with _quiet(), Image.open(path, formats=FORMATS) as image:
+        with _quiet(), Image.open(path, formats=formats) as image:
             _check_pixels(image, max_pixels, key)
-            return to_rgb(image, background)
+            _check_layout(image, key)
+            _say_how_many(image, key)
+            return to_rgb(image, background, key, convert)
     except UnidentifiedImageError:
+        if path.read_bytes()[:4] in _TIFF:
+            raise _unread(key) from None
         raise UserError(
             f"{key} is not a picture in one of these formats: {' '.join(FORMATS)}."
         ) from None
@@ -73,6 +101,31 @@ def _check_file(path: Path, key: str) -> None:
         raise UserError(
             f"{key} cannot be opened ({error.strerror}): type the path of a picture."
         ) from None
+
+
+def _open_heif(path: Path, key: str) -> None:
+    """Has Pillow know HEIF where the file is of that kind; UserError when nobody can read it."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] != b"ftyp" or head[8:] not in _HEIF:
+        return
+    try:
+        from pi_heif import register_heif_opener
+    except ImportError:
+        raise UserError(
+            f"{key} is a HEIC picture, which needs the package pi-heif: type pip install "
+            '"singleimg[heif]" (in a checkout: pip install -e ".[heif]"), or save it as JPEG.'
+        ) from None
+    register_heif_opener(thumbnails=False)
+
+
+def _say_how_many(image: Image.Image, key: str) -> None:
+    count = 1
+    with suppress(Exception):  # what is wrong behind the first picture is none of ours
+        count = getattr(image, "n_frames", 1)
+        image.seek(0)
+    if count > 1 and image.format not in ("MPO", "HEIF"):
+        log.info("%s holds %d pictures or frames: the first is used.", key, count)
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:
@@ -120,16 +173,52 @@ def _check_pixels(image: Image.Image, max_pixels: int | None, key: str) -> None:
         )
 
 
-def to_rgb(image: Image.Image, background: tuple[int, ...] = WHITE) -> Image.Image:
+def _check_layout(image: Image.Image, key: str) -> None:
+    """Refuses what Pillow would read as another picture: channels of a TIFF that lie apart."""
+    if image.format == "TIFF" and image.tag_v2.get(_PLANES) == 2:
+        bits = image.tag_v2.get(_BITS, (1,))
+        plain = image.tag_v2.get(_COMPRESSION, 1) == 1  # which Pillow reads without libtiff
+        if len(bits) == 2 or (len(bits) > 1 and max(bits) > 8 and plain):
+            raise _unread(key)
+
+
+def _unread(key: str) -> UserError:
+    return UserError(f"{key} is a TIFF of a layout that is not read here: save it as PNG.")
+
+
+def to_rgb(
+    image: Image.Image,
+    background: tuple[int, ...] = WHITE,
+    key: str = "the picture",
+    convert: bool = True,
+) -> Image.Image:
     """Any mode of a Pillow image as 8-bit RGB, by the rule at the top of this module."""
     image.load()
+    profile = image.info.get("icc_profile") if convert else None
+    negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = image.convert("I").point(lambda level: level * (1 / 257) + 0).convert("L")
+        image = ImageOps.invert(image) if negative else image  # of fewer bits Pillow does it
     elif image.mode == "F":
         image = image.convert("L")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
+    grey = image.mode in ("1", "L", "LA", "La")
+    whole = image.convert("RGBA") if image.has_transparency_data else None
+    if whole is not None:
+        image = whole.convert("RGB")
+    if profile is not None:
+        if grey:
+            image = image.convert("L")
+        elif image.mode not in ("CMYK", "LAB"):
+            image = image.convert("RGB")
+        image = to_srgb(image, profile, key)
+    if image.mode == "LAB":
+        image = lab_to_srgb(image)
+    name = image.info.get(PROFILE)
+    image = image.convert("RGB")
+    if whole is not None:
+        image.putalpha(whole.getchannel("A"))
         below = Image.new("RGBA", image.size, (*background, 255))
-        image = Image.alpha_composite(below, image)
-    return image.convert("RGB")
+        image = Image.alpha_composite(below, image).convert("RGB")
+    image.info = {PROFILE: name} if name else {}
+    return image

@@ -40,8 +40,15 @@ class File(Source):
 
     def load(self, k: int) -> Image.Image:
         """Image ``k``; each process keeps the last few decoded."""
-        file = self.files[k]
-        return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
+        return self._load(k, convert=True)
+
+    def load_unconverted(self, k: int) -> Image.Image | None:
+        return self._load(k, convert=False)
+
+    def _load(self, k: int, convert: bool) -> Image.Image:
+        file, where = self.files[k], self.where(k)
+        stamp = file_stamp(file)
+        return load_picture(file, self.background, self.max_pixels, where, stamp, convert)
 
     def where(self, k: int) -> str:
         return f"imgpath={self.files[k]}"

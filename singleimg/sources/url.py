@@ -53,11 +53,18 @@ class Url(Source):
 
     def load(self, k: int) -> Image.Image:
         """The image; the first call on a machine downloads it."""
+        return self._load(convert=True)
+
+    def load_unconverted(self, k: int) -> Image.Image | None:
+        return self._load(convert=False)
+
+    def _load(self, convert: bool) -> Image.Image:
         suffix = Path(self.address.path).suffix.lower()
         file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
             download(self.address, self.sha256, self.limits, file)
-        return load_picture(file, self.background, self.max_pixels, self.where(k), file_stamp(file))
+        where, stamp = self.where(0), file_stamp(file)
+        return load_picture(file, self.background, self.max_pixels, where, stamp, convert)
 
     def where(self, k: int) -> str:
         return f"image.url={self.address.url}"

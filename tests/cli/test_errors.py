@@ -74,7 +74,7 @@ def test_bad_files(run, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     assert mistake(run, "imgpath=text.jpg", cwd=tmp_path) == (
         f"imgpath={tmp_path}/text.jpg is not a picture in one of these formats: "
-        "JPEG PNG WEBP TIFF BMP GIF PPM."
+        "JPEG PNG WEBP TIFF BMP GIF PPM AVIF HEIF."
     )
     (tmp_path / "broken.yaml").write_text("seed: 1\nseed: 2\n")
     assert mistake(run, "-cp", str(tmp_path), "-cn", "broken", cwd=tmp_path) == (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import struct
 import sys
 
 import numpy as np
@@ -29,14 +31,14 @@ def refused(source) -> str:
 # --- formats and modes ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", ["png", "tiff", "bmp", "ppm", "webp", "jpg", "gif"])
+@pytest.mark.parametrize("suffix", ["png", "tiff", "bmp", "ppm", "webp", "jpg", "gif", "avif"])
 def test_every_format_is_read(tmp_path, suffix):
     path = tmp_path / f"a picture.{suffix}"
     picture().save(path, **({"lossless": True} if suffix == "webp" else {}))
     image = File(path).load(0)
     assert (image.size, image.mode, File(path).name) == ((40, 30), "RGB", "a_picture")
     difference = np.abs(np.asarray(image).astype(int) - np.asarray(picture())).mean()
-    assert difference == 0 if suffix not in ("jpg", "gif") else difference < 20
+    assert difference == 0 if suffix not in ("jpg", "gif", "avif") else difference < 20
 
 
 LEVELS = np.array([[0, 257 * 100, 65535]], np.uint16)
@@ -81,10 +83,63 @@ def test_exif_orientation_is_applied(tmp_path):
     assert (np.asarray(loaded) == np.asarray(expected)).all()
 
 
-def test_the_first_frame_of_several_is_taken(tmp_path):
-    red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
-    red.save(tmp_path / "two.tiff", save_all=True, append_images=[blue])
-    assert File(tmp_path / "two.tiff").load(0).getpixel((0, 0)) == (255, 0, 0)
+@pytest.mark.parametrize("suffix", ["tiff", "gif", "png", "webp", "avif"])
+def test_the_first_of_several_is_taken_and_said(tmp_path, caplog, suffix):
+    caplog.set_level(logging.INFO, "singleimg")
+    red, blue = (Image.new("RGB", (64, 64), colour) for colour in ("red", "blue"))
+    path = tmp_path / f"two.{suffix}"
+    red.save(path, save_all=True, append_images=[blue])
+    found = File(path).load(0).getpixel((0, 0))
+    assert np.abs(np.subtract(found, (255, 0, 0))).max() <= 5
+    assert caplog.messages == [f"imgpath={path} holds 2 pictures or frames: the first is used."]
+
+
+def test_levels_of_darkness(tmp_path):
+    """TIFF's WhiteIsZero, which Pillow turns round for few bits only."""
+    for pixels in (LEVELS, (LEVELS // 257).astype(np.uint8)):
+        bits = 8 * pixels.dtype.itemsize
+        tags = {
+            256: 3,
+            257: 1,
+            258: bits,
+            259: 1,
+            262: 0,
+            273: 8,
+            277: 1,
+            278: 1,
+            279: 3 * bits // 8,
+        }
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+        (tmp_path / "a.tiff").write_bytes(
+            struct.pack("<2sHI", b"II", 42, 16)
+            + pixels.tobytes().ljust(8, b"\0")
+            + struct.pack("<H", len(tags))
+            + entries
+            + bytes(4)
+        )
+        found = np.asarray(File(tmp_path / "a.tiff").load(0))[0, :, 0]
+        assert found.tolist() == [255, 155, 0]
+
+
+# --- pictures of phones --------------------------------------------------------------------------
+
+
+def test_heic_is_read(tmp_path):
+    pytest.importorskip("pi_heif", reason="pi-heif is not installed")
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif, which writes it")
+    path = tmp_path / "IMG_0001.HEIC"
+    pillow_heif.from_pillow(picture().resize((80, 60))).save(path, quality=95)
+    found = np.asarray(File(path).load(0)).astype(int)
+    assert np.abs(found - np.asarray(picture().resize((80, 60)))).mean() < 5
+
+
+def test_heic_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    assert refused(lambda: File(tmp_path / "a.heic")) == (
+        f"imgpath={tmp_path}/a.heic is a HEIC picture, which needs the package pi-heif: type pip "
+        'install "singleimg[heif]" (in a checkout: pip install -e ".[heif]"), or save it as JPEG.'
+    )
 
 
 # --- mistakes ------------------------------------------------------------------------------------
@@ -111,7 +166,7 @@ def test_bad_files_are_named(tmp_path):
     for name in ("text.jpg", "program.eps"):
         assert refused(lambda name=name: File(tmp_path / name)) == (
             f"imgpath={tmp_path}/{name} is not a picture in one of these formats: "
-            "JPEG PNG WEBP TIFF BMP GIF PPM."
+            "JPEG PNG WEBP TIFF BMP GIF PPM AVIF HEIF."
         )
     assert refused(lambda: File(tmp_path / "cut.jpg")).startswith(
         f"imgpath={tmp_path}/cut.jpg cannot be read to its end ("
