@@ -91,7 +91,7 @@ def test_it_holds_the_code_and_every_setting_and_nothing_else(wheel):
 def test_the_command_the_module_and_a_checkout_make_the_same_bytes(start, run, tmp_path):
     said = start("singleimg", *SMALL).stdout
     [made] = (tmp_path / "empty" / "outputs").iterdir()
-    assert f"Extend:  singleimg -cp {made} -cn config targetpath={made} num_imgs=6" in said
+    assert "Extend:  singleimg img_size=32 num_imgs=6" in said
     start("python", "-m", "singleimg", *SMALL, f"targetpath={tmp_path / 'module'}")
     run(*SMALL, f"targetpath={tmp_path / 'checkout'}")
     assert len(images_of(made)) == 3

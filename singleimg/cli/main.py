@@ -23,6 +23,7 @@ from singleimg.config.location import CONF
 from singleimg.config.make import task
 from singleimg.errors import UserError, did_you_mean
 from singleimg.system.signals import stoppable
+from singleimg.version import __version__
 
 INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
 _mistakes: list[UserError] = []  # of a single job: raised through Hydra, it would add a line
@@ -33,6 +34,9 @@ def main() -> int:
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(as_started(help_page()))
+        return 0
+    if "--version" in arguments:  # Hydra would tell its own
+        print(f"singleimg {__version__}")
         return 0
     _mistakes.clear()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits

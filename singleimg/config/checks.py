@@ -39,6 +39,8 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         if value is not None and field.metadata.get("check"):
             field.metadata["check"].check(key, value)
     cfg.num_imgs = parse_count("num_imgs", cfg.num_imgs)
+    if cfg.max_pixels is not None:
+        cfg.max_pixels = parse_count("max_pixels", cfg.max_pixels, "pixels")
     _select_image(cfg, typed)
     _check_effect(cfg, typed)
     if cfg.debug and "num_imgs" in typed:

@@ -16,12 +16,13 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config import allowlist
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
+from singleimg.config.saved import SWEPT
 from singleimg.config.schema import typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
@@ -102,6 +103,19 @@ class CheckedLoader(ConfigLoaderImpl):
         sources = [one.path for one in self.config_search_path.get_path()]
         if {one for one in sources if "://" not in one or one.startswith("file:")} != {str(CONF)}:
             check_hydra(cfg, self.typed)
+        return cfg
+
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: list[str]
+    ) -> DictConfig:
+        """The configuration of one job, which knows its own keys from those of the whole sweep."""
+        cfg = super().load_sweep_config(master_config, sweep_overrides)
+        typed = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
+        fixed = {text.partition("=")[0]: text for text in typed}
+        keys = {text.partition("=")[0]: text for text in sweep_overrides}
+        own = [key.lstrip("+") for key, text in keys.items() if fixed.get(key) != text]
+        with flag_override(cfg, ["struct", "readonly"], [False, False]):
+            cfg.hydra.runtime.choices[SWEPT] = own
         return cfg
 
     def _load_single_config(self, default: Any, repo: Any) -> Any:

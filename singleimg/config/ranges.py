@@ -98,23 +98,26 @@ class AreaRange:
 
 @dataclass(frozen=True)
 class Count:
-    """A number of images, also as ``1M``; what reads it calls ``parse_count``."""
+    """A number of images (or of ``what``), also as ``1M``; what reads it calls ``parse_count``."""
+
+    what: str = "images"
 
     def check(self, key: str, value: Any) -> None:
-        parse_count(key, value)
+        parse_count(key, value, self.what)
 
 
-def parse_count(key: str, value: Any) -> int:
-    """A number of images from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; 1 … MOST."""
+def parse_count(key: str, value: Any, what: str = "images") -> int:
+    """A number from ``1000``, ``1e6``, ``1_000_000``, ``1M``, ``50k``; 1 … MOST, in pixels more."""
     text = str(value).strip().lower().replace("_", "")
     number, suffix = (text[:-1], text[-1]) if text[-1:] in "km" and text else (text, "")
     try:
         count = float(number) * _SUFFIXES[suffix]
     except ValueError:
         count = -1.0
-    if not 1 <= count <= MOST or count != int(count) or isinstance(value, bool):
+    most = MOST if what == "images" else 2**53
+    if not 1 <= count <= most or count != int(count) or isinstance(value, bool):
         raise UserError(
-            f"{key}={value} is not a number of images from 1 to {MOST:,}: type for example "
+            f"{key}={value} is not a number of {what} from 1 to {most:,}: type for example "
             f"{key}=1000, {key}=1e6 or {key}=1M."
         )
     return int(count)

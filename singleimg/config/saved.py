@@ -14,29 +14,39 @@ from singleimg.config import allowlist
 from singleimg.config.command_line import program
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
-from singleimg.config.schema import AUGMENT_KEYS, ONCE, TRAINING, Config
+from singleimg.config.schema import AUGMENT_KEYS, GROUPS, ONCE, TRAINING, Config
 from singleimg.errors import UserError, is_url
 from singleimg.storage.base import Store
 
+SWEPT = "keys of this job"  # beside Hydra's choices of groups: those that a sweep varies
 
-def differences(cfg: DictConfig) -> list[str]:
-    """Short labels of what differs from the preset's own values: ``deg45``, ``scale100_1``."""
+
+def differences(cfg: DictConfig, swept: Sequence[str] = ()) -> list[str]:
+    """Short labels of what differs from the preset's own values: ``deg45``, ``scale100_1``.
+
+    swept: keys that always have a label, since they tell the datasets of a sweep apart.
+    """
     preset = CONF / "augment" / f"{cfg.augment.name}.yaml"
     base = OmegaConf.load(CONF / "config.yaml")
     own = OmegaConf.merge(base, OmegaConf.load(preset)) if preset.exists() else base
     keys = [*AUGMENT_KEYS, "seed"]
-    labels = [_label(key, cfg[key]) for key in keys if _differs(cfg[key], own.get(key))]
+    labels = [
+        _label(key, cfg[key]) for key in keys if key in swept or _differs(cfg[key], own.get(key))
+    ]
     inner = own.get("augment") or {}
     for key, value in cfg.augment.items():
-        if key not in ("name", "transforms") and _differs(value, inner.get(key)):
+        differs = f"augment.{key}" in swept or _differs(value, inner.get(key))
+        if key not in ("name", "transforms") and differs:
             labels.append(_label(key, value))
-    if cfg.output._target_ != "folder":
+    if cfg.output._target_ != "folder" or "output" in swept:
         labels.append(cfg.output._target_.rpartition(".")[2])
-    if cfg.encode._target_ != "jpeg":
+    if cfg.encode._target_ != "jpeg" or "encode" in swept:
         labels.append(cfg.encode._target_.rpartition(".")[2])
-    if cfg.encode.get("quality", 75) != 75:
+    if cfg.encode.get("quality", 75) != 75 or "encode.quality" in swept:
         labels.append(f"q{cfg.encode.quality}")
-    return labels
+    said = (*keys, "encode.quality", "img_size", "imgpath", "targetpath", *GROUPS)
+    others = [key for key in swept if key not in said and not key.startswith("augment.")]
+    return labels + [_label(key.rpartition(".")[2], OmegaConf.select(cfg, key)) for key in others]
 
 
 def _differs(value: Any, other: Any) -> bool:

@@ -81,7 +81,7 @@ class Config:
     threads: int | None = key(None, "work", Range(1, None, "a number of workers"))
     batch_size: int = key(32, "output", _WHOLE)
     save_params: bool | None = key(None, "output")
-    max_pixels: int | None = key(None, "source", Range(1, None, "a number of pixels"))
+    max_pixels: Any = key(None, "source", Count("pixels"))  # as num_imgs
     debug: bool = key(False, once=True)
     if_exists: str = key(
         "resume", "output", Choice(("resume", "overwrite", "error"), "resume"), typed=True

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from singleimg.backends.base import WorkerLost
-from singleimg.config.command_line import replay
+from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot, Target
 from singleimg.errors import UserError, WriteError
 from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
@@ -31,6 +31,27 @@ def is_whole(job: Job, found: Snapshot) -> bool:
     summary = job.target.summary()
     said = summary is not None and summary.get("images") == job.num_imgs
     return said and not job.todo(found)
+
+
+def holds_more(job: Job, found: Snapshot) -> bool:
+    """Whether all images are there, among more of the same: says so, and how to load them.
+
+    Of a target that was typed the number of images is a word about it, and must be right.
+    """
+    summary = job.target.summary()
+    if job.named or found.recipe is None or not summary or job.settings.if_exists != "resume":
+        return False
+    count = summary.get("images", 0)
+    same = replace(found.recipe, made_with=job.recipe.made_with) == job.recipe
+    if not same or count <= job.num_imgs:
+        return False
+    log.info(
+        "%s holds %s images: the first %s are what was asked for.",
+        job.store, f"{count:,}", f"{job.num_imgs:,}",
+    )  # fmt: skip
+    line = f"singleimg.StoredDataset({str(job.store)!r})"
+    log.info("Load:    torch.utils.data.Subset(%s, range(%d))", line, job.num_imgs)
+    return True
 
 
 def complete(job: Job, found: Snapshot | None = None) -> None:
@@ -187,7 +208,9 @@ def closing_lines(job: Job) -> None:
     log.info("Folder:  %s", job.store)
     log.info("Load:    %s", job.output.load_line(job.store))
     more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
-    if job.store.local_path is not None:
+    if job.typed is not None:
+        log.info("Extend:  %s", command(*job.typed, more[0]))
+    elif job.store.local_path is not None:
         log.info("Extend:  %s", replay(str(job.store), *more))
     else:
         log.info("Extend:  the command of the run, with %s", more[0])

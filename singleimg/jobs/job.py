@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from singleimg.backends.base import Backend
 from singleimg.config import saved
+from singleimg.config.command_line import typed as typed_key
+from singleimg.config.location import CONF
 from singleimg.config.make import instantiate, resolved_transforms
+from singleimg.config.saved import SWEPT
+from singleimg.config.schema import typed_keys
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
@@ -39,6 +44,8 @@ class Job:
     backend: Backend
     workers: int
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
+    typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
+    named: bool = True  # whether the target was typed
 
     @property
     def writes(self) -> bool:
@@ -92,6 +99,7 @@ class Job:
 
 def prepare(cfg: DictConfig) -> Job:
     """The job that a checked configuration describes; reads the source, writes nothing."""
+    typed, named = typed_arguments(cfg), cfg.targetpath is not None
     source = instantiate(cfg, "image")
     if "class_name" in cfg.output:
         cfg.output.class_name = cfg.output.class_name or source.name
@@ -119,7 +127,8 @@ def prepare(cfg: DictConfig) -> Job:
     check_place(cfg.targetpath, output)
     images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
-    return describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
+    job = describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
+    return replace(job, typed=typed, named=named)
 
 
 def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:
@@ -167,12 +176,43 @@ def check_place(targetpath: str, output: Output) -> None:
 
 
 def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path | str:
-    """``targetpath``, or a folder below it in a sweep, or one in ``outputs`` named by the run."""
-    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    """``targetpath``, or a folder below it in a sweep, or one in ``outputs`` named by the recipe.
+
+    The number of images is no part of the name: the same command with more of them goes on.
+    """
+    hydra_cfg = HydraConfig.get() if HydraConfig.initialized() else None
+    sweeping = hydra_cfg is not None and hydra_cfg.mode == RunMode.MULTIRUN
     if cfg.targetpath and not sweeping:
         return cfg.targetpath
-    parts = [source, cfg.augment.name, f"{cfg.img_size}px", str(cfg.num_imgs)]
-    name = "-".join([*parts, *saved.differences(cfg), fingerprint[:8]])
+    swept = hydra_cfg.runtime.choices.get(SWEPT, ()) if sweeping else ()
+    first = "-".join([source, cfg.augment.name, f"{cfg.img_size}px"])
+    last = "-".join([*saved.differences(cfg, swept), fingerprint[:8]])
     if is_url(cfg.targetpath):
-        return f"{cfg.targetpath.rstrip('/')}/{name}"
-    return Path(cfg.targetpath or "outputs").absolute() / name
+        return f"{cfg.targetpath.rstrip('/')}/{first}-{last}"
+    folder = Path(cfg.targetpath or "outputs").absolute()
+    if not sweeping and not (folder / f"{first}-{last}").exists():
+        # Once the number of images was a part of the name.
+        old = re.compile(rf"{re.escape(first)}-(\d+)-{re.escape(last)}")
+        found = [name for path in folder.glob(f"*-{last}") if (name := old.fullmatch(path.name))]
+        if found:
+            return folder / max(found, key=lambda name: int(name[1])).string
+    return folder / f"{first}-{last}"
+
+
+def typed_arguments(cfg: DictConfig) -> list[str] | None:
+    """What was typed that makes the same images, paths as whole ones; None: nothing of ours was.
+
+    That is so in a sweep, whose jobs have targets of their own, and of a saved configuration.
+    """
+    hydra_cfg = HydraConfig.get() if HydraConfig.initialized() else None
+    if hydra_cfg is None or hydra_cfg.mode == RunMode.MULTIRUN:
+        return None
+    if str(CONF) not in {one.path for one in hydra_cfg.runtime.config_sources}:
+        return None
+    paths = {key for key, field in typed_keys(None) if field.metadata.get("path")}
+    arguments = []
+    for text in OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False):
+        key = text.partition("=")[0].lstrip("+")
+        if key not in ("num_imgs", "debug", "if_exists"):  # of this run alone
+            arguments.append(typed_key(key, cfg[key]) if key in paths else text)
+    return arguments

@@ -6,7 +6,14 @@ from omegaconf import DictConfig
 
 from singleimg.dataset.target import GRID
 from singleimg.errors import UserError
-from singleimg.jobs.driver import announce, closing_lines, complete, is_whole, make
+from singleimg.jobs.driver import (
+    announce,
+    closing_lines,
+    complete,
+    holds_more,
+    is_whole,
+    make,
+)
 from singleimg.jobs.job import prepare
 from singleimg.report.grid import DEBUG_IMAGES, grid
 from singleimg.storage.lock import hold
@@ -31,12 +38,15 @@ def generate(cfg: DictConfig) -> None:
             make(job, todo, announce(job, todo))
             return
         found = job.target.look()
-        if is_whole(job, found):
+        if holds_more(job, found):
+            pass
+        elif is_whole(job, found):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
         else:
             with hold(job.store):
                 complete(job, found)
-                if cfg.debug:
-                    with job.store.errors():
-                        grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))
+        if cfg.debug:
+            with job.store.errors():
+                grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))
+            log.info("Grid:    %s", job.store.path_of(GRID))

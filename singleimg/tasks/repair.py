@@ -54,11 +54,12 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
         target.manifest.remove(job.shards[number] for number in sorted(bad))
     complete(job)
     if moved:
-        log.info("%d foreign files lie in %s now.", len(moved), target.store.path_of(FOREIGN))
+        files = "1 foreign file lies" if len(moved) == 1 else f"{len(moved)} foreign files lie"
+        log.info("%s in %s now.", files, target.store.path_of(FOREIGN))
     before = (dataset.summary or {}).get("digest")
     if before not in (None, (target.summary() or {}).get("digest")):
         log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
-    log.info("Mended: %d shards made again.", len(bad))
+    log.info("Mended: %d shard%s made again.", len(bad), "s" * (len(bad) != 1))
 
 
 def move_away(target: Target, path: str) -> str:

@@ -34,7 +34,7 @@ def local(run, picture, tmp_path_factory) -> dict[tuple[str, int], Path]:
         (output, number): found
         for output in ("webdataset", "parquet")
         for number in (180, 240)
-        for found in (folder / "sets").glob(f"*-{number}-{output}-*")
+        for found in (folder / "sets").glob(f"*-{output}-num_imgs{number}-*")
     }
 
 

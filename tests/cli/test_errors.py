@@ -53,6 +53,8 @@ SENTENCES = {
     ("output.class_name=a/b",): "output.class_name='a/b' is not the name of one folder (printable, "
     "at most 100 characters, no / or \\, no dot or space first or last): type for example "
     "output.class_name=dummy.",
+    ("max_pixels=0",): "max_pixels=0 is not a number of pixels from 1 to 9,007,199,254,740,992: "
+    "type for example max_pixels=1000, max_pixels=1e6 or max_pixels=1M.",
     ("seed=null",): "seed=null is no value: leave seed out.",
     ("augment=5",): "Config group override must be a string or a list. Got int: python run.py "
     "--help says what can be typed.",

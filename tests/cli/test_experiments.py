@@ -89,8 +89,10 @@ def test_the_ablation_makes_its_eight_sets(run, stand_in, tmp_path):
     lines = (CONF / "experiment" / "paper_ablation.yaml").read_text().splitlines()
     (command,) = [line.split("run.py ")[1] for line in lines if "run.py" in line]
     run(*command.split(), "num_imgs=8", f"targetpath={tmp_path}", *stand_in)
-    names = [path.name.split("-8-")[-1][:-9] for path in tmp_path.iterdir()]
+    names = [path.name.partition("px-")[2][:-9] for path in tmp_path.iterdir()]
     assert len(names) == 8
-    assert {"deg0-scalenull-jitter0", "deg0", "scalenull-jitter0"} <= set(names)
+    assert {"deg0-scalenull-jitter0", "deg0-scale1000_1-jitter1", "deg35-scalenull-jitter0"} <= set(
+        names
+    )
     sets = {tuple(images_of(path).values()) for path in tmp_path.iterdir()}
     assert len(sets) == 8

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +116,67 @@ def test_extending_gives_what_a_fresh_run_gives(run, picture, tmp_path):
     assert tree_hash(tmp_path / "grown") == tree_hash(tmp_path / "fresh")
     assert summary_of(tmp_path / "grown")["images"] == 25
     last = result.stdout.splitlines()[-1]
-    assert last == (
-        f"Extend:  python run.py -cp {tmp_path / 'grown'} -cn config "
-        f"targetpath={tmp_path / 'grown'} num_imgs=50"
-    )
+    typed = " ".join([*common, f"targetpath={tmp_path / 'grown'}"])
+    assert last == f"Extend:  python run.py {typed} num_imgs=50"
+
+
+# --- unnamed targets -----------------------------------------------------------------------------
+
+
+def test_the_same_command_with_more_images_goes_on_and_so_does_the_line_that_it_prints(
+    run, picture, tmp_path
+):
+    (tmp_path / "my pictures").mkdir()
+    shutil.copy(picture, tmp_path / "my pictures" / "a.png")
+    common = ("imgpath=my pictures/a.png", *SMALL)
+    run(*common, "num_imgs=14", cwd=tmp_path)
+    said = run(*common, "num_imgs=25", cwd=tmp_path).stdout
+    assert "15 of 25 images of 32 px" in said
+    line = shlex.split(said.splitlines()[-1].removeprefix("Extend:  "))
+    assert line[:2] == ["python", "run.py"] and line[-1] == "num_imgs=50"
+    assert "30 of 50 images of 32 px" in run(*line[2:], cwd=tmp_path).stdout
+    [made] = (tmp_path / "outputs").iterdir()
+    assert re.fullmatch(r"a-script-32px-[0-9a-f]{8}", made.name)
+    run(*common, "num_imgs=50", f"targetpath={tmp_path / 'fresh'}", cwd=tmp_path)
+    assert tree_hash(made) == tree_hash(tmp_path / "fresh")
+
+
+def test_the_line_that_it_prints_neither_overwrites_nor_looks(run, picture, tmp_path):
+    common = (f"imgpath={picture}", "img_size=32")
+    said = run(*common, "debug=true", "if_exists=overwrite", cwd=tmp_path).stdout.splitlines()
+    [made] = (tmp_path / "outputs").iterdir()
+    assert said[-2:] == [
+        f"Extend:  python run.py {' '.join(common)} num_imgs=128",
+        f"Grid:    {made / 'grid.png'}",
+    ]
+
+
+def test_fewer_images_are_there_already(run, picture, tmp_path):
+    common = (f"imgpath={picture}", *SMALL)
+    run(*common, "num_imgs=25", cwd=tmp_path)
+    [made] = (tmp_path / "outputs").iterdir()
+    before = tree_hash(made)
+    assert run(*common, "num_imgs=14", cwd=tmp_path).stdout.splitlines() == [
+        f"{made} holds 25 images: the first 14 are what was asked for.",
+        f"Load:    torch.utils.data.Subset(singleimg.StoredDataset({str(made)!r}), range(14))",
+    ]
+    assert tree_hash(made) == before
+    said = run(*common, "num_imgs=14", f"targetpath={made}", cwd=tmp_path, code=1).stderr
+    assert said.startswith(f"targetpath={made} already holds 25 images, more than num_imgs=14: ")
+
+
+def test_a_target_that_has_the_number_in_its_name_goes_on(run, picture, tmp_path):
+    """As all had once; of several the largest one."""
+    common = (f"imgpath={picture}", *SMALL)
+    run(*common, "num_imgs=14", cwd=tmp_path)
+    [made] = (tmp_path / "outputs").iterdir()
+    first, _, digest = made.name.rpartition("-")
+    old = made.with_name(f"{first}-14-{digest}")
+    made.rename(old)
+    for other in (f"{first}-9-{digest}", f"{first}-90-deg45-{digest}", f"b-{first}-99-{digest}"):
+        made.with_name(other).mkdir()
+    run(*common, "num_imgs=25", cwd=tmp_path)
+    assert summary_of(old)["images"] == 25 and not made.exists()
 
 
 def test_a_sweep_makes_one_dataset_a_job(run, picture, tmp_path):
@@ -130,8 +190,10 @@ def test_a_sweep_makes_one_dataset_a_job(run, picture, tmp_path):
         f"targetpath={tmp_path}",
     )
     targets = sorted(path.name for path in tmp_path.iterdir())
-    labels = [name.removeprefix("my-picture-script-32px-6-")[:-9] for name in targets]
-    assert sorted(labels) == ["deg0", "deg0-shear0", "deg45", "deg45-shear0"]
+    labels = [name.removeprefix("my-picture-script-32px-")[:-9] for name in targets]
+    assert sorted(labels) == [
+        "deg0-shear0", "deg0-shear30", "deg45-shear0", "deg45-shear30",
+    ]  # fmt: skip
     contents = [tuple(images_of(tmp_path / name).values()) for name in targets]
     assert [len(content) for content in contents] == [6] * 4 and len(set(contents)) == 4
 

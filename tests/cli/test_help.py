@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from singleimg.config.location import CONF
+from singleimg.version import __version__
 from tests.conftest import ROOT
 
 
@@ -31,3 +32,7 @@ def test_it_needs_no_torch():
 
 def test_cfg_job_shows_the_settings(run):
     assert "num_imgs: 1281167" in run("--cfg", "job").stdout
+
+
+def test_the_version_is_ours(run):
+    assert run("--version").stdout == f"singleimg {__version__}\n"

@@ -98,8 +98,8 @@ def made(run, port, begun, picture, local, tmp_path_factory) -> Made:
         folder = tmp_path_factory.mktemp("sweep")
         target = f"targetpath=s3://{BUCKET}/made"
         result = run(*sweep, target, cwd=folder, **asked.environment)
-    names = {output: local[output, 180].name for output in ("webdataset", "parquet")}
-    targets = {output: f"s3://{BUCKET}/made/{name}" for output, name in names.items()}
+    folders = re.findall(r"^Folder:  (.*)$", result.stdout, re.M)
+    targets = {folder.split("-")[-2]: folder for folder in folders}
     return Made(targets, result.stdout, asked)
 
 
@@ -252,7 +252,7 @@ def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local
     )
     result = run("task=repair", f"targetpath={copy}", "threads=1", TRUST)
     assert result.stdout.splitlines()[-2:] == [
-        f"1 foreign files lie in {copy}/foreign now.",
+        f"1 foreign file lies in {copy}/foreign now.",
         "Mended: 2 shards made again.",
     ]
     assert tree(copy) == tree(local["webdataset", 180])

@@ -57,6 +57,11 @@ def test_the_published_flags_keep_their_names_and_defaults(key, value):
     assert composed()[key] == value
 
 
+def test_counts_may_have_a_suffix():
+    cfg = loaded("num_imgs=1.5k", "max_pixels=200M")
+    assert (cfg.num_imgs, cfg.max_pixels) == (1500, 200_000_000)
+
+
 def test_the_three_that_differ():
     cfg = composed()
     assert (cfg.threads, cfg.imgpath, cfg.targetpath) == (None, None, None)
