@@ -111,9 +111,12 @@ class CheckedLoader(ConfigLoaderImpl):
         """The configuration of one job, which knows its own keys from those of the whole sweep."""
         cfg = super().load_sweep_config(master_config, sweep_overrides)
         typed = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
-        fixed = {text.partition("=")[0]: text for text in typed}
-        keys = {text.partition("=")[0]: text for text in sweep_overrides}
-        own = [key.lstrip("+") for key, text in keys.items() if fixed.get(key) != text]
+        parser = OverridesParser.create()
+        varied = {
+            one.key_or_group: one.is_sweep_override() for one in parser.parse_overrides(typed)
+        }
+        keys = dict.fromkeys(o.key_or_group for o in parser.parse_overrides(sweep_overrides))
+        own = [key for key in keys if varied.get(key, True)]
         with flag_override(cfg, ["struct", "readonly"], [False, False]):
             cfg.hydra.runtime.choices[SWEPT] = own
         return cfg
