@@ -45,15 +45,20 @@ def params_place(shard: Shard) -> str:
 class Snapshot:
     """What lies in a target at one time, under the lock or before it.
 
-    recipe: None where there is no dataset. scan: its records, looked for when first asked for.
+    recipe: None where there is no dataset. summary: as of ``Target.summary``. scan: its records;
+    the latter two are looked for when first asked for.
     """
 
-    def __init__(self, recipe: Recipe | None, manifest: Manifest) -> None:
-        self.recipe, self._manifest = recipe, manifest
+    def __init__(self, recipe: Recipe | None, target: Target) -> None:
+        self.recipe, self._target = recipe, target
+
+    @cached_property
+    def summary(self) -> dict[str, Any] | None:
+        return self._target.summary()
 
     @cached_property
     def scan(self) -> Scan:
-        return self._manifest.scan()
+        return self._target.manifest.scan()
 
 
 class Target:
@@ -72,7 +77,7 @@ class Target:
 
     def look(self) -> Snapshot:
         """What lies here now; whoever waits for the lock looks again when it has that."""
-        return Snapshot(self.recipe(), self.manifest)
+        return Snapshot(self.recipe(), self)
 
     def recipe(self) -> Recipe | None:
         """The recipe of the dataset that lies here."""

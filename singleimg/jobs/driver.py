@@ -28,7 +28,7 @@ _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
 def is_whole(job: Job, found: Snapshot) -> bool:
     """Whether nothing is left to do; refuses a target that holds something else."""
     job.target.check(found, job.recipe, job.num_imgs, job.settings.if_exists)
-    summary = job.target.summary()
+    summary = found.summary
     said = summary is not None and summary.get("images") == job.num_imgs
     return said and not job.todo(found)
 
@@ -38,7 +38,7 @@ def holds_more(job: Job, found: Snapshot) -> bool:
 
     Of a target that was typed the number of images is a word about it, and must be right.
     """
-    summary = job.target.summary()
+    summary = found.summary
     if job.named or found.recipe is None or not summary or job.settings.if_exists != "resume":
         return False
     count = summary.get("images", 0)
@@ -93,7 +93,8 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Says what is about to happen; refuses what cannot be. The first to import torch."""
     remaining = sum(map(len, todo))
     job.producer.set_up_process()
-    effort = estimate(job.producer.images(Shard(0, 0, remaining)), remaining)
+    make_one = lambda index: next(job.producer.images(Shard(0, index, index + 1)))[0]  # noqa: E731
+    effort = estimate(make_one, remaining, job.pictures)
     global_draws = job.producer.global_draws()
     if job.backend.in_threads and global_draws:
         raise UserError(
@@ -104,7 +105,7 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     folder, free = job.store.local_path if job.writes else None, ""
     if folder is not None:  # with what will be overwritten
         freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
-        free = f", {size(check_disk(folder, effort.bytes, freed))} free"
+        free = f", {size(check_disk(folder, effort.disk, freed))} free"
     log.info(
         "%s images of %d px into %s: %s with %d worker%s%s.",
         f"{remaining:,}" + (f" of {job.num_imgs:,}" if remaining < job.num_imgs else ""),

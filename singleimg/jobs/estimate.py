@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from singleimg.errors import UserError
 
@@ -19,30 +17,48 @@ _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this siz
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the images still to be made will take: core seconds and bytes on disk."""
+    """What the images still to be made will take.
+
+    seconds: of one core, shared out among workers. once: of what each process pays once, such as
+    decoding a picture. bytes: of the images. disk: what these occupy as files.
+    """
 
     seconds: float
     bytes: int
+    once: float = 0
+    disk: int = 0
 
     def describe(self, workers: int) -> str:
         """Size and time for a person."""
-        return f"about {size(self.bytes)}, {duration(self.seconds / workers)}"
+        return f"about {size(self.bytes)}, {duration(self.once + self.seconds / workers)}"
 
 
-def estimate(images: Iterator[tuple[bytes, Any]], num_imgs: int) -> Estimate:
-    """Makes the first few of ``images`` (their bytes come first), drops them, and multiplies."""
-    used, seconds = [], []
-    begin = start = time.perf_counter()
-    for data, _ in itertools.islice(images, _IMAGES):
-        now = time.perf_counter()
-        used.append(len(data))
-        seconds.append(now - start)
-        start = now
-        if now - begin > _SECONDS:
+def estimate(make: Callable[[int], bytes], num_imgs: int, pictures: int = 1) -> Estimate:
+    """Makes the first few images twice, drops them, and multiplies.
+
+    The first time pays for what is paid once (a picture is decoded, its levels are made), the
+    second one for itself alone. pictures: how many there are, of which few may be seen here.
+    """
+    used, rates, once = [], [], []
+    begin = time.perf_counter()
+    for index in range(min(_IMAGES, num_imgs)):
+        start = time.perf_counter()
+        make(index)
+        again = time.perf_counter()
+        used.append(len(make(index)))
+        end = time.perf_counter()
+        rates.append(end - again)
+        once.append(max(0.0, again - start - rates[-1]))
+        if end - begin > _SECONDS:
             break
-    blocks = sum(math.ceil(one / _BLOCK) for one in used) / len(used)
-    typical = seconds[1:] or seconds  # the first image pays for what is set up once
-    return Estimate(sum(typical) / len(typical) * num_imgs, math.ceil(blocks * _BLOCK * num_imgs))
+    blocks = sum(math.ceil(one / _BLOCK) for one in used) * _BLOCK / len(used)
+    more = max(0, min(pictures, num_imgs) - len(once)) * sum(once[1:]) / max(len(once) - 1, 1)
+    return Estimate(
+        seconds=sum(rates) / len(rates) * num_imgs,
+        bytes=math.ceil(sum(used) / len(used) * num_imgs),
+        once=more,
+        disk=math.ceil(blocks * num_imgs),
+    )
 
 
 def check_disk(target: Path, needed: int, freed: int = 0) -> int:

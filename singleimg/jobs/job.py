@@ -29,6 +29,7 @@ from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
 from singleimg.storage.shards import Shard, Shards
+from singleimg.system.logs import log
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Job:
     backend: Backend
     workers: int
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
+    pictures: int = 1  # of the source
     typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
     named: bool = True  # whether the target was typed
 
@@ -108,7 +110,17 @@ def prepare(cfg: DictConfig) -> Job:
     output.require()
     if cfg.save_params is None:
         cfg.save_params = output.draws
-    sources, profiles = examine(source)
+    sources, profiles, smallest = examine(source)
+    if 10 * smallest < cfg.img_size:
+        log.warning(
+            "A picture of %d px is less than a tenth of img_size=%d: its images show no detail.",
+            smallest, cfg.img_size,
+        )  # fmt: skip
+    if cfg.augment.name == "none" and cfg.num_imgs > len(sources):
+        log.warning(
+            "augment=none changes nothing: %s images of %s are the same again and again.",
+            f"{cfg.num_imgs:,}", f"{len(sources)} pictures" if sources[1:] else "one picture",
+        )  # fmt: skip
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),
@@ -128,7 +140,7 @@ def prepare(cfg: DictConfig) -> Job:
     images = from_config(cfg, sources, source)
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     job = describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
-    return replace(job, typed=typed, named=named)
+    return replace(job, pictures=len(source), typed=typed, named=named)
 
 
 def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -45,17 +46,30 @@ class Source(ABC):
 
 def hashes(source: Source) -> list[str]:
     """SHA-256 of each image: of its size as ``2560x1920`` and a newline, and its RGB bytes."""
-    return examine(source)[0]
+    return examine(source).hashes
 
 
-def examine(source: Source) -> tuple[list[str], set[str]]:
-    """The hashes of all images, and the names of the colour profiles that were converted."""
-    found, profiles = [], set()
+class Examined(NamedTuple):
+    """What is known of a source's pictures once each was looked at.
+
+    profiles: names of the colour profiles that were converted. smallest: shorter side of the
+    smallest picture, pixels.
+    """
+
+    hashes: list[str]
+    profiles: set[str]
+    smallest: int
+
+
+def examine(source: Source) -> Examined:
+    """Looks at each picture once."""
+    found, profiles, smallest = [], set(), sys.maxsize
     for k in range(len(source)):
         image = source.load(k)
         found.append(pixel_hash(image))
         profiles |= {image.info[PROFILE]} if PROFILE in image.info else set()
-    return found, profiles
+        smallest = min(smallest, *image.size)
+    return Examined(found, profiles, smallest)
 
 
 def pixel_hash(image: Image.Image) -> str:

@@ -217,6 +217,19 @@ def test_parallel_jobs_of_a_sweep_make_the_same_bytes(run, picture, tmp_path):
         assert images_of(tmp_path / "parallel" / name) == images_of(tmp_path / "one" / name)
 
 
+def test_what_would_disappoint_is_said_in_a_line(run, picture, tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "icon.png")
+    common = ("output=none", f"imgpath={tmp_path / 'icon.png'}", "num_imgs=2", "cropfirst=false")
+    assert run(*common, "img_size=201").stdout.splitlines()[0] == (
+        "A picture of 20 px is less than a tenth of img_size=201: its images show no detail."
+    )
+    assert "less than a tenth" not in run(*common, "img_size=200").stdout
+    said = run("output=none", f"imgpath={picture}", "augment=none", "num_imgs=3").stdout
+    assert said.splitlines()[0] == (
+        "augment=none changes nothing: 3 images of one picture are the same again and again."
+    )
+
+
 def test_batch_size_and_threads_change_no_byte(run, made, picture, tmp_path):
     run(
         f"imgpath={picture}",

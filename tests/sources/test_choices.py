@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 
 import numpy as np
@@ -60,8 +61,38 @@ def test_a_folder_is_its_pictures_in_the_order_of_their_names(tmp_path):
     assert [folder.load(k).getpixel((0, 0)) for k in range(2)] == [(255, 0, 0), (0, 0, 255)]
 
 
+@pytest.fixture
+def album(tmp_path):
+    """As phones and desktops leave them."""
+    (tmp_path / "2024").mkdir()
+    (tmp_path / ".thumbnails").mkdir()
+    for name in ("b.png", "a.png", "2024/c.png", ".thumbnails/d.png"):
+        Image.new("RGB", (8, 8), "blue").save(tmp_path / name)
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", "film.mov", "a.png.txt", "2024/Thumbs.db"):
+        (tmp_path / name).write_bytes(b"no picture")
+    (tmp_path / "folder.png").mkdir()
+    return tmp_path
+
+
+def test_what_is_no_picture_never_stops_a_folder_and_is_said(album, caplog):
+    caplog.set_level(logging.INFO, "singleimg")
+    assert [file.name for file in Folder(album).files] == ["a.png", "b.png"]
+    assert caplog.messages == [
+        f"imgpath={album}: 2 pictures; 5 other files are left out (.DS_Store, ._a.png, Thumbs.db, "
+        "…)."
+    ]
+    assert Folder(album).load(0).size == (8, 8)
+
+
+def test_subfolders_are_taken_when_asked_for(album):
+    found = [str(file.relative_to(album)) for file in Folder(album, recursive=True).files]
+    assert found == ["2024/c.png", "a.png", "b.png"]
+    with pytest.raises(UserError, match=r"^image.recursive=yes is not true or false: type one"):
+        Folder(album, recursive="yes")
+
+
 def test_a_folder_without_pictures_and_a_file_are_refused(tmp_path):
-    with pytest.raises(UserError, match="holds no picture"):
+    with pytest.raises(UserError, match=r"holds no picture \(.*or image.recursive=true for"):
         Folder(tmp_path)
     (tmp_path / "a.png").write_text("")
     with pytest.raises(UserError, match=r"a.png is not a folder: type a folder of pictures"):
