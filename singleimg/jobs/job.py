@@ -116,11 +116,6 @@ def prepare(cfg: DictConfig) -> Job:
             "A picture of %d px is less than a tenth of img_size=%d: its images show no detail.",
             smallest, cfg.img_size,
         )  # fmt: skip
-    if cfg.augment.name == "none" and cfg.num_imgs > len(sources):
-        log.warning(
-            "augment=none changes nothing: %s images of %s are the same again and again.",
-            f"{cfg.num_imgs:,}", f"{len(sources)} pictures" if sources[1:] else "one picture",
-        )  # fmt: skip
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),
@@ -138,6 +133,12 @@ def prepare(cfg: DictConfig) -> Job:
         refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
     images = from_config(cfg, sources, source)
+    if cfg.num_imgs > len(sources) and not images.varies():
+        log.warning(
+            "augment=%s changes nothing: %s images of %s are the same again and again.",
+            cfg.augment.name, f"{cfg.num_imgs:,}",
+            f"{len(sources)} pictures" if sources[1:] else "one picture",
+        )  # fmt: skip
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     job = describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
     return replace(job, pictures=len(source), typed=typed, named=named)

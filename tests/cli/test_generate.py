@@ -228,6 +228,11 @@ def test_what_would_disappoint_is_said_in_a_line(run, picture, tmp_path):
     assert said.splitlines()[0] == (
         "augment=none changes nothing: 3 images of one picture are the same again and again."
     )
+    own = "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 32}%s]"
+    flip = ", {_target_: torchvision.transforms.v2.RandomHorizontalFlip}"
+    common = ("output=none", f"imgpath={picture}", "img_size=32", "num_imgs=3")
+    assert "changes nothing" in run(*common, own % "").stdout
+    assert "changes nothing" not in run(*common, own % flip).stdout
 
 
 def test_batch_size_and_threads_change_no_byte(run, made, picture, tmp_path):

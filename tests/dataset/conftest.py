@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from singleimg import StoredDataset, UserError
 
 FORMATS = ("folder", "webdataset", "parquet", "lmdb")
 COUNT = 23
@@ -31,3 +36,17 @@ def files(stored) -> list[bytes]:
 def path(request, stored) -> Path:
     """The dataset in each of the formats, in turn."""
     return stored[request.param]
+
+
+def pixels_of(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def same(image: Image.Image, pixels: np.ndarray) -> bool:
+    return image.mode == "RGB" and np.array_equal(np.asarray(image), pixels)
+
+
+def refused(path: Path, kind: type = StoredDataset, **more) -> str:
+    with pytest.raises(UserError) as caught:
+        kind(path, **more)
+    return str(caught.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import random
@@ -25,22 +24,7 @@ from torchvision.transforms import v2
 from singleimg import RenderedDataset, SingleImage, StoredDataset, UserError, compose
 from singleimg.config import location, saved
 from tests.conftest import ROOT
-from tests.dataset.conftest import COUNT
-
-
-def pixels_of(data: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(data)))
-
-
-def same(image: Image.Image, pixels: np.ndarray) -> bool:
-    return image.mode == "RGB" and np.array_equal(np.asarray(image), pixels)
-
-
-def refused(path: Path, kind: type = StoredDataset, **more) -> str:
-    with pytest.raises(UserError) as caught:
-        kind(path, **more)
-    return str(caught.value)
-
+from tests.dataset.conftest import COUNT, pixels_of, refused, same
 
 # --- rendered: the very images that a run stores -------------------------------------------------
 

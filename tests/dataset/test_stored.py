@@ -13,30 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms import v2
 
-from singleimg import StoredDataset, UserError, compose
+from singleimg import StoredDataset, compose
 from singleimg.config import make
 from singleimg.dataset.recipe import Recipe
 from singleimg.outputs.resolve import described
 from singleimg.storage.manifest import Entry, Record, record_text
 from singleimg.storage.shards import Shards
-from tests.dataset.conftest import COUNT
-
-
-def pixels_of(data: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(data)))
-
-
-def same(image: Image.Image, pixels: np.ndarray) -> bool:
-    return image.mode == "RGB" and np.array_equal(np.asarray(image), pixels)
-
-
-def refused(path: Path, kind: type = StoredDataset, **more) -> str:
-    with pytest.raises(UserError) as caught:
-        kind(path, **more)
-    return str(caught.value)
+from tests.dataset.conftest import COUNT, pixels_of, refused, same
 
 
 def test_every_format_gives_every_image_and_the_one_label(path, files):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import pickle
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,17 +16,6 @@ from singleimg.sources.file import File
 from singleimg.sources.folder import Folder
 from singleimg.sources.noise import Noise
 from singleimg.sources.synthetic import DEAD_LEAVES_SHA256
-
-
-def picture() -> Image.Image:
-    rows, columns = np.mgrid[:30, :40]
-    return Image.fromarray(np.stack([rows * 8, columns * 6, rows + columns], -1).astype(np.uint8))
-
-
-def refused(source) -> str:
-    with pytest.raises(UserError) as caught:
-        source().load(0)
-    return str(caught.value)
 
 
 def test_dead_leaves_is_kept_in_the_cache_and_made_anew_when_harmed(tmp_path):

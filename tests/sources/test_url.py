@@ -12,22 +12,11 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from singleimg.errors import UserError
 from singleimg.sources import decoding, download
 from singleimg.sources.url import Url
-
-
-def picture() -> Image.Image:
-    rows, columns = np.mgrid[:30, :40]
-    return Image.fromarray(np.stack([rows * 8, columns * 6, rows + columns], -1).astype(np.uint8))
-
-
-def refused(source) -> str:
-    with pytest.raises(UserError) as caught:
-        source().load(0)
-    return str(caught.value)
+from tests.sources.conftest import picture, refused
 
 
 @pytest.fixture
