@@ -85,15 +85,16 @@ class Pictures:
         if file and file.exists():
             # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
             return Picture.of_source(np.load(file, mmap_mode="c").view(np.ndarray))
-        image = self.source.load(k)
-        if self.expected is not None and pixel_hash(image) != self.expected[k]:
-            image = self.source.load_unconverted(k)  # of a dataset from before profiles were read
-            if image is None or pixel_hash(image) != self.expected[k]:
+        pixels = self.source.decoded(k).pixels
+        if self.expected is not None and pixel_hash(pixels) != self.expected[k]:
+            # It may be of a dataset from before profiles were read.
+            pixels = self.source.decoded(k, convert=False).pixels
+            if pixel_hash(pixels) != self.expected[k]:
                 raise UserError(
                     f"{self.source.where(k)} has changed since this dataset was begun: put the old "
                     "picture back, or type another targetpath."
                 )
-        return Picture.of_source(np.array(image))
+        return Picture.of_source(pixels)
 
     def shared_in(self, folder: Path) -> Pictures:
         """The same pictures, where :meth:`share` put them."""

@@ -149,8 +149,8 @@ def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:
     found = Target.at(cfg.targetpath, cfg.durable).recipe()
     if found is None or found.pixels.get("sources") == recipe.pixels["sources"]:
         return
-    pictures = (source.load_unconverted(k) for k in range(len(source)))
-    if found.pixels.get("sources") == [image and pixel_hash(image) for image in pictures]:
+    pictures = (source.decoded(k, convert=False).pixels for k in range(len(source)))
+    if found.pixels.get("sources") == [pixel_hash(pixels) for pixels in pictures]:
         raise UserError(
             f"targetpath={cfg.targetpath} was made without colour conversion, and its pictures "
             f"have other colours than sRGB ({recipe.made_with['profiles']}): type another "

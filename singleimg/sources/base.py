@@ -7,16 +7,25 @@ import os
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from singleimg.errors import UserError
 
 WHITE = (255, 255, 255)
-PROFILE = "singleimg_profile"  # in ``info`` of a picture: the colour profile that it had
+_STRIP = 1 << 16  # pixels that are converted at a time: what is held of them does not count
+
+
+class Decoded(NamedTuple):
+    """A picture: ``uint8`` H×W×3, RGB, which nobody writes into; and the name of the colour
+    profile that it was converted from."""
+
+    pixels: np.ndarray
+    profile: str | None = None
 
 
 class Source(ABC):
@@ -32,12 +41,15 @@ class Source(ABC):
         """How many images."""
 
     @abstractmethod
-    def load(self, k: int) -> Image.Image:
-        """Image ``k``, 0 … len - 1, as 8-bit RGB."""
+    def load(self, k: int) -> np.ndarray | Image.Image:
+        """Image ``k``, 0 … len - 1: ``uint8`` H×W×3 in RGB, or a Pillow image."""
 
-    def load_unconverted(self, k: int) -> Image.Image | None:
-        """Image ``k`` with its colour profile taken for sRGB, as it was once; None: it has none."""
-        return None
+    def decoded(self, k: int, convert: bool = True) -> Decoded:
+        """Image ``k`` as all others ask for it; ``convert=False`` takes its profile for sRGB."""
+        image = self.load(k)
+        if isinstance(image, Image.Image):
+            image = in_strips(image, lambda part: part.convert("RGB"))
+        return Decoded(image)
 
     @abstractmethod
     def where(self, k: int) -> str:
@@ -65,17 +77,40 @@ def examine(source: Source) -> Examined:
     """Looks at each picture once."""
     found, profiles, smallest = [], set(), sys.maxsize
     for k in range(len(source)):
-        image = source.load(k)
-        found.append(pixel_hash(image))
-        profiles |= {image.info[PROFILE]} if PROFILE in image.info else set()
-        smallest = min(smallest, *image.size)
+        pixels, profile = source.decoded(k)
+        found.append(pixel_hash(pixels))
+        profiles |= {profile} if profile else set()
+        smallest = min(smallest, *pixels.shape[:2])
     return Examined(found, profiles, smallest)
 
 
-def pixel_hash(image: Image.Image) -> str:
-    """SHA-256 of an RGB image, as in :func:`hashes`."""
-    head = f"{image.width}x{image.height}\n".encode()
-    return hashlib.sha256(head + image.tobytes()).hexdigest()
+def pixel_hash(pixels: np.ndarray) -> str:
+    """SHA-256 of ``uint8`` H×W×3, as in :func:`hashes`."""
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}\n".encode())
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
+
+
+def in_strips(
+    image: Image.Image, convert: Callable[[Image.Image], Image.Image], orientation: int = 1
+) -> np.ndarray:
+    """A Pillow image as ``uint8`` H×W×3: each strip as ``convert`` gives it in RGB, and the whole
+    turned by EXIF's ``orientation``.
+
+    Pillow holds 4 bytes a pixel, so that a copy of the whole may stand beside it but once.
+    """
+    width, height = image.im.size  # of a TIFF that lies on its side ``size`` is another
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    lying = orientation in (5, 6, 7, 8)
+    pixels = np.empty((width, height, 3) if lying else (height, width, 3), np.uint8)
+    stored = pixels[:: -1 if down else 1, :: -1 if across else 1]
+    stored = stored.swapaxes(0, 1) if lying else stored
+    rows = max(1, _STRIP // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        stored[top:bottom] = convert(image.crop((0, top, width, bottom)))
+    return pixels
 
 
 def cache_folder() -> Path:

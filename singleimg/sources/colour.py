@@ -7,12 +7,12 @@ that changes no level by more than one is sRGB by another name, and its pixels s
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from singleimg.sources.base import PROFILE
 from singleimg.system.logs import log
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}  # by Pillow's modes
@@ -23,32 +23,27 @@ _COLOURS = _COLOURS.reshape(1, -1, 3).astype(np.uint8)
 _ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
-def to_srgb(image: Image.Image, profile: bytes, key: str) -> Image.Image:
-    """A picture of mode L, RGB, CMYK or LAB in sRGB, if its ``profile`` is of another space.
+class Conversion(NamedTuple):
+    """A profile's name, and what turns pictures (or parts of one) of its space into RGB of sRGB."""
 
-    The result is RGB and names the profile in ``info[PROFILE]``; a picture that is in sRGB already
-    comes back as it is, and so does one whose profile cannot be used: the log says so, once.
+    profile: str
+    apply: Callable[[Image.Image], Image.Image]
+
+
+def to_srgb(profile: bytes, mode: str, key: str) -> Conversion | None:
+    """What converts pictures of ``mode`` (L, RGB, CMYK or LAB) from their ``profile``.
+
+    None for one that is sRGB already, and for one that cannot be used: the log says so.
     """
     try:
-        transform, name = _transform(profile, image.mode)
-        if transform is None:
-            return image
-        if image.mode == "L":  # by a table: littleCMS is exact for grey only where it is slow
-            tables = np.asarray(ImageCms.applyTransform(Image.fromarray(_LEVELS), transform))[0].T
-            converted = Image.merge("RGB", [image.point(table.tolist()) for table in tables])
-        else:
-            converted = ImageCms.applyTransform(image, transform)
+        return _conversion(profile, mode)
     except _ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         log.info("%s: its colour profile cannot be used (%s); taken for sRGB.", key, reason)
-        return image
-    converted.info[PROFILE] = name
-    return converted
+        return None
 
 
-@lru_cache(maxsize=8)
-def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str]:
-    """What converts pictures of this mode, and the profile's name; None where nothing changes."""
+def _conversion(profile: bytes, mode: str) -> Conversion | None:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     space = source.profile.xcolor_space.strip()
     if _SPACES.get(mode) != space:
@@ -62,13 +57,15 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform | 
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE,
     )
-    colours = {"L": _LEVELS, "RGB": _COLOURS}.get(mode)
-    if colours is not None:
-        shown = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
-        same = np.asarray(Image.fromarray(colours).convert("RGB"))
-        if np.abs(shown.astype(int) - same).max() <= 1:
-            return None, name
-    return transform, name
+    shown = None
+    if mode in ("L", "RGB"):
+        colours = Image.fromarray(_LEVELS if mode == "L" else _COLOURS)
+        shown = np.asarray(ImageCms.applyTransform(colours, transform))
+        if np.abs(shown.astype(int) - np.asarray(colours.convert("RGB"))).max() <= 1:
+            return None
+    if mode == "L":  # by a table: littleCMS is exact for grey only where it is slow
+        return Conversion(name, lambda grey: Image.fromarray(shown[0][np.asarray(grey)]))
+    return Conversion(name, lambda image: ImageCms.applyTransform(image, transform))
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from PIL import Image
 
 from singleimg.sources.base import Source, cache_folder, check_name, pixel_hash
@@ -24,7 +25,7 @@ class DeadLeaves(Source):
     def __len__(self) -> int:
         return 1
 
-    def load(self, k: int) -> Image.Image:
+    def load(self, k: int) -> np.ndarray:
         """The image, from the cache folder when it lies there whole."""
         return _dead_leaves()
 
@@ -33,25 +34,26 @@ class DeadLeaves(Source):
 
 
 @lru_cache(maxsize=1)
-def _dead_leaves() -> Image.Image:
+def _dead_leaves() -> np.ndarray:
     from singleimg.sources.synthetic import DEAD_LEAVES_SHA256, dead_leaves
 
     file = cache_folder() / f"dead_leaves-{DEAD_LEAVES_SHA256[:16]}.png"
     try:
         with Image.open(file) as image:
-            image.load()
-        if pixel_hash(image) == DEAD_LEAVES_SHA256:
-            return image
+            pixels = np.array(image)
+        if pixel_hash(pixels) == DEAD_LEAVES_SHA256:
+            return pixels
     except Exception:  # not there yet, or damaged, which decoders say in any way: it is made anew
         pass
     image = dead_leaves()
-    if pixel_hash(image) != DEAD_LEAVES_SHA256:
+    pixels = np.array(image)
+    if pixel_hash(pixels) != DEAD_LEAVES_SHA256:
         warnings.warn(
             "This version of Pillow draws dead_leaves otherwise than the one it was defined with: "
             "the images will not be those that others get.",
             stacklevel=2,
         )
-        return image
+        return pixels
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
@@ -59,4 +61,4 @@ def _dead_leaves() -> Image.Image:
         temporary.replace(file)
     except OSError:
         pass  # a cache that cannot be written costs a second, nothing else
-    return image
+    return pixels

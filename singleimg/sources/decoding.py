@@ -22,7 +22,7 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from singleimg.errors import UserError
-from singleimg.sources.base import PROFILE, WHITE
+from singleimg.sources.base import WHITE, Decoded, in_strips
 from singleimg.sources.colour import lab_to_srgb, to_srgb
 from singleimg.system.logs import log
 
@@ -35,12 +35,7 @@ SUFFIXES = (
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # brands
 PIXELS = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how such files begin
-_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES = (
-    258,
-    259,
-    262,
-    284,
-)  # TIFF's tags; photometric 0: levels are darkness
+_BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _PLANES = 258, 259, 262, 274, 284  # TIFF's tags
 _SILENT = logging.NullHandler()
 _DECODING = threading.Lock()  # warnings and standard error belong to the whole process
 _LOADED = 8  # images that a process keeps decoded
@@ -54,8 +49,8 @@ def load_picture(
     key: str,
     stamp: tuple | None,
     convert: bool = True,
-) -> Image.Image:
-    """The picture in a file as 8-bit RGB; ``convert=False`` takes its profile for sRGB.
+) -> Decoded:
+    """The picture in a file; ``convert=False`` takes its profile for sRGB.
 
     UserError when it cannot be read; ``key`` is what was typed, ``stamp`` as of ``file_stamp``.
     """
@@ -191,34 +186,44 @@ def to_rgb(
     background: tuple[int, ...] = WHITE,
     key: str = "the picture",
     convert: bool = True,
-) -> Image.Image:
-    """Any mode of a Pillow image as 8-bit RGB, by the rule at the top of this module."""
-    image.load()
+) -> Decoded:
+    """A Pillow image of any mode, by the rule at the top of this module."""
+    orientation = _load_as_stored(image)
+    negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # levels of darkness
+    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    mode = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
     profile = image.info.get("icc_profile") if convert else None
-    negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = image.convert("I").point(lambda level: level * (1 / 257) + 0).convert("L")
-        image = ImageOps.invert(image) if negative else image  # of fewer bits Pillow does it
-    elif image.mode == "F":
-        image = image.convert("L")
-    grey = image.mode in ("1", "L", "LA", "La")
-    whole = image.convert("RGBA") if image.has_transparency_data else None
-    if whole is not None:
-        image = whole.convert("RGB")
-    if profile is not None:
-        if grey:
-            image = image.convert("L")
-        elif image.mode not in ("CMYK", "LAB"):
-            image = image.convert("RGB")
-        image = to_srgb(image, profile, key)
-    if image.mode == "LAB":
-        image = lab_to_srgb(image)
-    name = image.info.get(PROFILE)
-    image = image.convert("RGB")
-    if whole is not None:
-        image.putalpha(whole.getchannel("A"))
-        below = Image.new("RGBA", image.size, (*background, 255))
-        image = Image.alpha_composite(below, image).convert("RGB")
-    image.info = {PROFILE: name} if name else {}
-    return image
+    conversion = to_srgb(profile, mode, key) if profile is not None else None
+
+    def shown(part: Image.Image) -> Image.Image:
+        if part.mode.startswith("I"):
+            part = part.convert("I").point(lambda level: level * (1 / 257) + 0).convert("L")
+            part = ImageOps.invert(part) if negative else part  # of fewer bits Pillow does it
+        elif part.mode == "F":
+            part = part.convert("L")
+        whole = part.convert("RGBA") if part.has_transparency_data else None
+        part = part if whole is None else whole.convert("RGB")
+        if conversion is not None:
+            part = conversion.apply(part.convert(mode))
+        if part.mode == "LAB":
+            part = lab_to_srgb(part)
+        part = part.convert("RGB")
+        if whole is None:
+            return part
+        part.putalpha(whole.getchannel("A"))
+        below = Image.new("RGBA", part.size, (*background, 255))
+        return Image.alpha_composite(below, part).convert("RGB")
+
+    return Decoded(in_strips(image, shown, orientation), conversion and conversion.profile)
+
+
+def _load_as_stored(image: Image.Image) -> int:
+    """Loads a picture as it lies in the file; returns EXIF's number of how to turn it."""
+    if image.format != "TIFF":
+        image.load()
+        return image.getexif().get(_ORIENTATION, 1)
+    exif = image.getexif()
+    orientation = exif.get(_ORIENTATION, 1)
+    exif[_ORIENTATION] = 1  # else Pillow turns it, in a copy of the whole
+    image.load()
+    return orientation

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
 from singleimg.errors import UserError
-from singleimg.sources.base import WHITE, Source, checked_colour, safe_name
+from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
 from singleimg.sources.decoding import file_stamp, load_picture
 
 
@@ -38,14 +38,11 @@ class File(Source):
     def __len__(self) -> int:
         return len(self.files)
 
-    def load(self, k: int) -> Image.Image:
+    def load(self, k: int) -> np.ndarray:
         """Image ``k``; each process keeps the last few decoded."""
-        return self._load(k, convert=True)
+        return self.decoded(k).pixels
 
-    def load_unconverted(self, k: int) -> Image.Image | None:
-        return self._load(k, convert=False)
-
-    def _load(self, k: int, convert: bool) -> Image.Image:
+    def decoded(self, k: int, convert: bool = True) -> Decoded:
         file, where = self.files[k], self.where(k)
         stamp = file_stamp(file)
         return load_picture(file, self.background, self.max_pixels, where, stamp, convert)

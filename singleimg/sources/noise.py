@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PIL import Image
+import numpy as np
 
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, check_name
@@ -42,7 +42,7 @@ class Noise(Source):
     def __len__(self) -> int:
         return 1
 
-    def load(self, k: int) -> Image.Image:
+    def load(self, k: int) -> np.ndarray:
         """The noise, made once in each process."""
         return _noise(self)
 
@@ -51,7 +51,7 @@ class Noise(Source):
 
 
 @lru_cache(maxsize=1)
-def _noise(source: Noise) -> Image.Image:
+def _noise(source: Noise) -> np.ndarray:
     from singleimg.sources.synthetic import noise
 
     return noise((source.width, source.height), source.exponent, source.seed)

@@ -172,12 +172,10 @@ def _leaf(
     return leaf
 
 
-def noise(
-    size: tuple[int, int] = (2560, 1920), exponent: float = 1.0, seed: int = 0
-) -> Image.Image:
+def noise(size: tuple[int, int] = (2560, 1920), exponent: float = 1.0, seed: int = 0) -> np.ndarray:
     """Colour noise whose amplitude falls as 1/f^exponent: 0 is white, 1 is like natural images.
 
-    8-bit RGB of ``size`` (width, height); each channel is stretched to mean 128, deviation 50.
+    ``uint8`` H×W×3 of ``size`` (width, height); each channel has mean 128 and deviation 50.
     """
     width, height = size
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -191,4 +189,4 @@ def noise(
         spectrum[0, 0] = 0.0
         values = np.fft.irfft2(spectrum, s=(height, width))
         channels.append(128 + 50 * values / max(values.std(), 1e-12))
-    return Image.fromarray(np.clip(np.rint(np.stack(channels, -1)), 0, 255).astype(np.uint8))
+    return np.clip(np.rint(np.stack(channels, -1)), 0, 255).astype(np.uint8)

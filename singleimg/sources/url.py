@@ -8,10 +8,17 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
 from singleimg.errors import UserError
-from singleimg.sources.base import WHITE, Source, cache_folder, checked_colour, safe_name
+from singleimg.sources.base import (
+    WHITE,
+    Decoded,
+    Source,
+    cache_folder,
+    checked_colour,
+    safe_name,
+)
 from singleimg.sources.decoding import SUFFIXES, file_stamp, load_picture
 from singleimg.sources.download import Address, Limits, download
 
@@ -51,14 +58,11 @@ class Url(Source):
     def __len__(self) -> int:
         return 1
 
-    def load(self, k: int) -> Image.Image:
+    def load(self, k: int) -> np.ndarray:
         """The image; the first call on a machine downloads it."""
-        return self._load(convert=True)
+        return self.decoded(k).pixels
 
-    def load_unconverted(self, k: int) -> Image.Image | None:
-        return self._load(convert=False)
-
-    def _load(self, convert: bool) -> Image.Image:
+    def decoded(self, k: int, convert: bool = True) -> Decoded:
         suffix = Path(self.address.path).suffix.lower()
         file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:

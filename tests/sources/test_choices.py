@@ -30,11 +30,11 @@ def test_dead_leaves_is_kept_in_the_cache_and_made_anew_when_harmed(tmp_path):
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SINGLEIMG_CACHE", str(tmp_path / "file" / "below"))
-    assert DeadLeaves().load(0).size == (2560, 1920)
+    assert DeadLeaves().load(0).shape == (1920, 2560, 3)
 
 
 def test_noise_is_loaded_by_its_settings():
-    assert Noise(width=64, height=32).load(0).size == (64, 32)
+    assert Noise(width=64, height=32).load(0).shape == (32, 64, 3)
     assert hashes(Noise(64, 32, seed=1)) != hashes(Noise(64, 32, seed=2))
     with pytest.raises(UserError, match=r"^image.exponent=9 is not from 0 \(white noise\) to 4"):
         Noise(exponent=9)
@@ -46,7 +46,7 @@ def test_a_folder_is_its_pictures_in_the_order_of_their_names(tmp_path):
     (tmp_path / "notes.txt").write_text("not a picture")
     folder = Folder(tmp_path)
     assert len(folder) == len(hashes(folder)) == 2
-    assert [folder.load(k).getpixel((0, 0)) for k in range(2)] == [(255, 0, 0), (0, 0, 255)]
+    assert [folder.load(k)[0, 0].tolist() for k in range(2)] == [[255, 0, 0], [0, 0, 255]]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_what_is_no_picture_never_stops_a_folder_and_is_said(album, caplog):
         f"imgpath={album}: 2 pictures; 5 other files are left out (.DS_Store, ._a.png, Thumbs.db, "
         "…)."
     ]
-    assert Folder(album).load(0).size == (8, 8)
+    assert Folder(album).load(0).shape == (8, 8, 3)
 
 
 def test_subfolders_are_taken_when_asked_for(album):

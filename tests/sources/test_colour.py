@@ -82,7 +82,7 @@ def test_a_profile_becomes_srgb_in_every_format(tmp_path, name, suffix):
     with Image.open(path) as file:
         stored = np.asarray(file.convert("RGB"))  # with what the format lost
     found = File(path).load(0)
-    apart = np.abs(np.asarray(found) - expected(stored, colorants, gamma))
+    apart = np.abs(found - expected(stored, colorants, gamma))
     assert apart.max() <= 1.6  # a level, and the rounding of ours
     assert examine(File(path))[1] == {name}
 
@@ -93,7 +93,7 @@ def test_the_colour_of_an_iphone(tmp_path):
     Image.new("RGB", (8, 8), (200, 80, 60)).save(
         tmp_path / "a.png", icc_profile=bytes(pyvips.Image.profile_load("p3"))
     )
-    found = File(tmp_path / "a.png").load(0).getpixel((0, 0))
+    found = File(tmp_path / "a.png").load(0)[0, 0].astype(int)
     assert np.abs(np.subtract(found, (216, 69, 50))).max() <= 1
 
 
@@ -101,14 +101,14 @@ def test_grey_and_transparency_are_converted_too(tmp_path):
     linear = profile(b"GRAY", "linear grey", [], 1.0)
     ramp = np.tile(np.arange(256, dtype=np.uint8), (8, 1))
     Image.fromarray(ramp).save(tmp_path / "grey.png", icc_profile=linear)
-    found = np.asarray(File(tmp_path / "grey.png").load(0))
+    found = File(tmp_path / "grey.png").load(0)
     assert np.abs(found - expected(ramp, None, 1.0)[..., None]).max() <= 1.6
     colorants, gamma = SPACES["Adobe RGB"]
     half = Image.new("RGBA", (8, 8), (200, 80, 60, 128))
     half.save(tmp_path / "half.png", icc_profile=profile(b"RGB ", "a", colorants, gamma))
     colour = expected(np.array([[200, 80, 60]]), colorants, gamma)
     wanted = (colour * 128 + 255 * 127) / 255
-    assert np.abs(np.asarray(File(tmp_path / "half.png").load(0))[0] - wanted).max() <= 2
+    assert np.abs(File(tmp_path / "half.png").load(0)[0] - wanted).max() <= 2
 
 
 def test_what_is_srgb_already_keeps_every_level(tmp_path):
@@ -117,7 +117,7 @@ def test_what_is_srgb_already_keeps_every_level(tmp_path):
         tmp_path / "a.png",
         icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     )
-    assert (np.asarray(File(tmp_path / "a.png").load(0)) == colours()).all()
+    assert (File(tmp_path / "a.png").load(0) == colours()).all()
     assert examine(File(tmp_path / "a.png"))[1] == set()
 
 
@@ -135,7 +135,7 @@ def test_a_profile_that_cannot_be_used_is_said_and_left(tmp_path, caplog, mode, 
     image = Image.fromarray(colours()).convert(mode)
     image.save(tmp_path / "a.png", icc_profile=broken)
     found = File(tmp_path / "a.png").load(0)
-    assert (np.asarray(found) == np.asarray(image.convert("RGB"))).all()
+    assert (found == np.asarray(image.convert("RGB"))).all()
     assert caplog.messages == [
         f"imgpath={tmp_path}/a.png: its colour profile cannot be used ({why}); taken for sRGB."
     ]
@@ -166,7 +166,7 @@ def test_a_set_from_before_profiles_were_read(run: Run, tagged, tmp_path, monkey
     target = tmp_path / "set"
     typed = (f"imgpath={tagged}", "img_size=32", "encode=png", f"targetpath={target}")
     with monkeypatch.context() as before:
-        before.setattr(decoding, "to_srgb", lambda image, profile, key: image)
+        before.setattr(decoding, "to_srgb", lambda profile, mode, key: None)
         run(*typed, "num_imgs=4")
         pixels = SingleImage.open(target).render(2)
         decoding.load_picture.cache_clear()

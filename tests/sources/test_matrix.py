@@ -54,7 +54,7 @@ def judged(cell: decoders.Cell, folder: Path) -> str:
             others.append(f"{decode.__name__} cannot read it: {error}")
     read = [one for one in (*others, cell.truth) if isinstance(one, np.ndarray)]
     try:
-        found = np.asarray(File(path).load(0)).astype(float)
+        found = File(path).load(0).astype(float)
     except UserError as error:
         return f"refused: {error}"
     if not read:

@@ -49,7 +49,7 @@ def server(tmp_path):
 def test_a_url_is_fetched_once(server):
     source = Url(f"{server.base}/scene.png", server.sha256, allow_http=True)
     assert source.name == "scene"
-    assert (np.asarray(source.load(0)) == np.asarray(picture())).all()
+    assert (source.load(0) == np.asarray(picture())).all()
     decoding.load_picture.cache_clear()
     source.load(0)
     assert server.asked.count("/scene.png") == 1

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from PIL import Image
 from tqdm import tqdm
 
 from singleimg.config.make import instantiate, resolved_transforms
@@ -56,7 +55,7 @@ class Noises(Source):
     def __len__(self) -> int:
         return self.count
 
-    def load(self, k: int) -> Image.Image:
+    def load(self, k: int) -> np.ndarray:
         return _draw_noise(self.width, self.height, self.first + k)
 
     def where(self, k: int) -> str:
@@ -64,11 +63,11 @@ class Noises(Source):
 
 
 @lru_cache(maxsize=128)
-def _draw_noise(width: int, height: int, seed: int) -> Image.Image:
+def _draw_noise(width: int, height: int, seed: int) -> np.ndarray:
     """Cut out of a square twice as large: noise is as periodic as its picture is long, and one that
     is wide and low would vary along its width at lengths that its height does not have."""
     side = 2 * max(width, height)
-    return noise((side, side), 1.0, seed).crop((0, 0, width, height))
+    return noise((side, side), 1.0, seed)[:height, :width].copy()
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def run_control(cfg: DictConfig, folder: Path | None = None) -> Control:
     settings = cfg.shortcut
     cfg = cfg.copy()
     cfg.img_size = _SIZE if cfg.img_size > _LARGEST else cfg.img_size
-    width, height = _noise_size(instantiate(cfg, "image").load(0).size)
+    width, height = _noise_size(instantiate(cfg, "image").decoded(0).pixels.shape[1::-1])
     decides = [resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
             dict(settings), cfg.seed, _RULES]  # fmt: skip
     digest = sha256(canonical(decides).encode()).hexdigest()[:8]
