@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import pickle
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from singleimg.engines.picture import Pictures
 from singleimg.errors import UserError
 from singleimg.sources import dead_leaves
-from singleimg.sources.base import hashes
+from singleimg.sources.base import Source, hashes
 from singleimg.sources.dead_leaves import DeadLeaves
 from singleimg.sources.file import File
 from singleimg.sources.folder import Folder
@@ -101,3 +104,29 @@ def test_names_are_names(tmp_path):
             source(name="../b")
     with pytest.raises(UserError, match=r"^imgpath=a+ cannot be opened \(File name too long\)"):
         File("a" * 300).load(0)
+
+
+class Own(Source):
+    """As people write it: Pillow images."""
+
+    name = "own"
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def __len__(self) -> int:
+        return 1
+
+    def load(self, k: int) -> Image.Image:
+        return Image.linear_gradient("L").resize((256, 400)).convert(self.mode)
+
+    def where(self, k: int) -> str:
+        return "image=own"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_a_source_of_ones_own_gives_pillow_images(mode):
+    expected = np.asarray(Own("RGB").load(0))
+    assert np.array_equal(Pictures(Own(mode)).load(0).pixels, expected)
+    data = b"256x400\n" + expected.tobytes()
+    assert hashes(Own(mode)) == [hashlib.sha256(data).hexdigest()]

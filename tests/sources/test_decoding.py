@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import struct
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from singleimg.errors import UserError
 from singleimg.sources import decoding
 from singleimg.sources.decoding import to_rgb
 from singleimg.sources.file import File
 from tests.sources.conftest import picture, refused
+from tests.sources.test_colour import SPACES, profile
 
 # --- formats and modes ---------------------------------------------------------------------------
 
@@ -63,13 +65,36 @@ def test_a_palette_and_its_transparency(tmp_path):
     assert loaded[0, 0].tolist() == [9, 8, 7]
 
 
-def test_exif_orientation_is_applied(tmp_path):
-    image, exif = picture(), Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by a quarter, clockwise
-    image.save(tmp_path / "turned.png", exif=exif)
-    loaded = File(tmp_path / "turned.png").load(0)
-    expected = image.transpose(Image.Transpose.ROTATE_270)
-    assert (np.asarray(loaded) == np.asarray(expected)).all()
+TURNS = [None, *(Image.Transpose[turn] for turn in (
+    "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE",
+    "ROTATE_90"))]  # by EXIF's numbers, from 1 on  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [None, "raw", "tiff_lzw"])
+@pytest.mark.parametrize("number, turn", list(enumerate(TURNS, 1)))
+def test_exif_orientation_is_applied(tmp_path, number, turn, packed):
+    """Of TIFF Pillow does it itself, unless it is told not to."""
+    image, exif = picture().resize((520, 300)), Image.Exif()  # of three strips
+    exif[0x0112] = number
+    path = tmp_path / ("turned.tiff" if packed else "turned.png")
+    image.save(path, exif=exif, compression=packed)
+    expected = image if turn is None else image.transpose(turn)
+    assert np.array_equal(File(path).load(0), expected)
+
+
+def test_strips_are_the_whole_picture(tmp_path):
+    """Converted in one piece by Pillow alone: profile, then transparency."""
+    tagged = Image.fromarray(np.random.default_rng(0).integers(0, 256, (299, 701, 4), np.uint8))
+    adobe = profile(b"RGB ", "Adobe RGB", *SPACES["Adobe RGB"])
+    tagged.save(tmp_path / "a.png", icc_profile=adobe)
+    srgb = ImageCms.createProfile("sRGB")
+    whole = ImageCms.profileToProfile(
+        tagged.convert("RGB"), io.BytesIO(adobe), srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
+    whole.putalpha(tagged.getchannel("A"))
+    below = Image.new("RGBA", tagged.size, (9, 8, 7, 255))
+    expected = Image.alpha_composite(below, whole).convert("RGB")
+    assert np.array_equal(File(tmp_path / "a.png", background=[9, 8, 7]).load(0), expected)
 
 
 @pytest.mark.parametrize("suffix", ["tiff", "gif", "png", "webp", "avif"])
