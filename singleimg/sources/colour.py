@@ -24,7 +24,10 @@ _ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
 class Conversion(NamedTuple):
-    """A profile's name, and what turns pictures (or parts of one) of its space into RGB of sRGB."""
+    """A profile's name, and what turns pictures (or parts of one) of its space into RGB of sRGB.
+
+    Grey may be of mode L or of mode I with levels of 0 … 65535.
+    """
 
     profile: str
     apply: Callable[[Image.Image], Image.Image]
@@ -64,8 +67,21 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
         if np.abs(shown.astype(int) - np.asarray(colours.convert("RGB"))).max() <= 1:
             return None
     if mode == "L":  # by a table: littleCMS is exact for grey only where it is slow
-        return Conversion(name, lambda grey: Image.fromarray(shown[0][np.asarray(grey)]))
+        return Conversion(name, _by_table(shown[0]))
     return Conversion(name, lambda image: ImageCms.applyTransform(image, transform))
+
+
+def _by_table(shown: np.ndarray) -> Callable[[Image.Image], Image.Image]:
+    """What looks up grey in ``shown``, 256×3, and of mode I between its levels."""
+    between = [np.interp(np.arange(65536) / 257, np.arange(256), column) for column in shown.T]
+    fine = np.rint(np.stack(between, -1)).astype(np.uint8)
+
+    def apply(grey: Image.Image) -> Image.Image:
+        levels = np.asarray(grey)
+        deep = grey.mode == "I"
+        return Image.fromarray(fine[np.clip(levels, 0, 65535)] if deep else shown[levels])
+
+    return apply
 
 
 def lab_to_srgb(image: Image.Image) -> Image.Image:

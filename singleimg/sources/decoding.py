@@ -197,7 +197,10 @@ def to_rgb(
 
     def shown(part: Image.Image) -> Image.Image:
         if part.mode.startswith("I"):
-            part = part.convert("I").point(lambda level: level * (1 / 257) + 0).convert("L")
+            part = part.convert("I")
+            if conversion is not None and not part.has_transparency_data:
+                return conversion.apply(part.point(lambda x: x * -1 + 65535) if negative else part)
+            part = part.point(lambda level: level * (1 / 257) + 0).convert("L")
             part = ImageOps.invert(part) if negative else part  # of fewer bits Pillow does it
         elif part.mode == "F":
             part = part.convert("L")

@@ -111,6 +111,23 @@ def test_grey_and_transparency_are_converted_too(tmp_path):
     assert np.abs(File(tmp_path / "half.png").load(0)[0] - wanted).max() <= 2
 
 
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_grey_of_sixteen_bits_is_converted_before_it_becomes_eight(tmp_path, gamma, dark):
+    """To a level; libvips, whose tables are coarse, is 10 off near black. dark: of WhiteIsZero."""
+    ramp = np.arange(65536, dtype=np.uint16).reshape(128, 512)
+    grey, path = profile(b"GRAY", "grey", [], gamma), tmp_path / "grey.png"
+    if dark:
+        path = tmp_path / "grey.tiff"
+        tags = {262: 0, 34675: grey}
+        Image.fromarray(65535 - ramp).save(path, tiffinfo=tags)
+    else:
+        Image.fromarray(ramp).save(path, icc_profile=grey)
+    found = File(path).load(0)
+    wanted = expected(ramp / 257, None, gamma)[..., None]
+    assert np.abs(found - wanted).max() <= 1
+
+
 def test_what_is_srgb_already_keeps_every_level(tmp_path):
     """By whatever name and version: so fingerprints of such pictures stay what they were."""
     Image.fromarray(colours()).save(
