@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import unquote
 
 
 class UserError(Exception):
@@ -28,7 +30,14 @@ def unwritable(target: Path | str, error: OSError) -> UserError:
 
 def is_url(text: str | None) -> bool:
     """Whether a target lies behind a URL, not in a folder."""
-    return "://" in (text or "") and not (text or "").startswith("file://")
+    return re.match(r"(?!file:)[A-Za-z][\w.+:-]*://", text or "") is not None
+
+
+def file_path(text: str) -> str:
+    """The path of a URL of this machine, ``file:///a%20b``; any other text as it is."""
+    if not text.startswith("file:/"):
+        return text
+    return unquote(text.removeprefix("file:").removeprefix("//").removeprefix("localhost"))
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

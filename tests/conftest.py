@@ -16,6 +16,9 @@ import pytest
 # own they would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# As in an environment that was activated: commands are told by a name that a shell finds.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
 import numpy as np
 from PIL import Image
 
@@ -66,7 +69,11 @@ def run() -> Run:
     def command(
         *arguments: str, code: int | None = 0, cwd: Path = ROOT, **environment: str
     ) -> subprocess.CompletedProcess:
-        return _checked(run_script(ROOT / "run.py", arguments, cwd, environment), code)
+        result = run_script(ROOT / "run.py", arguments, cwd, environment)
+        for stream in ("stdout", "stderr"):  # told as where run.py lies, wherever it was typed
+            text = getattr(result, stream).replace(f"python {ROOT / 'run.py'}", "python run.py")
+            setattr(result, stream, text)
+        return _checked(result, code)
 
     return command
 

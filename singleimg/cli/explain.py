@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
+from unicodedata import category
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import (
@@ -22,8 +25,10 @@ from omegaconf.errors import (
 from yaml import YAMLError
 
 from singleimg.cli.help import comments
+from singleimg.config.command_line import quoted
 from singleimg.config.former import FORMER, former_key
 from singleimg.config.location import CONF
+from singleimg.config.paths import escape
 from singleimg.config.schema import GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import did_you_mean
@@ -41,8 +46,17 @@ def keys() -> list[str]:
 
 
 def one_line(mistake: object) -> str:
-    """The sentence, in which a value may hold line breaks or what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(mistake))
+    """The sentence, in which a value may hold line breaks or what a terminal would obey.
+
+    Other letters stay as they are, spaces of any kind too: names of files may hold them.
+    """
+    return "".join(
+        " " if category(letter) in ("Cc", "Zl", "Zp") or letter in _TURNING else letter
+        for letter in str(mistake)
+    )
+
+
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the order of letters
 
 
 def explain(error: BaseException) -> str:
@@ -51,7 +65,10 @@ def explain(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}. Mend that, and type the same command again."
     if isinstance(error, YAMLError):
-        return f"A file of settings cannot be read: {' '.join(str(error).split())}: mend it."
+        mark = getattr(error, "problem_mark", None)
+        where = f"{mark.name}, line {mark.line + 1}" if mark else "A file of settings"
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        return f"{where}, cannot be read ({problem}): mend it."
     # What OmegaConf knows is more than what Hydra makes of it.
     causes = reversed(list(_chain(error)))
     sentences = (_sentence(one) for one in causes)
@@ -68,10 +85,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _sentence(error: BaseException) -> str | None:
     """What one error of a chain says by itself; None when another one has to say it."""
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override} cannot be read: keys are typed as key=value, and a value with , = "
-            "{ } or spaces in it in quotes, 'key=\"a value\"'."
-        )
+        return _unread(str(error.override))
     if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
         return _no_option(*error.missing_cfg_file.rsplit("/", 1), error.options or ())
     if isinstance(error, OmegaConfBaseException):
@@ -80,6 +94,20 @@ def _sentence(error: BaseException) -> str | None:
         if found := re.match(pattern, str(error)):
             return sentence(found[1])
     return None
+
+
+def _unread(argument: str) -> str:
+    """How to type what Hydra's grammar cannot read."""
+    key, equals, value = argument.partition("=")
+    if equals and re.fullmatch(r"\+{0,2}[\w.@/]+", key):
+        text = QuotedString(escape(value), Quote.double).with_quotes()
+        return (
+            f"{argument} cannot be read, since ( ) [ ] {{ }} , = : and quotation marks mean "
+            f"something in a value: type {quoted(f'{key}={text}')} for a plain text."
+        )
+    there = Path(argument).exists()
+    shown = f", such as {quoted(f'imgpath={argument}')}" if there else ", such as num_imgs=1000"
+    return f"{argument} cannot be read: keys are typed as key=value{shown}."
 
 
 def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
@@ -102,7 +130,7 @@ def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
             is_list = OmegaConf.is_list(error.parent_node)
             return f"{key} is not {'a list' if is_list else 'a group of keys'}: {shows}"
         case ValidationError() if OmegaConf.is_list(error.child_node):
-            return f"{key} is not a list: type {key}=[…]."
+            return f"{key} is not a list: type '{key}=[…]'."
         case ValidationError() if OmegaConf.is_dict(error.child_node) and error.value is not None:
             return f"{key} is not a group of keys: {shows}"
         case ValidationError() if error.value is None:
@@ -129,6 +157,15 @@ def _no_key(name: str) -> str:
     of = [task for task, kind in TASKS.items() if name in {f"task.{f.name}" for f in fields(kind)}]
     if of:
         return f"{name} is a key of task={' and task='.join(of)}: type that too, or leave it out."
+    group, _, rest = name.partition(".")
+    choices = [
+        file.stem
+        for file in sorted(CONF.glob(f"{group}/*.yaml"))
+        if rest and OmegaConf.select(OmegaConf.load(file), rest, default=group) != group
+    ]
+    if choices:
+        those = " or ".join([*filter(None, [", ".join(choices[:-1])]), choices[-1]])
+        return f"{name} is a key of {group}={those}: type that too, or leave {name} out."
     return f"{name} is no key{did_you_mean(name, keys())}: python run.py --help lists them."
 
 
@@ -142,6 +179,6 @@ def _no_option(group: str, name: str, options: Sequence[str]) -> str:
 # Where the text is all that Hydra gives.
 _ONLY_TOLD: tuple[tuple[str, Callable[[str], str]], ...] = (
     (r"Ambiguous value for argument '([^']+)'", lambda text: f"{text} lists several values: add -m"
-     " to make one dataset of each, or write a list as key=[1,2]."),
+     " to make one dataset of each, or write a list as 'key=[1,2]'."),
     (r"Could not override '([^']+)'", _no_key),
 )  # fmt: skip

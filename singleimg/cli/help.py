@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from textwrap import wrap
@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from singleimg.config.location import CONF
 from singleimg.config.schema import GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS
+from singleimg.errors import UserError, did_you_mean
 
 _HEAD = """\
 Turns one picture into a training set of any size (Asano, Rupprecht, Vedaldi, ICLR 2020).
@@ -22,7 +23,7 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py num_imgs=1000                                  a picture that ships with us
   python run.py imgpath=photo.jpg augment=strong num_imgs=1M   your own picture
   python run.py debug=true                                     64 images and a grid to look at
-  python run.py -m deg=0,30 scale=[500,1],[100,1]              one dataset for each combination
+  python run.py -m deg=0,30 'scale=[500,1],[100,1]'            one dataset for each combination
   python run.py experiment=paper_imagenet_a                    a configuration of the paper
   python run.py task=pretrain method=rotnet network=cifar_conv4 img_size=32 augment=paper
   python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…
@@ -47,20 +48,20 @@ def help_page() -> str:
         "Keys of one task (task.key=value):",
         *_table(list(_of_tasks())),
         "",
-        "Output (output.key=value):",
-        *_table(list(comments(CONF / "output" / "folder.yaml"))),
+        "Keys of a group's choices (group.key=value; --help method=rotnet shows one alone):",
+        *_table(list(_of_groups())),
         "",
         _FOOT,
     ]
     return "\n".join(parts)
 
 
-def _of_tasks() -> Iterator[tuple[str, str]]:
-    """The keys of each task, and the tasks that have it."""
+def _of_tasks(names: Iterable[str] = TASKS) -> Iterator[tuple[str, str]]:
+    """The keys of tasks, and which of them have it."""
     keys: dict[str, tuple[list[str], str]] = {}
-    for name, kind in TASKS.items():
-        own = OmegaConf.structured(kind)
-        for field in fields(kind):
+    for name in names:
+        own = OmegaConf.structured(TASKS[name])
+        for field in fields(TASKS[name]):
             if field.metadata:
                 value = json.dumps(OmegaConf.to_container(own)[field.name]).replace('"', "")
                 row = keys.setdefault(f"task.{field.name}={value}", ([], field.metadata["help"]))
@@ -69,19 +70,72 @@ def _of_tasks() -> Iterator[tuple[str, str]]:
         yield key, f"task={' and '.join(tasks)}: {text}"
 
 
+def choice_page(group: str, name: str) -> str:
+    """One choice of a group: what it is, and its keys. Raises UserError when there is none."""
+    groups = (*GROUPS, *OPTIONAL_GROUPS, "experiment")
+    file = CONF / group / f"{name}.yaml"
+    choices = sorted(one.stem for one in file.parent.glob("*.yaml"))
+    if group not in groups or name not in choices:
+        what = f"{group}={name} is none of {', '.join(choices)}{did_you_mean(name, choices)}"
+        if group not in groups:
+            what = f"{group} is no group{did_you_mean(group, groups)}"
+        raise UserError(f"{what}: type --help alone for all that can be typed.")
+    about = [line[2:] for line in file.read_text().splitlines() if re.match("# [^@]", line)]
+    if group == "task":
+        keys = list(_of_tasks([name]))
+    else:
+        keys = [(f"{key}={value}", text) for key, value, text in _keys(group, file)]
+    return "\n".join([f"{group}={name}: {about[0]}", *about[1:], "", *_table(keys)])
+
+
+def _of_groups() -> Iterator[tuple[str, str]]:
+    """The keys of every group's choices, each told once, with the choices that have it."""
+    for group in (*GROUPS, *OPTIONAL_GROUPS):
+        if group in ("task", "budget"):  # told elsewhere; one that is changed as a whole
+            continue
+        rows: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for file in sorted((CONF / group).glob("*.yaml")):
+            for key, value, text in _keys(group, file):
+                if key.startswith(f"{group}."):  # a preset's other keys are top-level ones
+                    rows.setdefault((key, text), {}).setdefault(value, []).append(file.stem)
+        explained = {key for key, text in rows if text}
+        for (key, text), values in rows.items():
+            if not text and key in explained:
+                continue
+            names = sorted(name for one in values.values() for name in one)
+            value = next(iter(values)) if len(values) == 1 else "…"
+            yield f"{key}={value}", f"{text} ({', '.join(names)})".strip()
+
+
+def _keys(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, default and comment of each key of a choice, as they are typed."""
+    lines = file.read_text().splitlines()
+    top = "# @package _global_" in lines[:1]
+    section = ""
+    for line in lines:
+        found = re.match(r"( *)(\w+): *(.*?) *(?:# (.*))?$", line)
+        if not found or found[2] in ("_target_", "name", "defaults", "transforms", "override"):
+            continue
+        inner = f"{section}." if found[1] else ""
+        if not found[3]:
+            section = found[2]
+        elif len(found[1]) <= 2:
+            yield f"{'' if top else group + '.'}{inner}{found[2]}", found[3], found[4] or ""
+
+
 def comments(file: Path) -> Iterator[tuple[str, str]]:
-    """``key=default`` and its comment for each key of a YAML file: ``train.devices``, too."""
+    """``key=default`` and its comment for each key of conf/config.yaml: ``train.devices``, too."""
     section = ""
     for line in file.read_text().splitlines():
         if head := re.match(r"(\w+):\s*(?:#.*)?$", line):
             section = head[1]
         found = re.match(r"( *)(\w+): +(.*?) +# (.*)$", line)
-        if found and found[3] and not found[2].startswith("_"):
+        if found and found[3]:
             yield f"{section + '.' if found[1] else ''}{found[2]}={found[3]}", found[4]
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:
-    width = max(len(name) for name, _ in rows) + 4
+    width = min(max((len(name) for name, _ in rows), default=0), 34) + 4
     return [
         line
         for name, text in rows

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import hydra.version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from singleimg.cli.explain import explain, keys, one_line
-from singleimg.cli.help import help_page
-from singleimg.config import checks, guard
-from singleimg.config.command_line import as_started
+from singleimg.cli.help import choice_page, help_page
+from singleimg.config import checks, guard, paths, saved
+from singleimg.config.command_line import as_started, command, quoted
 from singleimg.config.former import refuse_former
 from singleimg.config.location import CONF
 from singleimg.config.make import task
-from singleimg.errors import UserError, did_you_mean
+from singleimg.errors import UserError, did_you_mean, is_url
 from singleimg.system.signals import stoppable
 from singleimg.version import __version__
 
@@ -33,8 +35,7 @@ def main() -> int:
     """Runs the command that was typed and returns its exit status; all that prints a mistake."""
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
-        print(as_started(help_page()))
-        return 0
+        return _help([one for one in arguments if "=" in one])
     if "--version" in arguments:  # Hydra would tell its own
         print(f"singleimg {__version__}")
         return 0
@@ -44,13 +45,12 @@ def main() -> int:
         with stoppable():
             check_flags(arguments)
             refuse_former(arguments)
-            guard.install(arguments)
             _hydra(arguments)
     except KeyboardInterrupt as stopped:
         return getattr(stopped, "status", INTERRUPTED)
     except UserError as error:
         _mistakes.append(error)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
         if not getattr(mistake, "said", False):
@@ -59,20 +59,31 @@ def main() -> int:
 
 
 def _hydra(arguments: list[str]) -> None:
-    """What ``hydra.main`` does, but that a relative ``-cp`` is one of the current directory."""
+    """What ``hydra.main`` does, but that names of files are read as such, ``-cp`` among them."""
     hydra.version.setbase("1.3")
     parser = get_args_parser()
-    args = parser.parse_args(arguments)
-    if args.config_path and "://" not in args.config_path:
-        args.config_path = os.path.abspath(args.config_path)
+    parser.error = _refuse_flags
+    args = parser.parse_intermixed_args(arguments)
+    for flag in ("config_path", "config_dir"):
+        folder = getattr(args, flag)
+        if folder and not is_url(folder):
+            name = f"--{flag.replace('_', '-')}"
+            setattr(args, flag, paths.absolute(name, folder))
+            if not Path(getattr(args, flag)).is_dir():
+                raise UserError(f"{name}={folder} is no folder: type one that holds YAML files.")
+    if args.config_dir:
+        refuse_shadowed(Path(args.config_dir), args.config_name)
+    args.overrides = paths.read(args.overrides or [], args.multirun)
+    guard.install(args.overrides)
     _run_hydra(args, parser, job, config_path=str(CONF), config_name="config")
 
 
 def job(cfg: DictConfig) -> None:
     """Checks one job's configuration and runs its task; in a sweep, says at once what failed."""
     hydra_cfg = HydraConfig.get()
+    overrides = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
     try:
-        checked = checks.load(cfg, hydra_cfg.overrides.task)
+        checked = checks.load(cfg, overrides)
         task(checked)(checked)
     except (UserError, OmegaConfBaseException, OSError) as error:
         mistake = error if isinstance(error, UserError) else UserError(explain(error))
@@ -80,11 +91,40 @@ def job(cfg: DictConfig) -> None:
             _mistakes.append(mistake)
             return
         print(
-            f"{' '.join(hydra_cfg.overrides.task)}: {as_started(one_line(mistake))}",
+            f"{' '.join(overrides)}: {as_started(one_line(mistake))}",
             file=sys.stderr,
         )
         mistake.said = True
         raise mistake from None
+
+
+def _help(choices: list[str]) -> int:
+    try:
+        pages = [choice_page(*one.split("=", 1)) for one in choices] or [help_page()]
+    except UserError as error:
+        print(as_started(one_line(error)), file=sys.stderr)
+        return 1
+    print(as_started("\n\n".join(pages)))
+    return 0
+
+
+def refuse_shadowed(folder: Path, name: str | None) -> None:
+    """Refuses a configuration beside ``--config-dir`` that ours of that name would hide.
+
+    Without this, to point at a dataset so would make another one, with all values at their default.
+    """
+    file = folder / f"{(name or 'config').removesuffix('.yaml')}.yaml"
+    ours = (CONF / file.name).exists()
+    if file.exists() and ours and (name or saved.is_dataset(folder)):
+        raise UserError(
+            f"{file} would not be read, since --config-dir adds choices of groups to ours: type "
+            f"{command('-cp', str(folder), '-cn', file.stem)} to run what stands in it."
+        )
+
+
+def _refuse_flags(message: str) -> NoReturn:
+    """In place of argparse's usage, which tells of Hydra."""
+    raise UserError(f"{one_line(message)}: python run.py --help says what can be typed.")
 
 
 def check_flags(arguments: list[str]) -> None:
@@ -107,9 +147,8 @@ def check_flags(arguments: list[str]) -> None:
             )
         following = _values_after(arguments[place + 1 :])
         text = value or (f"[{','.join(following)}]" if following[1:] else "".join(following))
-        raise UserError(
-            f"{flag} is the published script's way to say it: type {key}={text or 'true'}."
-        )
+        typed = quoted(f"{key}={text or 'true'}")
+        raise UserError(f"{flag} is the published script's way to say it: type {typed}.")
 
 
 def _values_after(arguments: list[str]) -> list[str]:

@@ -86,7 +86,7 @@ def check_modules(names: Any) -> None:
         if not all(part.isidentifier() for part in str(name).split(".")):
             raise UserError(
                 f"trusted_modules holds {name}, which is not the dotted name of a module: type for "
-                "example trusted_modules=[my_package]."
+                "example 'trusted_modules=[my_package]'."
             )
 
 
@@ -152,7 +152,7 @@ def _refusal(key: str, target: Any, place: Allowed, leads: str = "") -> UserErro
     if isinstance(target, str) and "." not in target:
         hint = did_you_mean(target, place.choices)
     elif isinstance(target, str) and root.isidentifier() and not {root} & {*_NO_HINT, *modules}:
-        hint = f"; for code of yours type trusted_modules=[{root}] on the command line"
+        hint = f"; for code of yours type 'trusted_modules=[{root}]' on the command line"
     return UserError(f"{key}={target} is not trusted: {reason} may name {what} here{hint}.")
 
 

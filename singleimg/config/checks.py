@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg.config import allowlist, schema
+from singleimg.config import allowlist, paths, schema
 from singleimg.config.location import CONF
 from singleimg.config.ranges import parse_count
 from singleimg.config.schema import AUGMENT_KEYS, GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS, Task
-from singleimg.errors import UserError, is_url
+from singleimg.errors import UserError, did_you_mean
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
@@ -38,22 +37,36 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
         value = OmegaConf.select(cfg, key)
         if value is not None and field.metadata.get("check"):
             field.metadata["check"].check(key, value)
-    cfg.num_imgs = parse_count("num_imgs", cfg.num_imgs)
-    if cfg.max_pixels is not None:
-        cfg.max_pixels = parse_count("max_pixels", cfg.max_pixels, "pixels")
+    for key, what in (("num_imgs", "images"), ("max_pixels", "pixels")):
+        if cfg[key] is not None:
+            cfg[key] = parse_count(key, cfg[key], what)
     _select_image(cfg, typed)
     _check_effect(cfg, typed)
+    _check_reader(cfg, typed)
     if cfg.debug and "num_imgs" in typed:
         raise UserError(
             "debug=true makes 64 images and num_imgs asks for another number: leave one out."
         )
     if cfg.debug and cfg.output._target_ == "none":
         raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
-    for key, field in keys.items():
-        value = OmegaConf.select(cfg, key) if field.metadata.get("path") else None
-        if value is not None and (key == "imgpath" or not is_url(value)):
-            OmegaConf.update(cfg, key, str(Path(value).expanduser().absolute()))
+    _make_absolute(cfg)
     return cfg
+
+
+def _make_absolute(cfg: DictConfig) -> None:
+    """Paths in full, wherever they come from; what refers to another key goes on doing so."""
+    for key in paths.PATHS:
+        group, _, name = key.rpartition(".")
+        node = OmegaConf.select(cfg, group) if group else cfg
+        if not OmegaConf.is_dict(node) or name not in node or OmegaConf.is_missing(node, name):
+            continue
+        if group and paths.refers(str(node._get_node(name)._value())):
+            continue
+        value = node[name]
+        if value is not None:
+            named = value if OmegaConf.is_list(value) else [value]
+            full = [paths.escape(paths.absolute(key, str(one))) for one in named]
+            node[name] = full if OmegaConf.is_list(value) else full[0]
 
 
 def _check_groups(cfg: DictConfig) -> None:
@@ -150,6 +163,33 @@ def _check_effect(cfg: DictConfig, typed: dict[str, str]) -> None:
                 f"{key}={typed[key]} has no effect with {why}, whose transforms do not use it: "
                 f"leave one of them out (the published script's keys belong to augment=script)."
             )
+
+
+def _check_reader(cfg: DictConfig, typed: dict[str, str]) -> None:
+    """What was typed must be read by something: a key of one's own by a reference to it."""
+    known = {key for key, _ in schema.typed_keys(None)}
+    read = {name for text in _ANY_REFERENCE.findall(str(_raw(cfg))) for name in _NAME.findall(text)}
+    for key, value in typed.items():
+        name = key.split("@")[0].replace("/", ".")
+        top, _, rest = name.partition(".")
+        own = top not in (*known, "hydra") and top in cfg  # else it chose a group's file, whole
+        if own or (top == "augment" and rest and not rest.startswith(("transforms", "name"))):
+            pairs = ((f"{name}.", f"{one}.") for one in read)
+            if not any(ours.startswith(other) or other.startswith(ours) for ours, other in pairs):
+                hint = "" if rest else did_you_mean(name, known)
+                raise UserError(
+                    f"{key}={value} has no effect, since nothing reads {name}{hint}: leave it "
+                    f"out, or refer to it (${{{name}}})."
+                )
+    for key in ("targetpath", "save_params"):
+        if key in typed and cfg.output._target_ == "none":
+            raise UserError(
+                f"{key}={typed[key]} has no effect with output=none, which writes nothing: leave "
+                "one of them out."
+            )
+
+
+_ANY_REFERENCE, _NAME = re.compile(r"\$\{[^}]*\}"), re.compile(r"[A-Za-z_][\w.]*")
 
 
 def _raw(node: Any) -> Any:

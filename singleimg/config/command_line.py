@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import re
-import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from singleimg.config.location import CONF
+from singleimg.config.paths import literal
 from singleimg.storage.base import Store
 
 _CHECKOUT, _INSTALLED = "python run.py", "singleimg"
 
 
 def program() -> str:
-    """How commands of ours begin: ``singleimg`` if started by that name, or without a checkout."""
-    started = Path(sys.argv[0])
-    installed = not CONF.with_name("run.py").exists()
-    if installed or started.stem == _INSTALLED or started.parts[-2:] == (_INSTALLED, "__main__.py"):
+    """How commands of ours begin here: ``singleimg`` if started by that name, or not a checkout."""
+    started, script = Path(sys.argv[0]), CONF.with_name("run.py")
+    if started.parts[-2:] == (_INSTALLED, "__main__.py"):
+        return f"{_python()} -m {_INSTALLED}"
+    if not script.exists() or started.stem == _INSTALLED:
         return _INSTALLED
-    return _CHECKOUT
+    lies_here = Path("run.py").exists() and Path("run.py").samefile(script)
+    return f"{_python()} {'run.py' if lies_here else quoted(str(script))}"
+
+
+def _python() -> str:
+    """The interpreter that runs this: by its name, if a shell would find it."""
+    for name in ("python", "python3"):
+        found = shutil.which(name)
+        if found and Path(found).parent == Path(sys.executable).parent:
+            return name
+    return quoted(sys.executable or "python")
 
 
 def as_started(text: str) -> str:
@@ -30,19 +42,31 @@ def as_started(text: str) -> str:
 
 def command(*arguments: str) -> str:
     """A command line of ours, as a person can paste it into a shell."""
-    return " ".join([program(), *map(shlex.quote, arguments)])
+    return " ".join([program(), *map(quoted, arguments)])
 
 
-def typed(key: str, value: Any) -> str:
-    """``key=value`` as Hydra reads it: quoted where there is more than a plain word."""
-    plain = re.fullmatch(r"[\w./:@+-]+", str(value))
-    quoted = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f"{key}={value}" if plain else f'{key}="{quoted}"'
+def quoted(text: str) -> str:
+    """One word of a command line, the same in bash, zsh and fish.
+
+    fish reads a backslash between single quotes as bash and zsh do not: it stands between double
+    ones, where all three agree.
+    """
+    if re.fullmatch(r"[\w@%+=:,./-]+", text, re.ASCII):
+        return text
+    return "'" + re.sub(r"['\\]", lambda mark: _OUTSIDE[mark[0]], text) + "'"
+
+
+_OUTSIDE = {"'": "'\"'\"'", "\\": "'\"\\\\\"'"}
+
+
+def typed(key: str, path: Any) -> str:
+    """``key=path`` for one of the keys in ``paths.PATHS``: an absolute path, or a URL."""
+    return f"{key}={literal(str(path))}" if "${" in str(path) else f"{key}={path}"
 
 
 def replay(folder: Path | str, *more: str) -> str:
     """The command that makes a dataset again from what lies beside it, in its own folder."""
-    return command("-cp", str(folder), "-cn", "config", typed("targetpath", folder), *more)
+    return command("-cp", str(folder), "-cn", "config", *more)
 
 
 def go_on(store: Store) -> str:

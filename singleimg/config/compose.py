@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import hydra
 import hydra.utils
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import DictConfig
 
+from singleimg.config import paths
 from singleimg.config.checks import load
 from singleimg.config.former import refuse_former
 from singleimg.config.location import CONF
 
 
-def compose(*overrides: str) -> DictConfig:
+def compose(*overrides: str, **keys: Any) -> DictConfig:
     """The checked configuration that ``python run.py`` would have with these arguments.
 
-    >>> singleimg.compose("imgpath=photo.jpg", "augment=strong", "num_imgs=1M")
+    >>> singleimg.compose("augment=strong", imgpath="photo (1).jpg", scale=[100, 1], num_imgs="1M")
+
+    overrides: as on the command line. keys: the same as values of Python, which need no quoting; a
+    key with a point in it is given as ``**{"encode.quality": 90}``. Raises UserError.
     """
     refuse_former(overrides)
+    arguments = paths.read(overrides) + [f"{key}={_text(key, keys[key])}" for key in keys]
     # Within an application of Hydra's that one steps aside: Hydra composes one at a time.
     other, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return load(hydra.compose("config", list(overrides)), overrides)
+            return load(hydra.compose("config", arguments), arguments)
     finally:
         GlobalHydra.instance().hydra = other
+
+
+def _text(key: str, value: Any) -> str:
+    """A value of Python in Hydra's grammar."""
+    if isinstance(value, str | os.PathLike):
+        text = os.fspath(value)
+        if key in paths.PATHS:
+            return paths.literal(paths.absolute(key, text))
+        return QuotedString(text, Quote.single).with_quotes()
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name}:{_text('', one)}" for name, one in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return f"[{','.join(_text(key, one) for one in value)}]"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

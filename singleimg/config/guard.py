@@ -6,23 +6,26 @@ typed on the command line counts as the user's own word; see ``Typed``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hydra._internal.hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg.config import allowlist
+from singleimg.config import allowlist, saved
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
-from singleimg.config.saved import SWEPT
+from singleimg.config.paths import escape
+from singleimg.config.saved import COUNTED, SWEPT
 from singleimg.config.schema import typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
@@ -47,11 +50,10 @@ class Typed:
         return any(name == key or name.startswith(f"{key}.") for name in names)
 
 
-def read_typed(arguments: Sequence[str]) -> Typed:
+def read_typed(overrides: Sequence[str]) -> Typed:
     """The command line's word; what Hydra cannot read either, it will say itself."""
-    overrides = get_args_parser().parse_known_args(list(arguments))[0].overrides or []
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException:
         return Typed()
     trusted: Any = []
@@ -61,19 +63,19 @@ def read_typed(arguments: Sequence[str]) -> Typed:
             if not isinstance(trusted, list):
                 raise UserError(
                     f"{override.input_line} is not one list of modules: type for example "
-                    "trusted_modules=[my_package]."
+                    "'trusted_modules=[my_package]'."
                 )
     own = tuple(one.input_line for one in parsed if one.is_hydra_override())
     return Typed(tuple(map(str, trusted)), frozenset(one.key_or_group for one in parsed), own)
 
 
-def install(arguments: Sequence[str]) -> None:
+def install(overrides: Sequence[str]) -> None:
     """From now on Hydra composes with checks, in this process and in those of a sweep's launcher.
 
     Hydra offers no hook between composing and acting on what was composed (making callbacks,
     setting up logs), and every way in it has goes through this one class.
     """
-    typed = read_typed(arguments)
+    typed = read_typed(overrides)
 
     def loader(*args: Any, **kwargs: Any) -> CheckedLoader:
         return CheckedLoader(typed, *args, **kwargs)
@@ -90,6 +92,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def __init__(self, typed: Typed, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.typed = typed
+        self.counted = False  # by a file that is not ours for all
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """The composed configuration; UserError when it names or sets what is not trusted."""
@@ -100,6 +103,10 @@ class CheckedLoader(ConfigLoaderImpl):
         if cfg._get_node("hydra")._is_interpolation():
             raise UserError("hydra is set to a reference: leave it out of your configuration.")
         check(cfg, self.typed)
+        overrides = kwargs.get("overrides", args[1:2] and args[1])
+        counted = self.counted or any(re.match(r"\+*num_imgs=", one) for one in overrides)
+        with flag_override(cfg, ["struct", "readonly"], [False, False]):
+            cfg.hydra.runtime.choices[COUNTED] = counted
         sources = [one.path for one in self.config_search_path.get_path()]
         if {one for one in sources if "://" not in one or one.startswith("file:")} != {str(CONF)}:
             check_hydra(cfg, self.typed)
@@ -119,12 +126,20 @@ class CheckedLoader(ConfigLoaderImpl):
         own = [key for key in keys if varied.get(key, True)]
         with flag_override(cfg, ["struct", "readonly"], [False, False]):
             cfg.hydra.runtime.choices[SWEPT] = own
+            # A launcher's process may stand elsewhere than the person.
+            cfg.hydra.runtime.cwd = master_config.hydra.runtime._get_node("cwd")._value()
         return cfg
 
     def _load_single_config(self, default: Any, repo: Any) -> Any:
         result = super()._load_single_config(default, repo)
+        ours = result.path == f"file://{CONF}" and default.config_path == "config"
+        if result.path.startswith("file://") and "num_imgs" in result.config and not ours:
+            self.counted = True
         if default.primary and "task" in result.config:  # a run saved it, perhaps long ago
             update_former(result.config)
+            folder = Path(result.path.removeprefix("file://"))
+            if saved.is_dataset(folder):  # it may have moved since
+                result.config.targetpath = escape(str(folder))
         return result
 
     def _process_config_searchpath(self, config_name: Any, parsed: Any, repo: Any) -> None:

@@ -77,7 +77,7 @@ class Fractions:
             if not 0 < part <= 1:
                 raise UserError(
                     f"{key}={list(value)} holds {part:g}, which is not a fraction over 0 and up to "
-                    f"1: type for example {key}=[0.5]."
+                    f"1: type for example '{key}=[0.5]'."
                 )
 
 
@@ -91,8 +91,8 @@ class AreaRange:
             text = ",".join(f"{one:g}" if numbers else str(one) for one in value)
             raise UserError(
                 f"{key}=[{text}] is not an inverse area range, two numbers from 1 to {MOST:,} of "
-                f"which the first is not the smaller: type for example {key}=[500,1] for crops of "
-                "1/500 to all of the area."
+                f"which the first is not the smaller: type for example '{key}=[500,1]' for crops "
+                "of 1/500 to all of the area."
             )
 
 

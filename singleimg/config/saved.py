@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -14,11 +16,18 @@ from singleimg.config import allowlist
 from singleimg.config.command_line import program
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
+from singleimg.config.paths import escaped, refers
 from singleimg.config.schema import AUGMENT_KEYS, GROUPS, ONCE, TRAINING, Config
-from singleimg.errors import UserError, is_url
+from singleimg.errors import UserError
 from singleimg.storage.base import Store
 
-SWEPT = "keys of this job"  # beside Hydra's choices of groups: those that a sweep varies
+# Beside Hydra's choices of groups: keys that a sweep varies, and whether num_imgs was said.
+SWEPT, COUNTED = "keys of this job", "num_imgs of this job"
+
+
+def counted() -> bool:
+    """Whether somebody said how many images: on the command line, in a preset or another file."""
+    return not HydraConfig.initialized() or bool(HydraConfig.get().runtime.choices.get(COUNTED))
 
 
 def differences(cfg: DictConfig, swept: Sequence[str] = ()) -> list[str]:
@@ -74,7 +83,7 @@ def run_text(cfg: DictConfig) -> str:
         own.pop(key)
     OmegaConf.set_struct(own.task, False)  # it is typed, and so has a flag of its own
     own.task.pop(allowlist.TARGET)
-    return "# What this was run with.\n" + OmegaConf.to_yaml(own, resolve=True)
+    return "# What this was run with.\n" + _resolved(own)
 
 
 def config_text(cfg: DictConfig) -> str:
@@ -92,17 +101,26 @@ def config_text(cfg: DictConfig) -> str:
         ],
         "hydra": OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False),
     }
-    folder = "<a folder with this file>" if is_url(cfg.targetpath) else cfg.targetpath
     comment = (
-        "# Makes these images again, to the byte (change targetpath; any other key may be added):\n"
-        f"#   {program()} -cp {folder} -cn config targetpath=…\n"
+        "# Makes these images again, to the byte (any other key may be added):\n"
+        f"#   {program()} -cp <the folder of this file> -cn config targetpath=…\n"
     )
     return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
 
 
 def resolved_text(cfg: DictConfig) -> str:
     """The text of ``<target>/config.resolved.yaml``: the same with every interpolation resolved."""
-    return OmegaConf.to_yaml(_for_file(cfg), resolve=True)
+    return _resolved(_for_file(cfg))
+
+
+def _resolved(cfg: DictConfig) -> str:
+    values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
+    return OmegaConf.to_yaml(OmegaConf.create(escaped(values)))
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder of this machine is that of a dataset, which replays itself."""
+    return (folder / "config.resolved.yaml").exists()
 
 
 def load(store: Store, trusted_modules: Sequence[str] = ()) -> DictConfig:
@@ -111,7 +129,7 @@ def load(store: Store, trusted_modules: Sequence[str] = ()) -> DictConfig:
     file = store.path_of("config.resolved.yaml")
     try:
         text = _read(store, "config.resolved.yaml")
-        if "${" in OmegaConf.to_yaml(text):  # a stranger's could read out our environment
+        if refers(OmegaConf.to_yaml(text)):  # a stranger's could read out our environment
             raise UserError(
                 f"{file} holds a reference ${{…}}, and a run writes none: type another."
             )

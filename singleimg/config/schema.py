@@ -18,11 +18,12 @@ OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be nul
 TRAINING = ("train", "shortcut", *OPTIONAL_GROUPS)
 
 
-def key(default: Any, section: str = "", check: Check | None = None, **more: bool) -> Any:
+def key(default: Any, section: str = "", check: Check | None = None, **more: bool | str) -> Any:
     """A key that several tasks read: they name it, or its ``section``.
 
-    ``path``: a folder or URL. ``once``: for one command, which a saved configuration does not keep;
-    ``typed``: neither that, nor is it taken from a file: who replays types it again.
+    ``path``: a file, folder or URL, which must be there (``read``) or need not (``write``).
+    ``once``: for one command, which a saved configuration does not keep; ``typed``: neither that,
+    nor is it taken from a file: who replays types it again.
     """
     metadata = {"section": section, "check": check, **more}
     if callable(default):
@@ -65,8 +66,8 @@ class Config:
 
     num_imgs: Any = key(1281167, check=Count())  # Any, because 1M is no number to OmegaConf
     img_size: int = key(256, check=Range(8, 4096, "a whole number of pixels"))
-    targetpath: str | None = key(None, path=True)
-    imgpath: str | None = key(None, "source", path=True)
+    targetpath: str | None = key(None, path="write")
+    imgpath: str | None = key(None, "source", path="read")
     seed: int = key(0, check=Range(0, 2**63 - 1, "a whole number"))
     cropfirst: bool = key(True, "augmentation")
     initcrop: float = key(

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from singleimg.config.ranges import Check, Choice, Count, Fractions
 
 
-def key(default: Any, help: str, check: Check | None = None, **more: bool) -> Any:
-    """A key of a task. ``path``: a folder or URL. ``typed``: taken from the command line alone."""
+def key(default: Any, help: str, check: Check | None = None, **more: bool | str) -> Any:
+    """A key of a task. ``path``: as in ``schema``. ``typed``: taken from the command line alone."""
     metadata = {"help": help, "check": check, **more}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -54,7 +54,7 @@ class Repair(Verify):
 @dataclass
 class Export(Task):
     reads = ("targetpath", "work", "commit", "output")
-    to: str | None = key(None, "folder or URL of the new dataset", path=True, typed=True)
+    to: str | None = key(None, "folder or URL of the new dataset", path="write", typed=True)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Pretrain(Task):
         "task.dataset": ("num_imgs", "img_size", "source", "augmentation"),
     }
     dataset: str | None = key(
-        None, "a dataset that was made, to train on; null: rendered as needed", path=True
+        None, "a dataset that was made, to train on; null: rendered as needed", path="read"
     )
     images: Any = key(None, "of task.dataset or data only so many; null: all", Count())
     resume: str = key(
@@ -82,7 +82,9 @@ class Pretrain(Task):
 @dataclass
 class Probe(Task):
     reads = ("targetpath", "threads", "seed", "data", "probe", "devices")
-    checkpoint: Any = key(None, "the folder of a training, or one of its .pt files, or a list")
+    checkpoint: Any = key(
+        None, "the folder of a training, or one of its .pt files, or a list", path="read"
+    )
 
 
 @dataclass

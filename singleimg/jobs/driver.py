@@ -22,6 +22,8 @@ from singleimg.system.logs import log, logging_to_file
 from singleimg.system.signals import ignore_signals
 from singleimg.system.tempdir import scratch, temporary_errors
 
+# What nobody waits for without having asked for it: the default number of images is refused.
+_MOST_BYTES, _MOST_SECONDS = 10e9, 3600
 _PATIENCE = 4.0  # seconds that threads get to drop what they have in hand
 
 
@@ -102,6 +104,12 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
             "threads share: type backend=loky (or backend=sequential)."
         )
     workers = job.workers_for(effort)
+    if not job.counted and (effort.bytes > _MOST_BYTES or effort.wall(workers) > _MOST_SECONDS):
+        raise UserError(
+            f"num_imgs is not typed, and {job.num_imgs:,} images would take "
+            f"{effort.describe(workers)}: type num_imgs=1000 for a first look, or "
+            f"num_imgs={job.num_imgs} for all of them."
+        )
     folder, free = job.store.local_path if job.writes else None, ""
     if folder is not None:  # with what will be overwritten
         freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0

@@ -28,9 +28,13 @@ class Estimate:
     once: float = 0
     disk: int = 0
 
+    def wall(self, workers: int) -> float:
+        """Seconds until all is made."""
+        return self.once + self.seconds / workers
+
     def describe(self, workers: int) -> str:
         """Size and time for a person."""
-        return f"about {size(self.bytes)}, {duration(self.once + self.seconds / workers)}"
+        return f"about {size(self.bytes)}, {duration(self.wall(workers))}"
 
 
 def estimate(make: Callable[[int], bytes], num_imgs: int, pictures: int = 1) -> Estimate:

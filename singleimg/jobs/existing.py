@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from singleimg.config import saved
 from singleimg.config.make import instantiate
+from singleimg.config.paths import escape
 from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import RECIPE, Target
 from singleimg.encoders.base import Encoder
@@ -49,7 +50,10 @@ def find_target(cfg: DictConfig) -> Target:
 def open_dataset(cfg: DictConfig, target: Target) -> ExistingDataset:
     """The dataset in ``target``, by its own files; UserError when they do not fit each other."""
     settings = saved.load(target.store, list(cfg.trusted_modules))
-    settings.durable, settings.targetpath = cfg.durable, str(target.store)  # it may have moved
+    settings.durable, settings.targetpath = (
+        cfg.durable,
+        escape(str(target.store)),
+    )  # it may have moved
     settings.threads, settings.backend = cfg.threads or settings.threads, cfg.backend
     encoder = instantiate(settings, "encode")
     output = instantiate(settings, "output", image_suffix=encoder.suffix)

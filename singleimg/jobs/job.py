@@ -16,8 +16,8 @@ from singleimg.config import saved
 from singleimg.config.command_line import typed as typed_key
 from singleimg.config.location import CONF
 from singleimg.config.make import instantiate, resolved_transforms
+from singleimg.config.paths import PATHS, escape, here
 from singleimg.config.saved import SWEPT
-from singleimg.config.schema import typed_keys
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
@@ -28,6 +28,7 @@ from singleimg.jobs.worker import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
+from singleimg.storage.remote import check_keeps
 from singleimg.storage.shards import Shard, Shards
 from singleimg.system.logs import log
 
@@ -48,6 +49,7 @@ class Job:
     pictures: int = 1  # of the source
     typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
     named: bool = True  # whether the target was typed
+    counted: bool = True  # whether the number of images was said
 
     @property
     def writes(self) -> bool:
@@ -128,7 +130,7 @@ def prepare(cfg: DictConfig) -> Job:
     )
     if profiles:
         recipe.made_with["profiles"] = "; ".join(sorted(profiles))
-    cfg.targetpath = str(choose_target(cfg, source.name, recipe.fingerprint))
+    cfg.targetpath = escape(str(choose_target(cfg, source.name, recipe.fingerprint)))
     if profiles and cfg.if_exists == "resume":
         refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
@@ -141,7 +143,7 @@ def prepare(cfg: DictConfig) -> Job:
         )  # fmt: skip
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     job = describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
-    return replace(job, pictures=len(source), typed=typed, named=named)
+    return replace(job, pictures=len(source), typed=typed, named=named, counted=saved.counted())
 
 
 def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:
@@ -181,6 +183,7 @@ def check_place(targetpath: str, output: Output) -> None:
     if not is_url(targetpath):
         output.check_place(Path(targetpath))
         return
+    check_keeps(targetpath)
     if not output.remote:
         raise UserError(
             f"targetpath={targetpath} is behind a URL, and output={output.name} writes to disks of "
@@ -202,7 +205,7 @@ def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path | str:
     last = "-".join([*saved.differences(cfg, swept), fingerprint[:8]])
     if is_url(cfg.targetpath):
         return f"{cfg.targetpath.rstrip('/')}/{first}-{last}"
-    folder = Path(cfg.targetpath or "outputs").absolute()
+    folder = Path(cfg.targetpath or here() / "outputs")
     if not sweeping and not (folder / f"{first}-{last}").exists():
         # Once the number of images was a part of the name.
         old = re.compile(rf"{re.escape(first)}-(\d+)-{re.escape(last)}")
@@ -220,12 +223,12 @@ def typed_arguments(cfg: DictConfig) -> list[str] | None:
     hydra_cfg = HydraConfig.get() if HydraConfig.initialized() else None
     if hydra_cfg is None or hydra_cfg.mode == RunMode.MULTIRUN:
         return None
-    if str(CONF) not in {one.path for one in hydra_cfg.runtime.config_sources}:
+    sources = OmegaConf.to_container(hydra_cfg.runtime.config_sources, resolve=False)
+    if str(CONF) not in {one["path"] for one in sources}:
         return None
-    paths = {key for key, field in typed_keys(None) if field.metadata.get("path")}
     arguments = []
     for text in OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False):
         key = text.partition("=")[0].lstrip("+")
         if key not in ("num_imgs", "debug", "if_exists"):  # of this run alone
-            arguments.append(typed_key(key, cfg[key]) if key in paths else text)
+            arguments.append(typed_key(key, cfg[key]) if key in PATHS and key in cfg else text)
     return arguments

@@ -141,6 +141,6 @@ def checked_colour(background: Sequence[int]) -> tuple[int, ...]:
     if len(colour) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in colour):
         raise UserError(
             f"image.background={list(colour)} is not a colour, three whole numbers from 0 to 255: "
-            "type for example image.background=[255,255,255]."
+            "type for example 'image.background=[255,255,255]'."
         )
     return colour

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, file_path
 from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
 from singleimg.sources.decoding import file_stamp, load_picture
 
@@ -27,7 +27,7 @@ class File(Source):
                 "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
                 "imgpath=my/pictures."
             )
-        self.path = Path(path)
+        self.path = Path(file_path(str(path)))
         self.background, self.max_pixels = checked_colour(background), max_pixels
         self.name = safe_name(name or self.path.stem)
         self.files = self._find()

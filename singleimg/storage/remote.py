@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +37,13 @@ _CHUNK = 8 << 20  # bytes
 _AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
 _NAMES = {"s3a": "s3"}  # other names of the same
+_CACHE = "a cache of another place"
+# Protocols of fsspec where nothing stays once the run has ended, or that stand for another place.
+_NO_PLACE = {
+    "memory": "it goes with the run", "data": "it is a text", "pyscript": "it goes with the page",
+    "simplecache": _CACHE, "filecache": _CACHE, "blockcache": _CACHE, "cached": _CACHE,
+    "local": "it is a folder of this machine, by its path", "dir": "it is a part of another place",
+}  # fmt: skip
 # What a listing says of an object that another one in its place has not, by protocol.
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5", "LastModified",
              "last_modified", "updated", "mtime", "created")  # fmt: skip
@@ -223,6 +231,15 @@ class RemoteStore(Store):
 
     def writing(self, what: str) -> AbstractContextManager[None]:
         return temporary_errors()  # those of the store are sentences already
+
+
+def check_keeps(url: str) -> None:
+    """Raises UserError for a URL at which nothing would stay."""
+    if why := _NO_PLACE.get(re.split("[:+]", url)[0].lower()):
+        raise UserError(
+            f"targetpath={url} keeps no dataset ({why}): type a folder, or a URL such as "
+            "s3://bucket/name."
+        )
 
 
 def open_url(url: str) -> RemoteStore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from singleimg.errors import is_url
+from singleimg.errors import file_path, is_url
 from singleimg.storage.base import Store
 from singleimg.storage.local import LocalStore
 from singleimg.storage.remote import open_url
@@ -15,6 +15,4 @@ def store_at(text: str, durable: bool = True) -> Store:
 
     Raises UserError for a URL that cannot be opened here.
     """
-    return (
-        open_url(text) if is_url(text) else LocalStore(Path(text.removeprefix("file://")), durable)
-    )
+    return open_url(text) if is_url(text) else LocalStore(Path(file_path(text)), durable)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg.config import saved
 from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
+from singleimg.config.paths import escape
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, versions
 from singleimg.dataset.target import CONFIG, RESOLVED
@@ -58,7 +59,7 @@ def describe_export(cfg: DictConfig, stored: ExistingDataset) -> Job:
     for one in (settings, written):  # with values, and with references
         OmegaConf.set_struct(one, False)
         one.output = _output(cfg, one)
-        one.targetpath, one.num_imgs = to, stored.shards.num_imgs
+        one.targetpath, one.num_imgs = escape(to), stored.shards.num_imgs
         one.update({key: cfg[key] for key in _OF_THE_RUN})
     output = instantiate(settings, "output", image_suffix=stored.encoder.suffix)
     output.require()

@@ -30,15 +30,35 @@ SENTENCES = {
     "is.",
     ("vflip=perhaps",): "vflip=perhaps is not true or false: python run.py --help says what it is.",
     ("num_imgs=1,2",): "num_imgs=1,2 lists several values: add -m to make one dataset of each, or "
-    "write a list as key=[1,2].",
+    "write a list as 'key=[1,2]'.",
     ("--num_imgs", "100"): "--num_imgs is the published script's way to say it: type num_imgs=100.",
-    ("--scale", "500", "1"): "--scale is the published script's way to say it: type scale=[500,1].",
+    (
+        "--scale",
+        "500",
+        "1",
+    ): "--scale is the published script's way to say it: type 'scale=[500,1]'.",
     ("--vflip",): "--vflip is the published script's way to say it: type vflip=true.",
     ("--deg=20",): "--deg is the published script's way to say it: type deg=20.",
     ("--treads", "3"): "--treads is no option (did you mean threads?): keys are typed without "
     "dashes, such as num_imgs=100; --help lists them.",
-    ("foo",): "foo cannot be read: keys are typed as key=value, and a value with , = { } or spaces "
-    "in it in quotes, 'key=\"a value\"'.",
+    ("foo",): "foo cannot be read: keys are typed as key=value, such as num_imgs=1000.",
+    ("image.name=a (1)",): "image.name=a (1) cannot be read, since ( ) [ ] { } , = : and quotation "
+    "marks mean something in a value: type 'image.name=\"a (1)\"' for a plain text.",
+    ("image.name=it's",): "image.name=it's cannot be read, since ( ) [ ] { } , = : and quotation "
+    "marks mean something in a value: type 'image.name=\"it'\"'\"'s\"' for a plain text.",
+    ("-x",): "unrecognized arguments: -x: python run.py --help says what can be typed.",
+    ("+foo=1",): "foo=1 has no effect, since nothing reads foo: leave it out, or refer to it "
+    "(${foo}).",
+    ("+augment.foo=1",): "augment.foo=1 has no effect, since nothing reads augment.foo: leave it "
+    "out, or refer to it (${augment.foo}).",
+    ("image.exponent=2",): "image.exponent is a key of image=noise: type that too, or leave "
+    "image.exponent out.",
+    ("method.lr=1", "task=pretrain"): "method.lr is a key of method=bigan, deepcluster, monogan, "
+    "rotnet, rotnet_cifar or supervised: type that too, or leave method.lr out.",
+    ("output=none", "targetpath=/x"): "targetpath=/x has no effect with output=none, which writes "
+    "nothing: leave one of them out.",
+    ("--config-dir", "/nowhere"): "--config-dir=/nowhere is no folder: type one that holds YAML "
+    "files.",
     ("image=url",): "image.url is missing: type image.url=….",
     ("image=file",): "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
     "imgpath=my/pictures.",
@@ -59,9 +79,8 @@ SENTENCES = {
     ("augment=5",): "Config group override must be a string or a list. Got int: python run.py "
     "--help says what can be typed.",
     ("trusted_modules=[a-b]",): "trusted_modules holds a-b, which is not the dotted name of a "
-    "module: type for example trusted_modules=[my_package].",
-    ("deg=${nowhere}",): "nowhere, which a value refers to, is no key: python run.py "
-    "--help lists them.",
+    "module: type for example 'trusted_modules=[my_package]'.",
+    ("deg=${nowhere}",): "deg refers to nowhere, which is no key: python run.py --help lists them.",
     ("image=url", 'image.url="https://[::1"', f"image.sha256={'0' * 64}"): "image.url is not the "
     "address of a file on the web: type for example image.url=https://example.org/photo.jpg.",
 }
@@ -74,15 +93,16 @@ def test_each_gets_its_sentence(run, tmp_path, arguments, sentence):
 
 def test_bad_files(run, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
+    assert mistake(run, "text.jpg", cwd=tmp_path) == (
+        "text.jpg cannot be read: keys are typed as key=value, such as imgpath=text.jpg."
+    )
     assert mistake(run, "imgpath=text.jpg", cwd=tmp_path) == (
         f"imgpath={tmp_path}/text.jpg is not a picture in one of these formats: "
         "JPEG PNG WEBP TIFF BMP GIF PPM AVIF HEIF."
     )
     (tmp_path / "broken.yaml").write_text("seed: 1\nseed: 2\n")
     assert mistake(run, "-cp", str(tmp_path), "-cn", "broken", cwd=tmp_path) == (
-        "A file of settings cannot be read: while constructing a mapping in "
-        f'"{tmp_path}/broken.yaml", line 1, column 1 found duplicate key seed in '
-        f'"{tmp_path}/broken.yaml", line 2, column 1: mend it.'
+        f"{tmp_path}/broken.yaml, line 2, cannot be read (found duplicate key seed): mend it."
     )
 
 

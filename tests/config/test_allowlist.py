@@ -57,7 +57,7 @@ def test_the_text_of_a_target_must_begin_with_an_allowed_module(target):
 def test_code_of_the_users_own_gets_a_hint():
     assert refused("augment", "mine.Crop") == (
         f"augment._target_=mine.Crop is not trusted: {AUGMENT}; for code of yours type "
-        "trusted_modules=[mine] on the command line."
+        "'trusted_modules=[mine]' on the command line."
     )
 
 

@@ -160,7 +160,7 @@ def test_numbers_of_images_as_people_write_them(text, count):
 # --- mistakes ------------------------------------------------------------------------------------
 
 COUNT = "is not a number of images from 1 to 1,000,000,000: type for example num_imgs=1000, num_imgs=1e6 or num_imgs=1M."  # noqa: E501
-SCALE = "is not an inverse area range, two numbers from 1 to 1,000,000,000 of which the first is not the smaller: type for example scale=[500,1] for crops of 1/500 to all of the area."  # noqa: E501
+SCALE = "is not an inverse area range, two numbers from 1 to 1,000,000,000 of which the first is not the smaller: type for example 'scale=[500,1]' for crops of 1/500 to all of the area."  # noqa: E501
 UNUSED = "whose transforms do not use it: leave one of them out (the published script's keys belong to augment=script)."  # noqa: E501
 MISTAKES = {
     ("num_imgs=0",): f"num_imgs=0 {COUNT}",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, file_path
 
 
 class Labelled(ABC):
@@ -30,7 +29,7 @@ class Labelled(ABC):
 
 def open_split(kind: Callable[..., Dataset], data: Labelled, **settings: object) -> Dataset:
     try:
-        return kind(str(Path(data.path).expanduser()), **settings)
+        return kind(file_path(data.path), **settings)
     except (RuntimeError, OSError, ModuleNotFoundError) as error:
         download = ", or data.download=true" if getattr(data, "download", None) is False else ""
         raise UserError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch.utils.data import Dataset
 from torchvision import datasets
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, file_path
 from singleimg.learn.data.base import Labelled, classes, open_split
 
 _TEST = ("test", "val", "validation")  # names that folders of held-out images go by
@@ -29,7 +29,7 @@ class Folders(Labelled):
 
     def test(self) -> Dataset:
         """Those below ``test`` (or ``val``)."""
-        test, train = self._folder(_TEST), Path(self.path).expanduser() / "train"
+        test, train = self._folder(_TEST), Path(file_path(self.path)) / "train"
         if train.is_dir() and classes(test) != classes(self.train()):
             raise UserError(
                 f"data.path={self.path} holds other classes to test on than to train on: let both "
@@ -39,7 +39,7 @@ class Folders(Labelled):
 
     def _folder(self, names: Sequence[str]) -> Dataset:
         for name in names:
-            folder = Path(self.path).expanduser() / name
+            folder = Path(file_path(self.path)) / name
             if folder.is_dir():
                 return open_split(partial(_folder, folder), self)
         raise UserError(

@@ -72,7 +72,7 @@ class BiGAN(Method):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise UserError(
                 f"method.betas={list(betas)} is not two numbers from 0 to under 1: type for "
-                "example method.betas=[0.5,0.999]."
+                "example 'method.betas=[0.5,0.999]'."
             )
         for key, value in (("critic_steps", critic_steps), ("latent", latent), ("width", width)):
             check_whole(key, value, 1)

@@ -36,7 +36,7 @@ class CifarConv4(Network):
         if len(self.widths) != len(LAYERS):
             raise UserError(
                 f"network.widths={list(self.widths)} is not a list of {len(LAYERS)}, one a "
-                "convolution: type for example network.widths=[32,64,128,128]."
+                "convolution: type for example 'network.widths=[32,64,128,128]'."
             )
 
     def trunk(self, norm: bool = True, slope: float = 0.0) -> Trunk:

@@ -63,7 +63,7 @@ class Cached(ProbeProtocol):
         if not self.lrs or min(self.lrs) <= 0:
             raise UserError(
                 f"probe.lrs={list(self.lrs)} is not a list of learning rates over 0: type for "
-                "example probe.lrs=[0.003,0.01]."
+                "example 'probe.lrs=[0.003,0.01]'."
             )
         if not 0 < self.held_out < 1:
             raise UserError(

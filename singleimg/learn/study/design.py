@@ -68,7 +68,7 @@ def rows_of(parts: Sequence[str], budget: Mapping[str, Any]) -> tuple[list[Row],
     if unknown or not parts:
         raise UserError(
             f"task.parts=[{','.join(parts)}] is not of {', '.join(PARTS)}: type for example "
-            "task.parts=[ablation]."
+            "'task.parts=[ablation]'."
         )
     rows = table_rows(budget)
     if "table" not in parts:

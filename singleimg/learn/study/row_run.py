@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config.compose import compose
 from singleimg.config.make import instantiate
+from singleimg.config.paths import escape
 from singleimg.dataset.recipe import canonical
 from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.scores import RunScore, read_json, write_json
@@ -80,7 +81,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
         *row.overrides, "threads=1",
     )  # fmt: skip
     OmegaConf.set_struct(cfg, False)
-    cfg.targetpath = str(folder)
+    cfg.targetpath = escape(str(folder))
     for key in ("image", "imgpath", "max_pixels", "network", "engine"):
         cfg[key] = study[key]
     cfg.data = study.data if row.full else None

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
-from singleimg.errors import UserError
+from singleimg.errors import UserError, file_path
 from singleimg.learn.data.base import Labelled
 from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.chart import draw
@@ -58,10 +58,10 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     if named is None:
         raise UserError(
             "task.checkpoint is missing: type task.checkpoint=<folder of a task=pretrain>, or a "
-            "list of them, task.checkpoint=[a,b]."
+            "list of them, 'task.checkpoint=[a,b]'."
         )
     names = [named] if isinstance(named, str) else list(named)
-    files = [checkpoint_file(Path(str(name)).expanduser().absolute()) for name in names]
+    files = [checkpoint_file(Path(file_path(name))) for name in names]
     rows = [(row_name(decides, file), decides["seed"]) for decides, file in
             ((load_record(file.parents[1])["decides"], file) for file in files)]  # fmt: skip
     twice = next((file for k, file in enumerate(files) if rows[k] in rows[:k]), None)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from singleimg.backends.base import WorkerLost, available_cores
 from singleimg.config import saved
 from singleimg.config.make import instantiate
+from singleimg.config.paths import here
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled
@@ -48,7 +49,7 @@ def study(cfg: DictConfig) -> None:
         for split in (data.train, data.test):  # a wrong path is said now, not after an hour
             split()
         check_one_device(cfg.train, "study")
-        folder = Path(cfg.targetpath or Path("outputs").absolute() / _name(cfg, data))
+        folder = Path(cfg.targetpath or here() / "outputs" / _name(cfg, data))
         with hold(LocalStore(folder)), logging_to_file(folder / LOG):
             (folder / "config.yaml").write_text(saved.run_text(cfg))
             run(cfg, folder)

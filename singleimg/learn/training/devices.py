@@ -64,5 +64,5 @@ def check_one_device(settings: DictConfig, task: str) -> None:
         raise UserError(
             f"train.devices={devices} with train.num_nodes={settings.num_nodes} is not the one "
             f"device that task={task} uses: type train.devices=1, or for the fourth GPU "
-            "train.devices=[3]."
+            "'train.devices=[3]'."
         )

@@ -18,6 +18,7 @@ from singleimg.backends.base import available_cores
 from singleimg.config import saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
+from singleimg.config.paths import here
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
@@ -113,7 +114,7 @@ def _folder(cfg: DictConfig, method: Method, inputs: Inputs, record: dict[str, A
         return Path(cfg.targetpath)
     digest = fingerprint(record)[:8]
     name = "-".join(["pretrain", method.name, inputs.name, f"seed{cfg.seed}", digest])
-    return Path(cfg.targetpath or "outputs").absolute() / name
+    return Path(cfg.targetpath or here() / "outputs") / name
 
 
 @dataclass(frozen=True)
