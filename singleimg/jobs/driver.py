@@ -215,7 +215,8 @@ def how_to_go_on(job: Job) -> str:
 def closing_lines(job: Job) -> None:
     """Where it is, how to load it, how to go on."""
     log.info("Folder:  %s", job.store)
-    log.info("Load:    %s", job.output.load_line(job.store))
+    for line in job.output.load_lines(job.store, len(job.shards)):
+        log.info("Load:    %s", line)
     more = [f"num_imgs={2 * job.num_imgs}", *job.typed_again()]
     if job.typed is not None:
         log.info("Extend:  %s", command(*job.typed, more[0]))

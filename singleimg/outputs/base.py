@@ -133,9 +133,9 @@ class Output(ABC):
         """Who compares the files of a dataset in ``store`` with their records."""
         return Files(store)
 
-    def load_line(self, store: Store) -> str:
-        """The line of Python that opens the dataset."""
-        return f'singleimg.StoredDataset("{store}")'
+    def load_lines(self, store: Store, shards: int) -> Sequence[str]:
+        """Lines of Python of which each opens the dataset, which has so many ``shards``."""
+        return [f"singleimg.StoredDataset({str(store)!r})"]
 
 
 class Part(NamedTuple):

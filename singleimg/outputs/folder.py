@@ -84,8 +84,8 @@ class FolderOutput(Output):
         shard = Shard(index // self.shard_size, 0, 0)
         return _file(self.place(shard), index, self.image_suffix)
 
-    def load_line(self, store: Store) -> str:
-        return f'torchvision.datasets.ImageFolder("{store.path_of("train")}")'
+    def load_lines(self, store: Store, shards: int) -> Sequence[str]:
+        return [f"torchvision.datasets.ImageFolder({store.path_of('train')!r})"]
 
 
 class FolderWriter:

@@ -73,11 +73,11 @@ class MdsOutput(Output):
                 shards.append(shard)
         yield json.dumps({"version": _VERSION, "shards": shards}, sort_keys=True)
 
-    def load_line(self, store: Store) -> str:
-        place = f'remote="{store.path_of("train")}", local="…"'
-        if store.local_path is not None:
-            place = f'local="{store.path_of("train")}"'
-        return f"streaming.StreamingDataset({place}, batch_size=…)"
+    def load_lines(self, store: Store, shards: int) -> Sequence[str]:
+        place = f"local={store.path_of('train')!r}"
+        if store.local_path is None:
+            place = f"remote={store.path_of('train')!r}, local='cache'"
+        return [f"streaming.StreamingDataset({place}, batch_size=32)"]
 
 
 class MdsWriter:

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singleimg.outputs.one_file import FileOutput
+from singleimg.storage.base import Store
 from singleimg.storage.manifest import Entry
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
@@ -44,6 +47,20 @@ class WebDatasetOutput(FileOutput):
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> TarWriter:
         place = self.place(shard)
         return TarWriter(staging.path(place), place, self.image_suffix, columns)
+
+    def load_lines(self, store: Store, shards: int) -> Sequence[str]:
+        """Ours and, where it can open the files by itself, that of the library."""
+        ours = super().load_lines(store, shards)
+        start, last = f"{store.path_of('train')}/shard-", f"{shards - 1:06d}"
+        if store.local_path is None or re.search(r"[?#\t\r\n]", start):  # no path in a URL
+            return ours
+        if re.search(r"[{}\\$]|::", start):  # of which it makes other names
+            files = f'[{start!r} + f"{{k:06d}}.tar" for k in range({shards})]'
+        else:
+            files = repr(f"{start}{{000000..{last}}}.tar")
+        suffix = self.image_suffix.removeprefix(".")
+        dataset = f"webdataset.WebDataset({files}, shardshuffle=False)"
+        return [*ours, f'{dataset}.decode("pil").to_tuple("{suffix}")']
 
 
 class TarWriter:

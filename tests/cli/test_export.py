@@ -139,7 +139,7 @@ def test_it_says_what_a_run_says(exported):
     assert second.startswith(f"{COUNT} images, ")
     assert last == [
         f"Folder:  {path}",
-        f'Load:    singleimg.StoredDataset("{path}")',
+        f"Load:    singleimg.StoredDataset('{path}')",
         f"Extend:  python run.py -cp {path} -cn config targetpath={path} num_imgs={2 * COUNT}",
     ]
 

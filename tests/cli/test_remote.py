@@ -124,7 +124,7 @@ def test_processes_make_in_a_store_what_one_makes_in_a_folder(made, local, outpu
     assert f"180 images of 32 px into {target}: " in made.said and "with 2 workers" in made.said
     place = lines.index(f"Folder:  {target}")
     assert lines[place + 1 : place + 3] == [
-        f'Load:    singleimg.StoredDataset("{target}")',
+        f"Load:    singleimg.StoredDataset('{target}')",
         "Extend:  the command of the run, with num_imgs=360",
     ]
 
