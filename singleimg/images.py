@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.picture import Pictures
 from singleimg.errors import UserError
 from singleimg.sources.base import Source
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 _DRAWS = 32
 
@@ -51,6 +55,25 @@ class SingleImage:
         self.pipeline = Pipeline(transforms)
         self.engine = engine
         self.img_size, self.seed = img_size, seed
+
+    if TYPE_CHECKING:  # see singleimg/dataset/open.py; joined in singleimg/__init__
+
+        @staticmethod
+        def open(
+            source: str | Path | DictConfig, trusted_modules: Sequence[str] = (), **keys: Any
+        ) -> SingleImage: ...
+
+        @staticmethod
+        def from_config(
+            cfg: DictConfig, sources: Sequence[str] | None = None, source: Source | None = None
+        ) -> SingleImage: ...
+
+    def __repr__(self) -> str:
+        steps = " → ".join(step.name for step in self.pipeline.steps)
+        return (
+            f"SingleImage({self.pictures.source}, {steps or 'no transforms'}, "
+            f"img_size={self.img_size}, seed={self.seed}, engine={self.engine.name})"
+        )
 
     @cached_property
     def renderer(self) -> Renderer:

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from singleimg.cli import explain
-from singleimg.config import checks, location, make, saved
+from singleimg.config import checks, explain, location, make, saved
 from singleimg.errors import UserError
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files, whole_files

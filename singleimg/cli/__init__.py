@@ -1,2 +1,1 @@
-"""The command line: the main function, sentences for errors, the help page. Imports config and what
-lies below."""
+"""The command line: the main function, the help page. Imports config and what lies below."""

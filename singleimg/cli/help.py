@@ -11,6 +11,7 @@ from textwrap import wrap
 
 from omegaconf import OmegaConf
 
+from singleimg.config.explain import comments
 from singleimg.config.location import CONF
 from singleimg.config.schema import GROUPS, OPTIONAL_GROUPS
 from singleimg.config.tasks import TASKS
@@ -121,17 +122,6 @@ def _keys(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
             section = found[2]
         elif len(found[1]) <= 2:
             yield f"{'' if top else group + '.'}{inner}{found[2]}", found[3], found[4] or ""
-
-
-def comments(file: Path) -> Iterator[tuple[str, str]]:
-    """``key=default`` and its comment for each key of conf/config.yaml: ``train.devices``, too."""
-    section = ""
-    for line in file.read_text().splitlines():
-        if head := re.match(r"(\w+):\s*(?:#.*)?$", line):
-            section = head[1]
-        found = re.match(r"( *)(\w+): +(.*?) +# (.*)$", line)
-        if found and found[3]:
-            yield f"{section + '.' if found[1] else ''}{found[2]}={found[3]}", found[4]
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:

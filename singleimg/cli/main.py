@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from singleimg.cli.explain import explain, keys, one_line
 from singleimg.cli.help import choice_page, help_page
 from singleimg.config import checks, guard, paths, saved
 from singleimg.config.command_line import as_started, command, quoted
+from singleimg.config.explain import explain, keys, one_line
 from singleimg.config.former import refuse_former
 from singleimg.config.location import CONF
 from singleimg.config.make import task

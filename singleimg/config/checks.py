@@ -150,9 +150,12 @@ def _select_image(cfg: DictConfig, typed: dict[str, str]) -> None:
 
 def _check_effect(cfg: DictConfig, typed: dict[str, str]) -> None:
     """What was typed must take effect: a key that no transform reads is a mistake."""
+    entries = cfg.augment.get("transforms")
+    if not OmegaConf.is_list(entries):
+        raise UserError("augment.transforms is not a list: see conf/augment/script.yaml for one.")
     used = {
         key
-        for entry in cfg.augment.transforms
+        for entry in filter(OmegaConf.is_dict, entries)
         for key in _references(entry if entry.get("when", True) else {"when": _raw(entry)["when"]})
     }
     for key in AUGMENT_KEYS:

@@ -14,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config import allowlist
 from singleimg.config.checks import example
+from singleimg.config.explain import explained
 from singleimg.errors import UserError, did_you_mean
 
 
+@explained()
 def resolved_transforms(cfg: DictConfig) -> list[dict[str, Any]]:
     """The transforms as plain dicts: values resolved, those with a false ``when`` left out."""
     entries = cfg.augment.get("transforms")
@@ -51,6 +53,7 @@ def instantiate_transforms(cfg: DictConfig, places: Sequence[int] | None = None)
     return [_make(entry, key, allowed) for key, entry in chosen.items()]
 
 
+@explained()
 def instantiate(cfg: DictConfig, group: str, **more: Any) -> Any:
     """What the top-level key ``group`` (``image``, ``output``, …) of ``cfg`` describes.
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 from torch.utils.data import Dataset, get_worker_info
 
 from singleimg.config import checks, saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
-from singleimg.dataset.open import from_config, saved_config
+from singleimg.dataset.open import from_config, read_source
 from singleimg.dataset.target import Target
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
@@ -58,12 +58,16 @@ class StoredDataset(Dataset):
         except (KeyError, TypeError):
             mend = command("task=repair", typed("targetpath", path))
             raise UserError(f"{target.store}/recipe.json is damaged. To mend it: {mend}") from None
-        self.transform = transform
+        self.path, self.transform = str(path), transform
         self._count: int = summary["images"]
+        self._output = str(recipe.layout.get("output"))
         like = None
         if trusted_modules:
             like = instantiate(saved.load(target.store, trusted_modules), "output")
         self._reader = described(recipe.layout, like, encoding=encoding).reader(target.store)
+
+    def __repr__(self) -> str:
+        return f"StoredDataset({self.path!r}, {self._count:,} images, output={self._output})"
 
     def __len__(self) -> int:
         return self._count
@@ -87,14 +91,17 @@ class StoredDataset(Dataset):
 class RenderedDataset(Dataset):
     """The images of a recipe, rendered when they are asked for: nothing is stored.
 
-    >>> RenderedDataset(singleimg.compose("imgpath=photo.jpg", "augment=strong", "num_imgs=1M"))
+    >>> RenderedDataset("photo.jpg", augment="paper", img_size=128, num_imgs="1M")
+    >>> RenderedDataset(singleimg.compose("augment=strong", imgpath="photo.jpg"))
     >>> RenderedDataset("outputs/…")               # the images of a dataset that was made
 
-    ``source``: a folder or URL that a run made, or a configuration, composed by ``compose`` or by
-    your own Hydra application. ``num_imgs``: how many, when other than it says. ``transform`` gets
-    the Pillow image. ``encoded``: with the losses of the image file that would be stored. Small to
-    pickle; each process of a DataLoader reads the source for itself, and renders on one thread.
-    ``trusted_modules``: packages of yours whose transforms the source names.
+    ``source``: a picture or a folder of pictures, a configuration (composed by ``compose`` or by
+    your own Hydra application), or the folder or URL of a dataset that was made. ``num_imgs``: how
+    many, when other than it says. ``transform`` gets the Pillow image. ``encoded``: with the losses
+    of the image file that would be stored. ``trusted_modules``: packages of yours whose classes the
+    source names. ``keys``: of the configuration, as in ``compose``. Small to pickle; each process
+    of a DataLoader reads the source for itself, and renders on one thread. Raises UserError for a
+    mistake, a picture that is missing among them.
     """
 
     def __init__(
@@ -105,12 +112,9 @@ class RenderedDataset(Dataset):
         *,
         encoded: bool = False,
         trusted_modules: Sequence[str] = (),
+        **keys: Any,
     ) -> None:
-        if OmegaConf.is_config(source):
-            cfg, sources = checks.load(source), None
-            cfg.trusted_modules = [*cfg.trusted_modules, *trusted_modules]
-        else:
-            cfg, sources = saved_config(source, trusted_modules)
+        cfg, sources = read_source(source, trusted_modules, keys)
         wanted = cfg.num_imgs if num_imgs is None else num_imgs
         self._count = checks.parse_count("num_imgs", wanted)
         self.transform, self.encoded = transform, encoded
@@ -120,6 +124,9 @@ class RenderedDataset(Dataset):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_process": 0}
+
+    def __repr__(self) -> str:
+        return f"RenderedDataset({self._count:,} images of {self._images})"
 
     def __len__(self) -> int:
         return self._count

@@ -11,7 +11,7 @@ from singleimg.drawing.stream import Stream
 from singleimg.transforms.base import Size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sample:
     """What was drawn for image ``index``: its source and one dict of parameters per transform."""
 
@@ -20,6 +20,9 @@ class Sample:
     source: int
     names: tuple[str, ...]
     params: tuple[dict[str, Any], ...]
+
+    def __repr__(self) -> str:
+        return f"Sample(index={self.index}, source={self.source}, {' → '.join(self.names)})"
 
     def record(self) -> dict[str, Any]:
         """The draws as plain JSON values: ``index``, ``source``, ``transforms``."""

@@ -51,6 +51,9 @@ class Source(ABC):
             image = in_strips(image, lambda part: part.convert("RGB"))
         return Decoded(image)
 
+    def check(self) -> None:  # noqa: B027, what is made here is always there
+        """Raises UserError for a picture that is not there or cannot be one; decodes none."""
+
     @abstractmethod
     def where(self, k: int) -> str:
         """What a person types for image ``k``: ``imgpath=…``."""

@@ -49,7 +49,8 @@ def load_picture(
     key: str,
     stamp: tuple | None,
     convert: bool = True,
-) -> Decoded:
+    decode: bool = True,
+) -> Decoded | None:
     """The picture in a file; ``convert=False`` takes its profile for sRGB.
 
     UserError when it cannot be read; ``key`` is what was typed, ``stamp`` as of ``file_stamp``.
@@ -63,6 +64,8 @@ def load_picture(
         with _quiet(), Image.open(path, formats=formats) as image:
             _check_pixels(image, max_pixels, key)
             _check_layout(image, key)
+            if not decode:
+                return None
             _say_how_many(image, key)
             return to_rgb(image, background, key, convert)
     except UnidentifiedImageError:
@@ -80,6 +83,11 @@ def load_picture(
         raise UserError(
             f"{key} cannot be read to its end ({reason}): use a whole copy of the picture."
         ) from None
+
+
+def check_picture(path: Path, max_pixels: int | None, key: str) -> None:
+    """Raises UserError when the beginning of a file is not that of a picture that can be read."""
+    load_picture.__wrapped__(path, WHITE, max_pixels, key, None, decode=False)
 
 
 def _check_file(path: Path, key: str) -> None:

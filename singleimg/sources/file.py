@@ -9,7 +9,7 @@ import numpy as np
 
 from singleimg.errors import UserError, file_path
 from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
-from singleimg.sources.decoding import file_stamp, load_picture
+from singleimg.sources.decoding import check_picture, file_stamp, load_picture
 
 
 class File(Source):
@@ -35,8 +35,16 @@ class File(Source):
     def _find(self) -> list[Path]:
         return [self.path]
 
+    def __repr__(self) -> str:
+        several = f", {len(self)} pictures" if len(self) > 1 else ""
+        return f"{type(self).__name__}({str(self.path)!r}{several})"
+
     def __len__(self) -> int:
         return len(self.files)
+
+    def check(self) -> None:
+        for k, file in enumerate(self.files):
+            check_picture(file, self.max_pixels, self.where(k))
 
     def load(self, k: int) -> np.ndarray:
         """Image ``k``; each process keeps the last few decoded."""

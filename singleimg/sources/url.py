@@ -55,6 +55,9 @@ class Url(Source):
         self.background, self.max_pixels = checked_colour(background), max_pixels
         self.name = safe_name(name or Path(address.path).stem)
 
+    def __repr__(self) -> str:
+        return f"Url({self.address.url!r})"
+
     def __len__(self) -> int:
         return 1
 

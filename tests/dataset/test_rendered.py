@@ -299,10 +299,11 @@ def test_it_renders_from_the_source_that_its_configuration_names(described_only,
 
 
 def test_a_source_that_was_replaced_is_not_rendered_from(described_only):
+    dataset = pickle.loads(pickle.dumps(RenderedDataset(described_only, 1)))
     Image.new("RGB", (200, 150)).save(described_only / "my.png")
-    dataset = RenderedDataset(described_only, 1)
     images = iter(DataLoader(dataset, num_workers=1))
-    for ask in (lambda: dataset[0], lambda: next(images)):  # workers hand the sentence on
+    # It is told when a dataset is made, and later; workers hand the sentence on.
+    for ask in (lambda: RenderedDataset(described_only), lambda: dataset[0], lambda: next(images)):
         with pytest.raises(UserError) as caught:
             ask()
         assert (
@@ -313,6 +314,10 @@ def test_a_source_that_was_replaced_is_not_rendered_from(described_only):
 
 
 def test_a_folder_that_holds_nothing_to_render(tmp_path):
+    assert refused(tmp_path, RenderedDataset).startswith(f"imgpath={tmp_path} holds no picture (")
+    (tmp_path / "recipe.json").write_text(
+        '{"pixels": {"sources": []}, "layout": {}, "made_with": {}}'
+    )
     assert refused(tmp_path, RenderedDataset) == (
         f"{tmp_path}/config.resolved.yaml is missing: type another folder, or bring it back."
     )

@@ -19,8 +19,8 @@ from singleimg.storage.remote import open_url
 from tests.outputs.conftest import task
 
 COUNT, SHARDS = 7, 3
-FOLDERS = ("plain", "it's \"\\", "two\nlines", "a{0..3},b{c,d}", "a::b", "${HOME}", "Café [1] %d {k}",
-           "#?&*;", "trailing\\")  # fmt: skip
+FOLDERS = ("plain", "it's \"\\", "two\nlines", "a{0..3},b{c,d}", "a::b", "${HOME}",
+           "Café [1] %d {k}", "#?&*;", "trailing\\")  # fmt: skip
 LIBRARIES = {"webdataset": "webdataset", "parquet": "pyarrow", "lmdb": "lmdb"}
 OUTPUTS = ("folder", *LIBRARIES)
 

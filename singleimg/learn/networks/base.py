@@ -53,6 +53,11 @@ class Trunk(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.end = end or nn.Identity()
 
+    def __repr__(self) -> str:
+        """One line; that of ``stages`` has a line a layer."""
+        weights = sum(weight.numel() for weight in self.parameters())
+        return f"{type(self).__name__}({len(self.stages)} stages, {weights:,} weights)"
+
     def forward(self, images: Tensor) -> Tensor:
         """The flat features after the last convolution: B×F."""
         return self.end(self.layers(images)[-1]).flatten(1)

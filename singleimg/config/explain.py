@@ -1,9 +1,10 @@
-"""A sentence for each error of Hydra and OmegaConf."""
+"""A sentence for each error of Hydra and OmegaConf, and the keys that there are."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from unicodedata import category
@@ -24,14 +25,24 @@ from omegaconf.errors import (
 )
 from yaml import YAMLError
 
-from singleimg.cli.help import comments
 from singleimg.config.command_line import quoted
 from singleimg.config.former import FORMER, former_key
 from singleimg.config.location import CONF
 from singleimg.config.paths import escape
 from singleimg.config.schema import GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
 from singleimg.config.tasks import TASKS
-from singleimg.errors import did_you_mean
+from singleimg.errors import UserError, did_you_mean
+
+
+def comments(file: Path) -> Iterator[tuple[str, str]]:
+    """``key=default`` and its comment for each key of a YAML file: ``train.devices``, too."""
+    section = ""
+    for line in file.read_text().splitlines():
+        if head := re.match(r"(\w+):\s*(?:#.*)?$", line):
+            section = head[1]
+        found = re.match(r"( *)(\w+): +(.*?) +# (.*)$", line)
+        if found and found[3] and not found[2].startswith("_"):
+            yield f"{section + '.' if found[1] else ''}{found[2]}={found[3]}", found[4]
 
 
 def keys() -> list[str]:
@@ -57,6 +68,15 @@ def one_line(mistake: object) -> str:
 
 
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # the order of letters
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raises a UserError, one sentence, instead of an error of Hydra, OmegaConf or YAML."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(explain(error)) from None
 
 
 def explain(error: BaseException) -> str:
