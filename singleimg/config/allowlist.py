@@ -3,7 +3,8 @@
 A group's own choices have bare names, ``_target_: folder``: that of their file in the group's
 package, which holds one class of the group's kind. They are names, not places in the code, so that
 what a run wrote down outlives a move. A dotted path names a class of torchvision's or ours in
-``augment``, and in every group a class of a package that the user trusts.
+``augment``, and in every group a class of a package that the user trusts; below the adapter of
+Albumentations a transform of theirs.
 
 Two stages, both before anything is called. The text of a target must be a choice of its group, or
 begin with an allowed module: nothing is imported for that. Then the path is walked within the
@@ -45,6 +46,9 @@ HOMES: dict[str, tuple[tuple[str, ...], str]] = {
     "probe": (("singleimg.learn.probes",), "ProbeProtocol"),
 }
 _DOTTED = {"augment": ("torchvision.transforms", "singleimg.transforms")}
+# Below this class another library's, of these kinds.
+ADAPTER, LIBRARY = "singleimg.transforms.Albumentations", "albumentations"
+_KINDS = ("BasicTransform", "BaseCompose")
 DEEPEST = 64  # levels of a configuration
 # To trust one of these as a whole would open what the lists close: no hint to do so.
 _NO_HINT = {*sys.stdlib_module_names, "hydra", "numpy", "singleimg", "torch", "torchvision"}
@@ -58,6 +62,11 @@ class Allowed:
     modules: tuple[str, ...]
     trusted: tuple[str, ...] = ()  # typed by the user
     group: str = ""
+
+    def within(self, node: Any) -> Allowed:
+        """What may be named below ``node``, which stands in this place."""
+        adapts = isinstance(node, dict | DictConfig) and dict(_items(node)).get(TARGET) == ADAPTER
+        return Allowed((LIBRARY,), self.trusted) if adapts and self.group == "augment" else self
 
     def has(self, path: str) -> bool:
         """Whether a module of that name, or what it is part of, is allowed."""
@@ -93,18 +102,22 @@ def check_modules(names: Any) -> None:
 # --- what is named -------------------------------------------------------------------------------
 
 
-def targets(node: Any, key: str, deep: int = 0) -> Iterator[tuple[str, Any]]:
-    """Each ``_target_`` at and below ``node``, with its key; ``node`` may be composed or plain.
+def targets(
+    node: Any, key: str, place: Allowed, deep: int = 0
+) -> Iterator[tuple[str, Any, Allowed]]:
+    """Each ``_target_`` at and below ``node``, with its key and what may be named there.
 
-    What cannot be resolved yet comes as its text. Raises UserError when nothing ends.
+    ``node`` may be composed or plain. An outer one comes before those within it. What cannot be
+    resolved yet comes as its text. Raises UserError when nothing ends.
     """
     if deep > DEEPEST:
         raise UserError(f"{key} is nested too deeply: leave out what refers to itself.")
-    for part, value in _items(node):
-        place = f"{key}[{part}]" if isinstance(part, int) and _is_list(node) else f"{key}.{part}"
+    parts, within = sorted(_items(node), key=lambda item: item[0] != TARGET), place.within(node)
+    for part, value in parts:
+        where = f"{key}[{part}]" if isinstance(part, int) and _is_list(node) else f"{key}.{part}"
         if part == TARGET:
-            yield place, value
-        yield from targets(value, place, deep + 1)
+            yield where, value, place
+        yield from targets(value, where, within, deep + 1)
 
 
 def _is_list(node: Any) -> bool:
@@ -126,16 +139,16 @@ def _items(node: Any) -> Iterator[tuple[Any, Any]]:
 
 def check_names(node: Any, key: str, place: Allowed) -> None:
     """Stage one: raises UserError for a target at or below ``node`` whose text is not allowed."""
-    for where, target in targets(node, key):
-        if not isinstance(target, str) or not (target in place.choices or place.has(target)):
-            raise _refusal(where, target, place)
+    for where, target, here in targets(node, key, place):
+        if not isinstance(target, str) or not (target in here.choices or here.has(target)):
+            raise _refusal(where, target, here)
 
 
 def check_objects(node: Any, key: str, place: Allowed) -> None:
     """Both stages: raises UserError for a target that is, or leads to, what is not allowed."""
     check_names(node, key, place)
-    for where, target in targets(node, key):
-        find(target, where, place)
+    for where, target, here in targets(node, key, place):
+        find(target, where, here)
 
 
 def _within(path: str, modules: Sequence[str]) -> bool:
@@ -172,6 +185,11 @@ def find(target: str, key: str, place: Allowed) -> Any:
     start = max(modules, key=len)
     where = key.removesuffix(f".{TARGET}")
     found: Any = _import(start, target, where)
+    if found is None and start == LIBRARY:
+        raise UserError(
+            f"{where}: {target} needs the package {LIBRARY}, which is not installed: type "
+            f'pip install "singleimg[{LIBRARY}]" (in a checkout: pip install -e ".[{LIBRARY}]").'
+        )
     if found is None:
         raise _missing(target, where, ())
     for part in target[len(start) + 1 :].split("."):
@@ -212,6 +230,10 @@ def _check_object(found: Any, target: str, key: str, place: Allowed) -> None:
         raise _refusal(key, target, place, home)
     if not (isinstance(found, type) or functions):
         raise UserError(f"{key}={target} is a function: type the dotted path of a class.")
+    if LIBRARY in place.modules and not functions:
+        kinds = tuple(getattr(sys.modules[LIBRARY], kind) for kind in _KINDS)
+        if not issubclass(found, kinds):
+            raise UserError(f"{key}={target} is no transform of {LIBRARY}: type one of these.")
 
 
 def _import(name: str, target: str, where: str) -> ModuleType | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,7 +86,9 @@ def _allowed(cfg: DictConfig, group: str) -> allowlist.Allowed:
 def _make(node: dict[str, Any], key: str, place: allowlist.Allowed) -> Any:
     allowlist.check_names(node, key, place)
     try:
-        return hydra.utils.instantiate(_resolved(node, key, place), _convert_="all")
+        with warnings.catch_warnings():  # Albumentations takes any argument, and says so here
+            warnings.filterwarnings("error", r"Argument\(s\) .* not valid for transform")
+            return hydra.utils.instantiate(_resolved(node, key, place), _convert_="all")
     except InstantiationException as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
@@ -101,7 +104,8 @@ def _resolved(node: Any, key: str, place: allowlist.Allowed) -> Any:
         return [_resolved(value, f"{key}[{at}]", place) for at, value in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    made = {part: _resolved(value, f"{key}.{part}", place) for part, value in node.items()}
+    within = place.within(node)
+    made = {part: _resolved(value, f"{key}.{part}", within) for part, value in node.items()}
     if allowlist.TARGET in node:
         where = f"{key}.{allowlist.TARGET}"
         made[allowlist.TARGET] = allowlist.find(node[allowlist.TARGET], where, place)

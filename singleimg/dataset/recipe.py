@@ -20,6 +20,7 @@ from singleimg.version import __version__
 # OpenCV comes under several names, of which one is installed.
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
            "opencv-contrib-python")  # fmt: skip
+_ALBUMENTATIONS = ("albumentations", "albucore")
 NUMBERING = 1  # of the rules in stream.py and drawing.py: a change to a draw raises it
 
 
@@ -72,6 +73,8 @@ def make_recipe(
         "encoder": encoder,
         "draws": NUMBERING,
     }
+    if "'_target_': 'albumentations." in str(transforms):  # below our adapter
+        libraries = [*libraries, *_ALBUMENTATIONS]
     return Recipe(numbers_as_floats(pixels), layout, versions(libraries))
 
 

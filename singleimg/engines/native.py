@@ -139,7 +139,7 @@ def _kernel(step: Leaf) -> tuple[Callable | None, bool]:
     """The kernel of a step, by the name of its transform, and whether it reads a ``Picture``."""
     from singleimg.engines.kernels import FACTORIES, READERS  # needs OpenCV, which may be missing
 
-    known = isinstance(step, LawStep) or _is_torchvisions(step)
+    known = isinstance(step, LawStep) or _is_torchvisions(step) or _is_ours(step)
     factory = FACTORIES.get(step.name) if known else None
     return factory(step.settings()) if factory else None, step.name in READERS
 
@@ -149,6 +149,10 @@ def _is_torchvisions(step: Leaf) -> bool:
     from torchvision.transforms import v2
 
     return getattr(v2, step.name, None) is type(step.settings())
+
+
+def _is_ours(step: Leaf) -> bool:
+    return type(step.settings()).__module__.startswith("singleimg.")
 
 
 def _tensor(pixels: np.ndarray) -> torch.Tensor:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_HOMES = {"RandomSquareCrop": "published", "CropResizeAffine": "published", "RotatedCrop": "paper"}
-__all__ = ["CropResizeAffine", "RandomSquareCrop", "RotatedCrop"]
+_HOMES = {"RandomSquareCrop": "published", "CropResizeAffine": "published", "RotatedCrop": "paper",
+          "Albumentations": "albumentations"}  # fmt: skip
+__all__ = ["Albumentations", "CropResizeAffine", "RandomSquareCrop", "RotatedCrop"]
 
 
 def __getattr__(name: str) -> Any:

@@ -70,22 +70,24 @@ def test_each_group_has_its_own_list():
 
 def test_targets_are_found_wherever_they_stand():
     node = {"a": [{"_target_": "x.A", "b": {"_target_": "x.B"}}], "_target_": {"_target_": "x.C"}}
-    keys = [key for key, _ in allowlist.targets(node, "augment")]
-    assert keys == ["augment.a[0]._target_", "augment.a[0].b._target_", "augment._target_",
-                    "augment._target_._target_"]  # fmt: skip
+    place = allowlist.allowed("augment")
+    keys = [key for key, *_ in allowlist.targets(node, "augment", place)]
+    assert keys == ["augment._target_", "augment._target_._target_", "augment.a[0]._target_",
+                    "augment.a[0].b._target_"]  # fmt: skip
     cfg = OmegaConf.create(
         {"evil": {"_target_": "x.A"}, "name": "x.B",
          "image": {"_target_": "${name}", "a": "${evil}", "b": "${oc.create:{_target_: x.C}}",
                    "c": "${nowhere}", "d": "???"}}
     )  # fmt: skip
-    assert [target for _, target in allowlist.targets(cfg.image, "image")] == ["x.B", "x.A", "x.C"]
+    found = allowlist.targets(cfg.image, "image", allowlist.allowed("image"))
+    assert [target for _, target, _ in found] == ["x.B", "x.A", "x.C"]
 
 
 def test_what_refers_to_itself_has_an_end():
     node: dict = {}
     node["again"] = node
     with pytest.raises(UserError, match="is nested too deeply: leave out what refers to itself"):
-        list(allowlist.targets(node, "image"))
+        list(allowlist.targets(node, "image", allowlist.allowed("image")))
 
 
 def test_nothing_is_imported_for_the_text():

@@ -7,7 +7,11 @@ A kernel is made once in each process from the transform's settings. It is then 
 place. A *reader* takes a ``Picture`` instead of pixels, so that it can use the picture's levels.
 """
 
-from singleimg.engines.kernels import colour, geometry  # noqa: F401  (they register themselves)
+from singleimg.engines.kernels import (  # noqa: F401  (they register themselves)
+    albumentations,
+    colour,
+    geometry,
+)
 from singleimg.engines.kernels.registry import FACTORIES, READERS
 
 __all__ = ["FACTORIES", "READERS"]
