@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import walk_tb
+from typing import Any
 from urllib.parse import unquote
+
+FULL = "HYDRA_FULL_ERROR"  # a variable of the environment, by which Hydra's users know it
+ALL_OF_IT = f"Mend it; {FULL}=1 before the command shows the whole traceback."
 
 
 class UserError(Exception):
@@ -26,6 +32,46 @@ def unwritable(target: Path | str, error: OSError) -> UserError:
         f"targetpath={target} cannot be written ({error.strerror or error}): "
         "type another targetpath, make room, or change its permissions."
     )
+
+
+def misfit(what: str, got: Any, owed: str) -> UserError:
+    """The sentence for a class that a person wrote, of which ``what`` gives something unfit."""
+    kind = "nothing (None)" if got is None else f"{type(got).__name__}"
+    if hasattr(got, "shape") and hasattr(got, "dtype"):
+        kind += f" of {got.dtype}, {'×'.join(map(str, got.shape)) or 'no dimensions'}"
+    elif hasattr(got, "mode") and hasattr(got, "size"):
+        kind += f" of mode {got.mode}, {got.size[0]}×{got.size[1]}"
+    elif isinstance(got, str | int | float | bool | dict):
+        kind += f" {got!r}"
+    return UserError(f"{what} gives {kind}, and {owed} is needed: docs/extending.md shows one.")
+
+
+def own_failure(error: BaseException, modules: Iterable[str]) -> str | None:
+    """``mine.Source.load: ValueError: … (mine.py, line 12)``: where code below ``modules`` failed.
+
+    The last line of theirs that was at work; None: none was.
+    """
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        name = str(frame.f_globals.get("__name__"))
+        if any(name == module or name.startswith(f"{module}.") for module in modules):
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+            file = Path(frame.f_code.co_filename).name
+            return f"{name}.{frame.f_code.co_qualname}: {said} ({file}, line {line})"
+    return None
+
+
+@contextmanager
+def own_failures(modules: Iterable[str]) -> Iterator[None]:
+    """Raises a UserError, one sentence, instead of what code below ``modules`` raises."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = own_failure(error, modules)
+        if said is None:
+            raise
+        raise UserError(f"{said}. {ALL_OF_IT}") from error
 
 
 def is_url(text: str | None) -> bool:

@@ -17,7 +17,7 @@ from singleimg.drawing.pipeline import Pipeline, Sample
 from singleimg.drawing.steps import LawStep, Step
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.picture import Pictures
-from singleimg.errors import UserError
+from singleimg.errors import UserError, misfit
 from singleimg.sources.base import Source
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class SingleImage:
     @cached_property
     def renderer(self) -> Renderer:
         """Who renders in this process."""
-        return self.engine.renderer(self.pipeline)
+        renderer = self.engine.renderer(self.pipeline)
+        if not isinstance(renderer, Renderer):
+            raise misfit(f"{type(self.engine).__name__}.renderer", renderer, "a Renderer")
+        return renderer
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "renderer"}
@@ -107,7 +110,12 @@ class SingleImage:
         """The pixels of what :meth:`draw` returned, in the same order."""
         batch = [(self.pictures.load(sample.source), sample) for sample in samples]
         images = self.renderer.render(batch)
+        name = f"{type(self.renderer).__name__}.render"
+        if not isinstance(images, list) or len(images) != len(batch):
+            raise misfit(name, images, f"a list of as many images as samples ({len(batch)})")
         for pixels in images:
+            if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
+                raise misfit(name, pixels, "for each sample an array, uint8 H×W×3,")
             if pixels.shape != (self.img_size, self.img_size, 3):
                 height, width = pixels.shape[:2]
                 raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +24,7 @@ from singleimg.config.explain import explain, keys, one_line
 from singleimg.config.former import refuse_former
 from singleimg.config.location import CONF
 from singleimg.config.make import task
-from singleimg.errors import UserError, did_you_mean, is_url
+from singleimg.errors import FULL, UserError, did_you_mean, is_url, own_failures
 from singleimg.system.signals import stoppable
 from singleimg.version import __version__
 
@@ -40,7 +41,8 @@ def main() -> int:
         print(f"singleimg {__version__}")
         return 0
     _mistakes.clear()
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # else Hydra prints errors itself, and exits
+    full = os.environ.get(FULL, "0") != "0"
+    os.environ.setdefault(FULL, "1")  # else Hydra prints errors itself, and exits
     try:
         with stoppable():
             check_flags(arguments)
@@ -54,6 +56,8 @@ def main() -> int:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
         if not getattr(mistake, "said", False):
+            if full and mistake.__cause__ is not None:
+                traceback.print_exception(mistake.__cause__)
             print(as_started(one_line(mistake)), file=sys.stderr)
     return 1 if _mistakes else 0
 
@@ -84,7 +88,8 @@ def job(cfg: DictConfig) -> None:
     overrides = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
     try:
         checked = checks.load(cfg, overrides)
-        task(checked)(checked)
+        with own_failures(checked.trusted_modules):
+            task(checked)(checked)
     except (UserError, OmegaConfBaseException, OSError) as error:
         mistake = error if isinstance(error, UserError) else UserError(explain(error))
         if hydra_cfg.mode != RunMode.MULTIRUN:

@@ -204,6 +204,12 @@ def find(target: str, key: str, place: Allowed) -> Any:
     return found
 
 
+def kind_of(group: str) -> type:
+    """The class that everything named in ``group`` is one of."""
+    packages, base = HOMES[group]
+    return getattr(importlib.import_module(f"{packages[0]}.base"), base)
+
+
 def _choice(name: str, group: str) -> Any:
     """The class of the group's kind in the file ``name``, or the task of that name."""
     packages, base = HOMES[group]
@@ -211,7 +217,7 @@ def _choice(name: str, group: str) -> Any:
     module = importlib.import_module(f"{package}.{name}")
     if not base:
         return getattr(module, name)
-    kind = getattr(importlib.import_module(f"{package}.base"), base)
+    kind = kind_of(group)
     (found,) = (
         one
         for one in vars(module).values()

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from singleimg.config import allowlist
 from singleimg.config.checks import example
 from singleimg.config.explain import explained
-from singleimg.errors import UserError, did_you_mean
+from singleimg.errors import ALL_OF_IT, UserError, did_you_mean, own_failure
 
 
 @explained()
@@ -51,7 +51,14 @@ def instantiate_transforms(cfg: DictConfig, places: Sequence[int] | None = None)
     }
     for key, entry in chosen.items():  # all of them are checked before the first is made
         allowlist.check_objects(entry, key, allowed)
-    return [_make(entry, key, allowed) for key, entry in chosen.items()]
+    made = [_make(entry, key, allowed) for key, entry in chosen.items()]
+    for one, (key, entry) in zip(made, chosen.items(), strict=True):
+        if not callable(one):
+            raise UserError(
+                f"{key}: {entry[allowlist.TARGET]} cannot be called with an image: "
+                "docs/extending.md shows one that can."
+            )
+    return made
 
 
 @explained()
@@ -64,7 +71,27 @@ def instantiate(cfg: DictConfig, group: str, **more: Any) -> Any:
     node = allowlist.plain(cfg[group], group)
     if not isinstance(node, dict) or allowlist.TARGET not in node:
         raise UserError(f"{group} has no _target_: type for example {example(group)}.")
-    return _make({**node, **more}, group, _allowed(cfg, group))
+    place = _allowed(cfg, group)
+    made = _make({**node, **more}, group, place)
+    if node[allowlist.TARGET] not in place.choices:
+        _check_kind(made, node[allowlist.TARGET], group)
+    return made
+
+
+def _check_kind(made: Any, target: str, group: str) -> None:
+    """Raises UserError unless an object of a user's own class is what ``group`` stands for."""
+    kind = allowlist.kind_of(group)
+    if not isinstance(made, kind):
+        raise UserError(
+            f"{group}: {target} makes {type(made).__name__}, which is no {kind.__name__}: derive "
+            f"it from {kind.__module__}.{kind.__name__}, as docs/extending.md shows."
+        )
+    for name in inspect.get_annotations(kind):
+        if not getattr(kind, name, "") and getattr(made, name, None) in (None, ""):
+            raise UserError(
+                f"{group}: {target} has no {name}, which every {kind.__name__} has: "
+                "docs/extending.md shows one."
+            )
 
 
 def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
@@ -123,5 +150,11 @@ def _instantiation_message(
             f"{key}: {target} has no argument {unknown[1]}{did_you_mean(unknown[1], known)}: type "
             "one that it has, or leave it out."
         )
+    lacks = sorted(getattr(allowlist.find(target, key, place), "__abstractmethods__", ()))
+    if lacks:
+        return f"{key}: {target} has no {', '.join(lacks)}: docs/extending.md shows one that has."
+    own = own_failure(cause, place.trusted) if cause else None
+    if own:
+        return f"{own}. {ALL_OF_IT}"
     reason = f"{type(cause).__name__}: {cause}" if cause else " ".join(str(error).split())
     return f"{key}: {target} cannot be made: {cause if isinstance(cause, TypeError) else reason}."

@@ -148,7 +148,7 @@ class RenderedDataset(Dataset):
 
     def file(self, index: int) -> bytes:
         """The bytes of the file that a run would store for image ``index``."""
-        return self._encoder.encode(self.render(index))
+        return self._encoder.file(self.render(index))
 
 
 def decode(data: bytes) -> Image.Image:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from singleimg.drawing.stream import Stream
-from singleimg.errors import UserError
+from singleimg.errors import ALL_OF_IT, UserError, own_failure
 from singleimg.transforms.base import Law, Measure, Size
 
 
@@ -67,10 +67,15 @@ class Step(ABC):
         except (UserError, KeyboardInterrupt):
             raise
         except Exception as error:
+            own = own_failure(error, self.modules())
+            said = f"{own}. {ALL_OF_IT}" if own else f"{type(error).__name__}: {error}"
             raise UserError(
-                f"augment.transforms[{self.place}] ({self.name}) cannot be applied: "
-                f"{type(error).__name__}: {error}"
+                f"augment.transforms[{self.place}] ({self.name}) cannot be applied: {said}"
             ) from error
+
+    def modules(self) -> list[str]:
+        """Those of a person's own code that it runs."""
+        return []
 
 
 class Leaf(Step):

@@ -31,9 +31,11 @@ from singleimg.drawing.steps import (
 )
 from singleimg.drawing.stream import Stream
 from singleimg.drawing.torch_random import StreamMode
-from singleimg.errors import UserError
+from singleimg.errors import UserError, misfit
 from singleimg.transforms.base import Law, Measure, Size
 from singleimg.transforms.pillow import LawfulTransform
+
+_LIBRARIES = ("torchvision", "singleimg")  # whose transforms draw from torch alone
 
 
 class Blank(Image.Image):
@@ -75,13 +77,23 @@ class TorchStep(Leaf):
     def settings(self) -> v2.Transform:
         return self.transform
 
+    def modules(self) -> list[str]:
+        module = type(self.transform).__module__
+        return [] if module.partition(".")[0] in _LIBRARIES else [module.partition(".")[0]]
+
     def draw_params(self, stream: Stream, size: Measure) -> dict[str, Any]:
         with self.errors(), self._seeded(stream), StreamMode(stream, torch.float64):
             return self.transform.make_params([Blank(size)])
 
     def apply(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         with self.errors(), self._seeded(stream), StreamMode(stream):
-            return self.transform.transform(image, params)
+            return self._image(self.transform.transform(image, params))
+
+    def _image(self, image: Any) -> Any:
+        if isinstance(image, Image.Image | torch.Tensor):
+            return image
+        name = f"augment.transforms[{self.place}] ({self.name})"
+        raise misfit(name, image, "a Pillow image or a tensor 3×H×W")
 
     def output_size(self, size: Size, params: dict[str, Any]) -> Size:
         """The transform's own word, or a trial."""
@@ -94,7 +106,7 @@ class TorchStep(Leaf):
     @contextmanager
     def _seeded(self, stream: Stream) -> Iterator[None]:
         """Seeds ``random`` and ``numpy.random`` for a user's transform, and puts them back."""
-        if type(self.transform).__module__.partition(".")[0] in ("torchvision", "singleimg"):
+        if not self.modules():
             yield
             return
         before = random.getstate(), np.random.get_state()
@@ -132,7 +144,7 @@ class OpaqueStep(TorchStep):
 
     def apply(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         with self.errors(), self._seeded(stream), StreamMode(stream):
-            return self.transform(image)
+            return self._image(self.transform(image))
 
 
 # Which step serves a transform is told by whose ``forward`` it has: a subclass with a forward of

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, misfit
 
 SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}  # of the files of these encodings
 
@@ -23,6 +24,23 @@ class Encoder(ABC):
     def suffix(self) -> str:
         """The ending of a file's name, with its dot."""
         return suffix_of(self.encoding)
+
+    def recipe(self) -> dict[str, Any]:
+        """What of it decides bytes; UserError when :meth:`settings` gives no plain values."""
+        settings = self.settings()
+        try:
+            json.dumps({**settings})
+        except TypeError:
+            owed = "a dict of plain values (texts, numbers, lists)"
+            raise misfit(f"{type(self).__name__}.settings", settings, owed) from None
+        return {"encoding": self.encoding, **settings}
+
+    def file(self, pixels: np.ndarray) -> bytes:
+        """What :meth:`encode` gives; UserError when that is no file."""
+        data = self.encode(pixels)
+        if type(data) is not bytes or not data:
+            raise misfit(f"{type(self).__name__}.encode", data, "bytes of a file")
+        return data
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,7 +20,7 @@ alone = RLock()
 class Renderer(ABC):
     """A pipeline made ready to render; ``slow`` says who helps with what has no kernel."""
 
-    slow: dict[str, str]
+    slow: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:

@@ -21,7 +21,7 @@ from singleimg.config.saved import SWEPT
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
-from singleimg.errors import UserError, is_url
+from singleimg.errors import UserError, is_url, misfit
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.producers import Producer, Rendered
 from singleimg.jobs.worker import Work
@@ -82,6 +82,7 @@ class Job:
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
+            trusted=tuple(self.settings.trusted_modules),
         )
 
     def typed_again(self) -> list[str]:
@@ -107,7 +108,7 @@ def prepare(cfg: DictConfig) -> Job:
     source = instantiate(cfg, "image")
     if "class_name" in cfg.output:
         cfg.output.class_name = cfg.output.class_name or source.name
-    encoder = instantiate(cfg, "encode")
+    engine, encoder = instantiate(cfg, "engine"), instantiate(cfg, "encode")
     output = instantiate(cfg, "output", image_suffix=encoder.suffix)
     output.require()
     if cfg.save_params is None:
@@ -123,10 +124,10 @@ def prepare(cfg: DictConfig) -> Job:
         transforms=resolved_transforms(cfg),
         img_size=cfg.img_size,
         seed=cfg.seed,
-        engine=cfg.engine.name,
-        encoder={"encoding": encoder.encoding, **encoder.settings()},
+        engine=engine.name,
+        encoder=encoder.recipe(),
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
-        libraries=[*cfg.engine.libraries, *output.libraries],
+        libraries=[*engine.libraries, *output.libraries],
     )
     if profiles:
         recipe.made_with["profiles"] = "; ".join(sorted(profiles))
@@ -165,6 +166,9 @@ def describe(
 ) -> Job:
     """The job of a configuration whose recipe, output, producer and target are known."""
     backend = instantiate(cfg, "backend")
+    workers = backend.workers(cfg.threads)
+    if type(workers) is not int or workers < 1:
+        raise misfit(f"{type(backend).__name__}.workers", workers, "a whole number of 1 or more")
     return Job(
         producer=producer,
         texts=texts,
@@ -173,7 +177,7 @@ def describe(
         num_imgs=cfg.num_imgs,
         output=output,
         backend=backend,
-        workers=backend.workers(cfg.threads),
+        workers=workers,
         settings=cfg,
     )
 

@@ -71,7 +71,7 @@ class Rendered(Producer):
             indices = range(start, min(start + step, shard.stop))
             samples = [self._images.draw(index) for index in indices]
             for sample, pixels in zip(samples, self._images.render_samples(samples), strict=True):
-                yield self._encoder.encode(pixels), sample if self._draws else None
+                yield self._encoder.file(pixels), sample if self._draws else None
 
     def set_up_process(self) -> None:
         self._images.engine.set_up_process()

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from singleimg.dataset.target import params_place
+from singleimg.errors import UserError, misfit, own_failures
 from singleimg.jobs.producers import Producer
 from singleimg.jobs.progress import Counter
 from singleimg.outputs.base import Output, Writer
@@ -36,6 +37,7 @@ class Work:
     save_params: bool = field(compare=False)
     batch_size: int = field(compare=False)
     counts: str = field(compare=False)  # file of the progress counters
+    trusted: tuple[str, ...] = field(default=(), compare=False)  # whose code may fail
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ def render_shard(task: ShardTask) -> None:
 
     Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
     """
-    work = kept(task.work)
-    with Counter(work.counts, task.slot, work.batch_size) as counter:
-        _make(work, task.shard, counter)
+    with own_failures(task.work.trusted):
+        work = kept(task.work)
+        with Counter(work.counts, task.slot, work.batch_size) as counter:
+            _make(work, task.shard, counter)
 
 
 def _make(work: Work, shard: Shard, counter: Counter) -> None:
@@ -71,8 +74,17 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
         return
     with work.store.writing(f"shard {shard.name}"), Staging(work.store, shard) as staging:
         writer = output.open(staging, shard, producer.columns)
+        if not (hasattr(writer, "write") and hasattr(writer, "close")):
+            owed = "a writer with write and close"
+            raise misfit(f"{type(output).__name__}.open", writer, owed)
         draws = _write(shard, producer, writer, counter, beside=not output.draws_inside)
-        entries = writer.close()
+        entries = _checked(writer.close(), writer, shard)
+        place = output.place(shard)
+        if place is not None and not staging.has(place):
+            raise UserError(
+                f"{type(writer).__name__} wrote no {place}, where {type(output).__name__}.place "
+                "says that the shard lies: docs/extending.md shows one that does."
+            )
         if work.save_params and not output.draws_inside:
             place = params_place(shard)
             entries.append(_write_params(staging.path(place), place, draws))
@@ -83,6 +95,20 @@ def _make(work: Work, shard: Shard, counter: Counter) -> None:
             shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, made_with
         )
         staging.commit(made, entries)
+
+
+def _checked(entries: object, writer: Writer, shard: Shard) -> list[Entry]:
+    """What a writer's ``close`` gives; UserError unless it lists every image of the shard once."""
+    name, owed = f"{type(writer).__name__}.close", "a list of Entry, one for each image,"
+    if not isinstance(entries, list) or not all(isinstance(one, Entry) for one in entries):
+        raise misfit(name, entries, owed)
+    listed = [one.index for one in entries if one.index is not None]
+    if sorted(listed) != list(range(shard.start, shard.stop)):
+        raise UserError(
+            f"{name} lists {len(set(listed))} of the {len(shard)} images of shard {shard.name}, "
+            f"and {owed} is needed: docs/extending.md shows one."
+        )
+    return entries
 
 
 def _write(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, misfit
 
 WHITE = (255, 255, 255)
 _STRIP = 1 << 16  # pixels that are converted at a time: what is held of them does not count
@@ -45,11 +45,19 @@ class Source(ABC):
         """Image ``k``, 0 … len - 1: ``uint8`` H×W×3 in RGB, or a Pillow image."""
 
     def decoded(self, k: int, convert: bool = True) -> Decoded:
-        """Image ``k`` as all others ask for it; ``convert=False`` takes its profile for sRGB."""
-        image = self.load(k)
-        if isinstance(image, Image.Image):
-            image = in_strips(image, lambda part: part.convert("RGB"))
-        return Decoded(image)
+        """Image ``k`` as all others ask for it; ``convert=False`` takes its profile for sRGB.
+
+        Raises UserError when :meth:`load` gives another thing than it owes.
+        """
+        image = pixels = self.load(k)
+        if isinstance(image, Image.Image) and min(image.size):
+            pixels = in_strips(image, lambda part: part.convert("RGB"))
+        shape = getattr(pixels, "shape", ())
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or shape[2:] != (3,):
+            raise misfit(
+                f"{type(self).__name__}.load({k})", image, "uint8 H×W×3 in RGB, or a Pillow image,"
+            )
+        return Decoded(pixels)
 
     def check(self) -> None:  # noqa: B027, what is made here is always there
         """Raises UserError for a picture that is not there or cannot be one; decodes none."""
@@ -78,8 +86,11 @@ class Examined(NamedTuple):
 
 def examine(source: Source) -> Examined:
     """Looks at each picture once."""
+    count = type(source).__len__(source)
+    if type(count) is not int or count < 1:
+        raise misfit(f"{type(source).__name__}.__len__", count, "a whole number of 1 or more")
     found, profiles, smallest = [], set(), sys.maxsize
-    for k in range(len(source)):
+    for k in range(count):
         pixels, profile = source.decoded(k)
         found.append(pixel_hash(pixels))
         profiles |= {profile} if profile else set()

@@ -38,6 +38,10 @@ class Staging:
         self.then(lambda: self.store.put(path, place))
         return path
 
+    def has(self, place: str) -> bool:
+        """Whether something was written for ``place``."""
+        return (self.folder / place).exists()
+
     def then(self, step: Callable[[], None]) -> None:
         """Has ``step`` done at the commit, in its turn: when all is durable, before the record."""
         self._steps.append(step)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from singleimg.errors import UserError, file_path
+from singleimg.errors import UserError, file_path, misfit
 
 
 class Labelled(ABC):
@@ -53,9 +54,15 @@ def identity(dataset: Dataset) -> str:
 
 def classes(dataset: Dataset) -> list[str]:
     """The names of the classes, by their numbers."""
-    return list(dataset.classes)
+    return list(_owed(dataset, "classes"))
 
 
 def targets(dataset: Dataset) -> list[int]:
     """The class of each image, without reading any."""
-    return [int(label) for label in dataset.targets]
+    return [int(label) for label in _owed(dataset, "targets")]
+
+
+def _owed(dataset: Dataset, name: str) -> Any:
+    if not hasattr(dataset, name):
+        raise misfit("a labelled set", dataset, f"a dataset with {name}")
+    return getattr(dataset, name)

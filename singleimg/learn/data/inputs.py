@@ -67,7 +67,7 @@ def _rendered(cfg: DictConfig) -> Inputs:
     transforms = resolved_transforms(cfg)
     recipe = make_recipe(
         sources=hashes(source), transforms=transforms, img_size=cfg.img_size, seed=cfg.seed,
-        engine=cfg.engine.name, encoder={}, layout={}, libraries=[],
+        engine=instantiate(cfg, "engine").name, encoder={}, layout={}, libraries=[],
     )  # fmt: skip
     return Inputs(
         name=f"{source.name}-{cfg.augment.name}",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from singleimg.errors import UserError, did_you_mean
+from singleimg.errors import UserError, did_you_mean, misfit
 from singleimg.learn.data.batches import Images
 from singleimg.learn.data.crops import CROPS, flip
 from singleimg.learn.methods.train_state import TrainState
@@ -33,7 +33,8 @@ class Method(nn.Module, ABC):
     metrics: ClassVar[tuple[str, ...]] = ("loss",)  # what each update says
     watched: ClassVar[str] = "loss"  # the lowest mean of an epoch makes the best checkpoint
     needs_labels: ClassVar[bool] = False
-    trunk: Trunk
+    if TYPE_CHECKING:
+        trunk: Trunk  # made by build
 
     def __init__(
         self,
@@ -68,6 +69,20 @@ class Method(nn.Module, ABC):
 
         ``images``: how many there are. ``classes``: of their labels, when there are any.
         """
+
+    def check_built(self) -> None:
+        """Raises UserError when :meth:`build` left no trunk."""
+        trunk = getattr(self, "trunk", None)
+        if not isinstance(trunk, Trunk):
+            raise misfit(f"{type(self).__name__}.trunk after build", trunk, "network.trunk()")
+
+    def check_metrics(self, metrics: object) -> Mapping[str, Any]:
+        """What :meth:`update` gave; UserError when it does not say what it owes."""
+        owed = {*self.metrics, self.watched}
+        if not isinstance(metrics, Mapping) or not owed <= set(metrics):
+            names = ", ".join(sorted(owed))
+            raise misfit(f"{type(self).__name__}.update", metrics, f"a dict with {names}")
+        return metrics
 
     def check_count(self, images: int) -> None:
         """Raises UserError when so many images are too few."""

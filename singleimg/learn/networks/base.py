@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from singleimg.errors import UserError, misfit
+
 # Of ImageNet's training images, as torchvision's models use them: RGB, of levels 0 … 1.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -33,6 +35,32 @@ class Network(ABC):
     @abstractmethod
     def probe_pool(self, layer: int, channels: int, side: int) -> nn.Module:
         """What reduces the map after convolution ``layer`` (0 …) for a linear probe."""
+
+
+@torch.no_grad()
+def check_network(network: Network) -> None:
+    """Raises UserError when the blocks of a network of a user's own do not fit together."""
+    name = type(network).__name__
+    if type(network).__module__.startswith("singleimg."):
+        return
+    trunk = network.trunk()
+    if not isinstance(trunk, Trunk) or not any(isinstance(m, nn.Conv2d) for m in trunk.modules()):
+        raise misfit(f"{name}.trunk", trunk, "a Trunk with a Conv2d")
+    try:
+        features, shapes = trunk.features(network.size), trunk.shapes(network.size)
+        top = network.top(features)
+        if not isinstance(top, Top):
+            raise misfit(f"{name}.top", top, "a Top")
+        top.eval()(torch.zeros(1, features))
+        for layer, (channels, side) in enumerate(shapes):
+            pool = network.probe_pool(layer, channels, side)
+            if not isinstance(pool, nn.Module):
+                raise misfit(f"{name}.probe_pool", pool, "a module")
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UserError(
+            f"{name} does not fit images of {network.size} px ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}): mend the sizes of its layers, or its size."
+        ) from error
 
 
 class Trunk(nn.Module):

@@ -10,11 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
-from singleimg.errors import UserError, file_path
+from singleimg.errors import UserError, file_path, misfit
 from singleimg.learn.data.base import Labelled
 from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.chart import draw
-from singleimg.learn.probes.scores import RunScore, read_json, table, write_csv, write_json
+from singleimg.learn.probes.scores import (
+    LayerScore,
+    RunScore,
+    read_json,
+    table,
+    write_csv,
+    write_json,
+)
 from singleimg.learn.training.checkpoints import LAST
 from singleimg.learn.training.devices import check_one_device, open_fabric
 from singleimg.learn.training.trunk import checkpoint_file, load_record, load_trunk
@@ -90,9 +97,12 @@ def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunS
     device = open_fabric(cfg.train).device
     log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
     scored.parent.mkdir(exist_ok=True)
-    layers = instantiate(cfg, "probe").run(
+    own = instantiate(cfg, "probe")
+    layers = own.run(
         trunk, network, data, device=device, seed=cfg.seed, state_file=scored.with_suffix(".pt")
     )
+    if not isinstance(layers, list) or not all(isinstance(one, LayerScore) for one in layers):
+        raise misfit(f"{type(own).__name__}.run", layers, "a list of LayerScore")
     decides = record["decides"]
     score = RunScore(row_name(decides, file), decides["seed"], data.name, tuple(layers))
     write_json(scored, [score])

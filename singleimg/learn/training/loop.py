@@ -129,7 +129,7 @@ class Training:
         images = pixels.to(state.device, non_blocking=True).float() / 255
         images = method.augment(images, self.size, state.generator("augment"))
         labels = self.images.labels[indices].to(state.device)
-        metrics = method.update(images, indices, labels, state)
+        metrics = method.check_metrics(method.update(images, indices, labels, state))
         state.step += 1
         return {key: float(value) for key, value in metrics.items()}
 

@@ -26,7 +26,7 @@ from singleimg.jobs.estimate import duration
 from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
 from singleimg.learn.methods.train_state import Diverged, TrainState
-from singleimg.learn.networks.base import Network
+from singleimg.learn.networks.base import Network, check_network
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import open_fabric
 from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
@@ -64,6 +64,7 @@ def describe_run(cfg: DictConfig) -> Run:
         if cfg[group] is None:
             raise UserError(f"{group} is missing: type for example {group}={example}.")
     method, network = instantiate(cfg, "method"), instantiate(cfg, "network")
+    check_network(network)
     inputs = describe_inputs(cfg)
     if method.needs_labels and inputs.labels is None:
         raise UserError(
@@ -190,6 +191,7 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
     cfg, settings = run.settings, run.settings.train
     torch.manual_seed(cfg.seed)
     run.method.build(run.network, run.inputs.count, run.inputs.classes)
+    run.method.check_built()
     run.method.to(fabric.device)
     workers = available_cores() if cfg.threads is None else cfg.threads
     training = Training(
