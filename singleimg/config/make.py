@@ -87,7 +87,7 @@ def _check_kind(made: Any, target: str, group: str) -> None:
             f"it from {kind.__module__}.{kind.__name__}, as docs/extending.md shows."
         )
     for name in inspect.get_annotations(kind):
-        if not getattr(kind, name, "") and getattr(made, name, None) in (None, ""):
+        if getattr(kind, name, "") == "" and getattr(made, name, None) in (None, ""):
             raise UserError(
                 f"{group}: {target} has no {name}, which every {kind.__name__} has: "
                 "docs/extending.md shows one."
