@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 from singleimg.storage.base import DamagedFile
@@ -42,7 +42,7 @@ class _Opened:
 
 
 _open: dict[tuple[int, int], _Opened] = {}  # by device and inode
-_opening = Lock()
+_opening = RLock()  # a signal may come before it is given back
 writing = Lock()  # a map may grow only while no other thread has a transaction
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from singleimg.config.command_line import typed as typed_path
 from tests.conftest import Run
 
 SHELLS = {"bash": ["--norc", "-c"], "zsh": ["-f", "-c"], "fish": ["--no-config", "-c"]}
@@ -62,7 +63,7 @@ def sets(run: Run, words, picture, tmp_path):
         typed = (f"imgpath={photograph.name}", "num_imgs=2", "img_size=16", "output.shard_size=1")
 
         # A larger set, in the folder that was chosen and in one that was typed.
-        for more in ((), (f"targetpath={'' if name == '${deg}' else name}-set",)):
+        for more in ((), (typed_path("targetpath", f"./{name}-set"),)):
             said = run(*typed, *more, cwd=folder).stdout
             again = in_all_shells(words, line_of(said, "Extend:"), folder)
             said = run(*again, cwd=folder).stdout
@@ -71,9 +72,11 @@ def sets(run: Run, words, picture, tmp_path):
 
         # What was damaged, and what was left unfinished.
         (made / "train").rename(made / "gone")
-        said = run("task=verify", f"targetpath={made}", code=1, cwd=folder).stderr
+        said = run("task=verify", typed_path("targetpath", made), code=1, cwd=folder).stderr
         run(*in_all_shells(words, line_of(said, "To mend it:"), folder), cwd=folder)
-        sweep = run("-m", *typed, "seed=1", f"targetpath={made}-sweep", cwd=folder).stdout
+        sweep = run(
+            "-m", *typed, "seed=1", typed_path("targetpath", f"{made}-sweep"), cwd=folder
+        ).stdout
         again = in_all_shells(words, line_of(sweep, "Extend:"), folder)
         assert "2 of 4 images" in run(*again, cwd=folder).stdout
 

@@ -65,7 +65,7 @@ def test_keys_are_typed_as_values_of_python():
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_a_text_needs_no_quotes(text):
-    [read] = OverridesParser.create().parse_overrides([override("imgpath", text)])
+    [read] = OverridesParser.create().parse_overrides([override("image.name", text)])
     assert read.value() == text
 
 
@@ -76,4 +76,4 @@ def test_a_name_of_a_file_needs_none(tmp_path):
 
 def test_lists_and_groups_of_keys():
     assert override("a", [1, "b c", None, [True]]) == "a=[1,'b c',null,[true]]"
-    assert override("a", {"b": "c"}) == "a={b:c}"
+    assert override("a", {"b": "c"}) == "a={b:'c'}"

@@ -10,7 +10,7 @@ from singleimg import SingleImage
 from singleimg.engines.picture import Picture, Pictures
 from singleimg.errors import UserError
 from singleimg.sources import decoding
-from singleimg.sources.base import hashes
+from singleimg.sources.base import Source, hashes
 from singleimg.sources.file import File
 
 
@@ -33,7 +33,7 @@ def test_a_picture_in_passing_has_no_levels():
     assert Picture(np.zeros((4000, 4000, 3), np.uint8)).levels == 0
 
 
-class Deaf:
+class Deaf(Source):
     """A source that refuses to decode."""
 
     name = "deaf"
@@ -43,6 +43,9 @@ class Deaf:
 
     def decoded(self, k):
         raise AssertionError("decoded again")
+
+    def where(self, k):
+        return "image=deaf"
 
 
 def test_shared_pictures_are_mapped_and_not_decoded(picture, tmp_path):
