@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -43,10 +42,3 @@ class Backend(ABC):
 
 class WorkerLost(Exception):
     """A worker process ended in the middle of its work, killed from outside."""
-
-
-def available_cores() -> int:
-    """Cores that this process may use (an affinity mask or SLURM may grant fewer than all)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,8 +13,9 @@ from threading import Thread
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
-from singleimg.backends.base import Backend, R, T, WorkerLost, available_cores
+from singleimg.backends.base import Backend, R, T, WorkerLost
 from singleimg.errors import UserError
+from singleimg.system.cores import available_cores
 from singleimg.system.signals import deferred
 
 NAMES = ("loky", "sequential", "threading")  # of joblib's backends

@@ -15,7 +15,6 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 from tqdm import tqdm
 
-from singleimg.backends.base import available_cores
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes
 from singleimg.learn.data.batches import whole_batches
@@ -24,6 +23,7 @@ from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
 from singleimg.learn.probes.scores import LayerScore
 from singleimg.learn.seeding import numpy_generator, torch_generator
 from singleimg.learn.training import checkpoints
+from singleimg.system.cores import available_cores
 
 _BORDER = 8 / 7  # of the shorter side to the crop: 256 to 224
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from singleimg.backends.base import WorkerLost, available_cores
+from singleimg.backends.base import WorkerLost
 from singleimg.config import saved
 from singleimg.config.make import instantiate
 from singleimg.config.paths import here
@@ -35,6 +35,7 @@ from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
+from singleimg.system.cores import available_cores
 from singleimg.system.logs import log, logging_to_console, logging_to_file
 from singleimg.system.signals import ignore_signals
 

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from singleimg.errors import UserError
+from singleimg.system.cores import available_cores
 from singleimg.system.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def open_fabric(settings: DictConfig) -> Fabric:
             f"cannot be had here ({' '.join(str(error).split())}): type train.accelerator=auto "
             "train.devices=1."
         ) from None
+    # torch counts the cores of the machine, of which a container may have few.
+    share = available_cores() * settings.num_nodes // fabric.world_size
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), share)))
     return fabric
 
 

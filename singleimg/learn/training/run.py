@@ -14,7 +14,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg.backends.base import available_cores
 from singleimg.config import saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
@@ -34,6 +33,7 @@ from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
+from singleimg.system.cores import available_cores
 from singleimg.system.logs import log, logging_to_file
 from singleimg.version import __version__
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from singleimg.errors import UserError
 from singleimg.learn.methods.untrained import Untrained
-from singleimg.learn.training.devices import check_one_device
+from singleimg.learn.training.devices import check_one_device, open_fabric
 
 
 @pytest.mark.parametrize(("devices", "nodes"), [
@@ -37,3 +38,21 @@ def test_a_batch_that_devices_cannot_share_evenly_is_refused() -> None:
         "method.batch_size=10 cannot be shared out evenly among 4 devices: type for example "
         "method.batch_size=8."
     )
+
+
+def test_torch_uses_no_more_threads_than_there_are_cores(monkeypatch) -> None:
+    """A container's quota is nothing to torch, which counts the cores of the machine."""
+    settings = OmegaConf.create(
+        {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true"}
+    )
+    before = torch.get_num_threads()
+    try:
+        for cores, threads in ((8, 3), (2, 2), (1, 1)):
+            torch.set_num_threads(3)
+            monkeypatch.setattr(
+                "singleimg.learn.training.devices.available_cores", lambda c=cores: c
+            )
+            open_fabric(settings)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
