@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -125,16 +123,6 @@ def in_strips(
         bottom = min(top + rows, height)
         stored[top:bottom] = convert(image.crop((0, top, width, bottom)))
     return pixels
-
-
-def cache_folder() -> Path:
-    """Where made and downloaded images are kept: $SINGLEIMG_CACHE, or the user's cache folder."""
-    if own := os.environ.get("SINGLEIMG_CACHE"):
-        return Path(own)
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "singleimg"
-    library = "Library/Caches" if sys.platform == "darwin" else ".cache"
-    return Path.home() / library / "singleimg"
 
 
 def safe_name(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +10,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from singleimg.sources.base import Source, cache_folder, check_name, pixel_hash
+from singleimg.sources import cache
+from singleimg.sources.base import Source, check_name, pixel_hash
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,15 @@ class DeadLeaves(Source):
 def _dead_leaves() -> np.ndarray:
     from singleimg.sources.synthetic import DEAD_LEAVES_SHA256, dead_leaves
 
-    file = cache_folder() / f"dead_leaves-{DEAD_LEAVES_SHA256[:16]}.png"
-    try:
-        with Image.open(file) as image:
-            pixels = np.array(image)
-        if pixel_hash(pixels) == DEAD_LEAVES_SHA256:
-            return pixels
-    except Exception:  # not there yet, or damaged, which decoders say in any way: it is made anew
-        pass
+    name = f"dead_leaves-{DEAD_LEAVES_SHA256[:16]}.png"
+    if (kept := cache.read(name)) is not None:
+        try:
+            with Image.open(io.BytesIO(kept)) as image:
+                pixels = np.array(image)
+            if pixel_hash(pixels) == DEAD_LEAVES_SHA256:
+                return pixels
+        except Exception:  # damaged, which decoders say in any way: it is made anew
+            pass
     image = dead_leaves()
     pixels = np.array(image)
     if pixel_hash(pixels) != DEAD_LEAVES_SHA256:
@@ -54,11 +56,7 @@ def _dead_leaves() -> np.ndarray:
             stacklevel=2,
         )
         return pixels
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
-        image.save(temporary, compress_level=1)
-        temporary.replace(file)
-    except OSError:
-        pass  # a cache that cannot be written costs a second, nothing else
+    data = io.BytesIO()
+    image.save(data, "PNG", compress_level=1)
+    cache.keep(name, data.getvalue())
     return pixels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import threading
 import time
 import urllib.error
@@ -12,7 +11,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from singleimg.errors import UserError
@@ -81,19 +79,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(*args)
 
 
-def download(address: Address, sha256: str, limits: Limits, file: Path) -> None:
-    """Puts what ``address`` gives into ``file``, if that is its SHA-256; else raises UserError."""
+def download(address: Address, sha256: str, limits: Limits) -> bytes:
+    """What ``address`` gives, if that is its SHA-256; else raises UserError."""
     key = f"image.url={address.url}"
-    temporary = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        found = _in_time(lambda: _fetch(address, limits, temporary), limits, key)
-        if found != sha256:
-            raise UserError(
-                f"{key} holds another file than image.sha256={sha256} (it has {found}): type the "
-                "right one of the two."
-            )
-        temporary.replace(file)
+        data = _in_time(lambda: _fetch(address, limits), limits, key)
     except urllib.error.HTTPError as error:
         if 300 <= error.code < 400:
             raise UserError(
@@ -107,22 +97,27 @@ def download(address: Address, sha256: str, limits: Limits, file: Path) -> None:
             f"{key} cannot be fetched ({reason}): check the network, or fetch it by hand and type "
             "imgpath=…."
         ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise UserError(
+            f"{key} holds another file than image.sha256={sha256} (it has {found}): type the "
+            "right one of the two."
+        )
+    return data
 
 
-def _in_time(fetch: Callable[[], str], limits: Limits, key: str) -> str:
+def _in_time(fetch: Callable[[], bytes], limits: Limits, key: str) -> bytes:
     """What ``fetch`` returns; UserError when that takes too long, wherever it waits.
 
     A socket's own timeout begins anew with every byte, of the headers as well.
     """
-    answers: list[tuple[str, BaseException | None]] = []
+    answers: list[tuple[bytes, BaseException | None]] = []
 
     def work() -> None:
         try:
             answers.append((fetch(), None))
         except BaseException as error:  # raised again below, in the thread that waits
-            answers.append(("", error))
+            answers.append((b"", error))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -132,36 +127,34 @@ def _in_time(fetch: Callable[[], str], limits: Limits, key: str) -> str:
             f"{key} cannot be fetched within image.max_seconds={limits.max_seconds:g}: type a "
             "larger limit, or fetch it by hand and type imgpath=…."
         )
-    found, error = answers[0]
+    data, error = answers[0]
     if error is not None:
         raise error
-    return found
+    return data
 
 
-def _fetch(address: Address, limits: Limits, file: Path) -> str:
-    """Writes what ``address`` gives into ``file`` under a progress bar; returns its SHA-256."""
+def _fetch(address: Address, limits: Limits) -> bytes:
+    """What ``address`` gives, fetched under a progress bar."""
     from tqdm import tqdm
 
     end = time.monotonic() + limits.max_seconds
-    digest, received = hashlib.sha256(), 0
+    data = bytearray()
     request = urllib.request.Request(address.url, headers={"User-Agent": "singleimg"})
     opener = urllib.request.build_opener(_Redirects(address))
     patience = min(_SILENCE, limits.max_seconds)
-    with opener.open(request, timeout=patience) as answer, file.open("wb") as out:
+    with opener.open(request, timeout=patience) as answer:
         text = answer.headers.get("Content-Length") or ""
         total = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
         with tqdm(total=total, unit="B", unit_scale=True, desc="download", disable=None) as bar:
             # read1 gives what has come, so that the end of the time is noticed between drops.
             while (chunk := answer.read1(_CHUNK)) and time.monotonic() < end:
-                received += len(chunk)
-                if received > limits.max_bytes:
+                data += chunk
+                if len(data) > limits.max_bytes:
                     raise UserError(
                         f"image.url={address.url} is larger than image.max_bytes="
                         f"{limits.max_bytes}: type a larger limit if you trust it."
                     )
-                digest.update(chunk)
-                out.write(chunk)
                 bar.update(len(chunk))
-        if total is not None and received < total:
-            raise OSError(f"the connection ended after {received:,} of {total:,} bytes")
-    return digest.hexdigest()
+        if total is not None and len(data) < total:
+            raise OSError(f"the connection ended after {len(data):,} of {total:,} bytes")
+    return bytes(data)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import math
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from singleimg.errors import UserError
-from singleimg.sources.base import (
-    WHITE,
-    Decoded,
-    Source,
-    cache_folder,
-    checked_colour,
-    safe_name,
-)
+from singleimg.sources import cache
+from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
 from singleimg.sources.decoding import SUFFIXES, file_stamp, load_picture
 from singleimg.sources.download import Address, Limits, download
+from singleimg.system.tempdir import scratch, temporary_errors
+
+_unkept: dict[str, Path] = {}  # files that the cache could not take, by what they would be there
+_until_the_end = ExitStack()
+atexit.register(_until_the_end.close)
 
 
 class Url(Source):
@@ -66,12 +67,26 @@ class Url(Source):
         return self.decoded(k).pixels
 
     def decoded(self, k: int, convert: bool = True) -> Decoded:
-        suffix = Path(self.address.path).suffix.lower()
-        file = cache_folder() / f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
-        if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != self.sha256:
-            download(self.address, self.sha256, self.limits, file)
+        file = self._file()
         where, stamp = self.where(0), file_stamp(file)
         return load_picture(file, self.background, self.max_pixels, where, stamp, convert)
+
+    def _file(self) -> Path:
+        """The file in the cache; where that cannot be written, one of this process alone."""
+        suffix = Path(self.address.path).suffix.lower()
+        name = f"{self.sha256}{suffix if suffix in SUFFIXES else ''}"
+        if name in _unkept:
+            return _unkept[name]
+        kept = cache.read(name)
+        if kept is not None and hashlib.sha256(kept).hexdigest() == self.sha256:
+            return cache.cache_folder() / name
+        data = download(self.address, self.sha256, self.limits)
+        file = cache.keep(name, data)
+        if file is None:
+            with temporary_errors():
+                file = _unkept[name] = _until_the_end.enter_context(scratch()) / name
+                file.write_bytes(data)
+        return file
 
     def where(self, k: int) -> str:
         return f"image.url={self.address.url}"

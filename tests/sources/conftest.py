@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.sources import dead_leaves, decoding
+from singleimg.sources import cache, dead_leaves, decoding, url
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SINGLEIMG_CACHE", str(tmp_path / "cache"))
     decoding.load_picture.cache_clear()
+    cache._say.cache_clear()
+    url._unkept.clear()
     dead_leaves._dead_leaves.cache_clear()
 
 

@@ -30,12 +30,6 @@ def test_dead_leaves_is_kept_in_the_cache_and_made_anew_when_harmed(tmp_path):
         assert hashes(DeadLeaves()) == [DEAD_LEAVES_SHA256]
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("SINGLEIMG_CACHE", str(tmp_path / "file" / "below"))
-    assert DeadLeaves().load(0).shape == (1920, 2560, 3)
-
-
 def test_noise_is_loaded_by_its_settings():
     assert Noise(width=64, height=32).load(0).shape == (32, 64, 3)
     assert hashes(Noise(64, 32, seed=1)) != hashes(Noise(64, 32, seed=2))

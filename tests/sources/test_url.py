@@ -15,6 +15,7 @@ import pytest
 
 from singleimg.errors import UserError
 from singleimg.sources import decoding, download
+from singleimg.sources import url as url_source
 from singleimg.sources.url import Url
 from tests.sources.conftest import picture, refused
 
@@ -55,6 +56,29 @@ def test_a_url_is_fetched_once(server):
     assert server.asked.count("/scene.png") == 1
 
 
+def test_without_a_cache_it_is_fetched_once_a_process(server, tmp_path, monkeypatch):
+    """The file lies in a folder of the process, which goes with it."""
+    (tmp_path / "cache").write_text("a file in its place")
+    source = Url(f"{server.base}/scene.png", server.sha256, allow_http=True)
+    for _ in range(2):
+        assert (np.asarray(source.load(0)) == np.asarray(picture())).all()
+        decoding.load_picture.cache_clear()
+    assert server.asked.count("/scene.png") == 1
+    (file,) = url_source._unkept.values()
+    url_source._until_the_end.close()
+    assert not file.parent.exists()
+
+
+def test_where_nothing_can_be_written_is_one_sentence(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SINGLEIMG_CACHE", "/proc/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    url = f"{server.base}/scene.png"
+    assert refused(lambda: Url(url, server.sha256, allow_http=True)) == (
+        "The folder for temporary files cannot be written (No such file or directory): make room "
+        "there, or type TMPDIR=/another/folder before the command."
+    )
+
+
 def test_what_is_wrong_with_a_url_is_said(server, tmp_path):
     url = f"{server.base}/scene.png"
     assert refused(lambda: Url(url, "0" * 64, allow_http=True)) == (
@@ -70,7 +94,7 @@ def test_what_is_wrong_with_a_url_is_said(server, tmp_path):
     assert refused(lambda: Url("http://127.0.0.1:9/a.png", "0" * 64, allow_http=True)).startswith(
         "image.url=http://127.0.0.1:9/a.png cannot be fetched ("
     )
-    assert not list((tmp_path / "cache").iterdir())
+    assert not (tmp_path / "cache").exists()
 
 
 def test_only_https_and_only_with_a_hash():
@@ -232,4 +256,4 @@ def test_what_is_larger_than_it_says_is_given_up(rough):
 def test_a_broken_answer_gets_a_sentence(rough, text, reason, tmp_path):
     url = rough(text)
     assert fetched(url, max_seconds=5).startswith(f"image.url={url} {reason}")
-    assert not list((tmp_path / "cache").iterdir())
+    assert not (tmp_path / "cache").exists()
