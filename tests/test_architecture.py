@@ -131,3 +131,25 @@ def test_no_file_is_long(top):
 def test_a_package_says_what_lives_there_and_what_it_may_import(package: Path):
     said = ast.get_docstring(ast.parse(package.read_text())) or ""
     assert len(said) > 40 and "import" in said.lower()
+
+
+def _is_text(call: ast.Call) -> bool:
+    """Whether a call opens a file for text, as far as can be read."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name in ("read_text", "write_text"):
+        return True
+    words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    modes = [word for word in words if isinstance(word, str) and set(word) <= set("rwxab+")]
+    plain = isinstance(call.func, ast.Name) or any(key.arg == "newline" for key in call.keywords)
+    return name == "open" and not any("b" in mode for mode in modes) and (plain or bool(modes))
+
+
+def test_a_file_of_text_is_utf_8_whatever_the_locale() -> None:
+    unnamed = [
+        f"{file.relative_to(ROOT)}:{call.lineno}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and _is_text(call)
+        if not any(key.arg == "encoding" for key in call.keywords)
+    ]
+    assert unnamed == []

@@ -17,6 +17,7 @@ from singleimg.backends.base import Backend, R, T, WorkerLost
 from singleimg.errors import UserError
 from singleimg.system.cores import available_cores
 from singleimg.system.signals import deferred
+from singleimg.system.streams import open_streams
 
 NAMES = ("loky", "sequential", "threading")  # of joblib's backends
 _LOOK = 0.2  # seconds between two looks at whether the driver is there
@@ -60,7 +61,7 @@ class JoblibBackend(Backend):
         more = {}
         if self.name == "loky":
             _start_trackers()
-            more = {"initializer": _end_with, "initargs": (os.getpid(),)}
+            more = {"initializer": _begin_worker, "initargs": (os.getpid(),)}
         parallel = Parallel(
             n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1, **more
         )
@@ -80,11 +81,12 @@ class JoblibBackend(Backend):
             executor.shutdown(wait=True, kill_workers=True)
 
 
-def _end_with(driver: int) -> None:
+def _begin_worker(driver: int) -> None:
     """Has this worker process end soon after its driver, which may be killed and stop nobody.
 
     A worker without a task would wait for its next one for minutes.
     """
+    open_streams()
 
     def watch() -> None:
         while os.getppid() == driver:

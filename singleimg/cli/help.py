@@ -81,7 +81,7 @@ def choice_page(group: str, name: str) -> str:
         if group not in groups:
             what = f"{group} is no group{did_you_mean(group, groups)}"
         raise UserError(f"{what}: type --help alone for all that can be typed.")
-    about = [line[2:] for line in file.read_text().splitlines() if re.match("# [^@]", line)]
+    about = [line[2:] for line in file.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)]
     if group == "task":
         keys = list(_of_tasks([name]))
     else:
@@ -110,7 +110,7 @@ def _of_groups() -> Iterator[tuple[str, str]]:
 
 def _keys(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
     """Name, default and comment of each key of a choice, as they are typed."""
-    lines = file.read_text().splitlines()
+    lines = file.read_text(encoding="utf-8").splitlines()
     top = "# @package _global_" in lines[:1]
     section = ""
     for line in lines:

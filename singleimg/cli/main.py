@@ -26,6 +26,7 @@ from singleimg.config.location import CONF
 from singleimg.config.make import task
 from singleimg.errors import FULL, UserError, did_you_mean, is_url, own_failures
 from singleimg.system.signals import stoppable
+from singleimg.system.streams import open_streams
 from singleimg.version import __version__
 
 INTERRUPTED = 128 + 2  # what a shell reports of a command that Ctrl-C ended
@@ -34,6 +35,7 @@ _mistakes: list[UserError] = []  # of a single job: raised through Hydra, it wou
 
 def main() -> int:
     """Runs the command that was typed and returns its exit status; all that prints a mistake."""
+    open_streams()
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         return _help([one for one in arguments if "=" in one])

@@ -37,7 +37,7 @@ from singleimg.errors import UserError, did_you_mean
 def comments(file: Path) -> Iterator[tuple[str, str]]:
     """``key=default`` and its comment for each key of a YAML file: ``train.devices``, too."""
     section = ""
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         if head := re.match(r"(\w+):\s*(?:#.*)?$", line):
             section = head[1]
         found = re.match(r"( *)(\w+): +(.*?) +# (.*)$", line)

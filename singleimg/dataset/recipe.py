@@ -123,7 +123,7 @@ def processor() -> str:
 
 def _has_avx2() -> bool:
     try:  # Linux tells without importing torch; elsewhere x86-64 machines of this age have it
-        flags = Path("/proc/cpuinfo").read_text()
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return True
     return "avx2" in flags.split()

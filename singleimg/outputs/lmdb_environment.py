@@ -164,7 +164,7 @@ def errors() -> Iterator[None]:
 def file_system(path: Path, mounts: Callable[[], str] | None = None) -> str:
     """The kind of file system that ``path`` lies on; empty where that cannot be told."""
     try:
-        text = mounts() if mounts else Path("/proc/self/mounts").read_text()
+        text = mounts() if mounts else Path("/proc/self/mounts").read_text(encoding="utf-8")
     except OSError:
         return ""
     place, kind = path.resolve(), ""

@@ -110,7 +110,7 @@ class LocalStore(Store):
         path = self.root / name
         temporary = path.with_name(f"{TEMPORARY}{last}-{os.getpid()}")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines([text] if isinstance(text, str) else text)
                 file.flush()
                 if self.durable:

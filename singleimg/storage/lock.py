@@ -65,7 +65,7 @@ def _take(target: Path) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
     try:
-        (target / _HOLDER).write_text(json.dumps(who) + "\n")
+        (target / _HOLDER).write_text(json.dumps(who) + "\n", encoding="utf-8")
     except OSError as error:
         raise unwritable(target, error) from None
 
@@ -83,7 +83,7 @@ def _let_go(target: Path, lock: FileLock) -> None:
 
 def _holder(target: Path) -> dict[str, Any]:
     try:
-        holder = json.loads((target / _HOLDER).read_text())
+        holder = json.loads((target / _HOLDER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}

@@ -74,7 +74,7 @@ def test_what_cannot_be_kept_is_done_without_and_said_once(
 
 def test_the_picture_that_ships_with_us_needs_no_cache(tmp_path, monkeypatch):
     no_home(monkeypatch, tmp_path)
-    assert DeadLeaves().load(0).size == (2560, 1920)
+    assert DeadLeaves().load(0).shape == (1920, 2560, 3)
 
 
 @pytest.mark.parametrize(

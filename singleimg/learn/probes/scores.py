@@ -47,7 +47,7 @@ def write_json(file: Path, scores: Sequence[RunScore]) -> None:
 def read_json(file: Path) -> list[RunScore]:
     """What :func:`write_json` wrote."""
     try:
-        runs = json.loads(file.read_text())
+        runs = json.loads(file.read_text(encoding="utf-8"))
         if not runs:
             raise ValueError("it holds none")
         return [

@@ -106,7 +106,7 @@ def run_control(cfg: DictConfig, folder: Path | None = None) -> Control:
     file = folder / f"{cfg.augment.name}-{digest}.json" if folder else None
     if file and file.exists():
         try:
-            return Control(**json.loads(file.read_text()))
+            return Control(**json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise UserError(f"{file} cannot be read as a control ({error}): remove it.") from None
     tested = settings.tested_sources

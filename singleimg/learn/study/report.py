@@ -46,7 +46,7 @@ def write(
     ])  # fmt: skip
     scores = [one.score for one in made]
     folder.mkdir(exist_ok=True)
-    (folder / TABLE).write_text(text)
+    (folder / TABLE).write_text(text, encoding="utf-8")
     write_csv(folder / SCORES, [*scores, *(one.score for one in ablation)])
     record = {
         "control": control,
@@ -54,7 +54,7 @@ def write(
         "ablation": [_plain(one) for one in ablation],
         "findings": [asdict(finding) for finding in said],
     }
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     draw(folder / FIGURE, made, ablation)
     return text
 

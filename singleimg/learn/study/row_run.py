@@ -117,7 +117,7 @@ class Clock:
 
     def __init__(self, file: Path, fingerprint: str) -> None:
         try:
-            written = json.loads(file.read_text())
+            written = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # none yet, or damaged: it only counts
             written = {}
         self.file, self.fingerprint = file, fingerprint

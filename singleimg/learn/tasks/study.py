@@ -52,7 +52,7 @@ def study(cfg: DictConfig) -> None:
         check_one_device(cfg.train, "study")
         folder = Path(cfg.targetpath or here() / "outputs" / _name(cfg, data))
         with hold(LocalStore(folder)), logging_to_file(folder / LOG):
-            (folder / "config.yaml").write_text(saved.run_text(cfg))
+            (folder / "config.yaml").write_text(saved.run_text(cfg), encoding="utf-8")
             run(cfg, folder)
 
 

@@ -28,7 +28,8 @@ class Journal:
             _cut(folder / name, step)
         self._board = None
         if board:
-            with suppress(ModuleNotFoundError):  # an extra; the CSV files say the same
+            # An extra that cannot write below every name: the CSV files say the same.
+            with suppress(ModuleNotFoundError, UnicodeEncodeError):
                 from torch.utils.tensorboard import SummaryWriter
 
                 self._board = SummaryWriter(str(folder / BOARD), purge_step=step or None)
@@ -58,7 +59,7 @@ class Journal:
     def _write(self, name: str, step: int, values: Mapping[str, float]) -> None:
         file = self.folder / name
         new = not file.exists()
-        with file.open("a", newline="") as stream:
+        with file.open("a", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             if new:
                 writer.writerow(["step", *values])
@@ -70,18 +71,18 @@ class Journal:
 
 def read(file: Path) -> list[dict[str, float]]:
     """The lines of a CSV file of a journal."""
-    with file.open(newline="") as stream:
+    with file.open(encoding="utf-8", newline="") as stream:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
 
 
 def _cut(file: Path, step: int) -> None:
     if not file.exists():
         return
-    with file.open(newline="") as stream:
+    with file.open(encoding="utf-8", newline="") as stream:
         head, *rows = list(csv.reader(stream)) or [[]]
     whole = [row for row in rows if len(row) == len(head) and int(row[0]) <= step]
     temporary = file.with_name(f".tmp-{file.name}")
-    with temporary.open("w", newline="") as stream:
+    with temporary.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([head, *whole])
     os.replace(temporary, file)
     if not whole:

@@ -178,8 +178,8 @@ def _begin_folder(run: Run, anew: bool) -> None:
                 rmtree(run.folder / name, ignore_errors=True)
             for name in (UPDATES, EPOCHS):
                 (run.folder / name).unlink(missing_ok=True)
-        (run.folder / RECORD).write_text(json.dumps(run.record, indent=2) + "\n")
-        (run.folder / "config.yaml").write_text(saved.run_text(run.settings))
+        (run.folder / RECORD).write_text(json.dumps(run.record, indent=2) + "\n", encoding="utf-8")
+        (run.folder / "config.yaml").write_text(saved.run_text(run.settings), encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"targetpath={run.folder} cannot be written ({error.strerror}): type another."

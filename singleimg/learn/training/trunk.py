@@ -28,7 +28,7 @@ def fingerprint(record: dict[str, Any]) -> str:
 def load_record(folder: Path) -> dict[str, Any]:
     """The record of a training; UserError when there is none."""
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         decides = dict(record["decides"])
         for group in ("method", "network"):
             decides[group]["_target_"] = name_of(group, decides[group]["_target_"])
