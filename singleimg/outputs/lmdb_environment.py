@@ -87,8 +87,9 @@ def _open_environment(path: str, writes: bool, durable: bool) -> lmdb.Environmen
     lock = writes or os.access(path, os.W_OK)
     with errors():
         environment = lmdb.open(
-            path, readonly=not writes, lock=lock, max_readers=_READERS, readahead=False, **settings
-        )
+            path, readonly=not writes, lock=lock, max_readers=_READERS, readahead=False,
+            mode=0o777, **settings,  # as the umask allows, like all other files
+        )  # fmt: skip
         last = environment.info()["last_pgno"]
         pages = os.stat(f"{path}/data.mdb").st_size // environment.stat()["psize"]
         if pages <= last:  # to read what is mapped behind the end of a file ends the process

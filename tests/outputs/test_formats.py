@@ -14,6 +14,8 @@ from singleimg import StoredDataset, UserError, compose
 from singleimg.config import make
 from singleimg.config.make import instantiate
 from singleimg.outputs.base import Part, find_parts
+from singleimg.storage.local import LocalStore
+from singleimg.storage.lock import hold
 from singleimg.storage.manifest import Entry
 from tests import scenarios
 from tests.outputs.conftest import IMAGES, SETTINGS, SHARD, STEPS, task
@@ -43,6 +45,24 @@ def test_killed_with_some_shards_made_no_record_is_false_and_the_command_goes_on
     assert one.status == 0, one.said
     assert f" of {IMAGES:,} images of 32 px into " in one.said and " with 2 workers" in one.said
     assert leftovers(one.path) == [] and scenarios.false_records(one.path) == []
+
+
+@every_format
+def test_all_that_is_written_is_the_group_s_where_the_umask_says_so(picture, tmp_path, name):
+    cfg = compose(f"imgpath={picture}", "num_imgs=6", "img_size=32", "output.shard_size=3",
+                  "save_params=true", "backend=sequential", f"output={name}",
+                  f"targetpath={tmp_path / 'set'}")  # fmt: skip
+    before = os.umask(0o007)
+    try:
+        make.task(cfg)(cfg)
+        with hold(LocalStore(tmp_path / "set")):
+            modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "set").rglob("*")}
+    finally:
+        os.umask(before)
+    assert {path.name for path in modes} >= {"run.log", "config.yaml", ".lock", ".lock.json"}
+    wrong = {path: oct(mode) for path, mode in modes.items()
+             if mode != (0o770 if path.is_dir() else 0o660)}  # fmt: skip
+    assert wrong == {}
 
 
 @every_format
