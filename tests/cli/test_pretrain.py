@@ -18,6 +18,7 @@ from singleimg.errors import UserError
 from singleimg.learn.training.journal import read
 from singleimg.learn.training.loop import Training
 from singleimg.learn.training.run import describe_run, train
+from singleimg.learn.training.trunk import load_record
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -233,6 +234,27 @@ def test_two_processes_share_batches_agree_on_the_best_epoch_and_go_on(
     one, two = (read(tmp_path / name / "updates.csv") for name in ("one", "whole"))
     # Each BatchNorm sees half of the images, and each half is augmented by itself.
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
+
+
+def test_another_number_of_devices_is_said_and_recorded(run, run_process, image, tmp_path):
+    folder = tmp_path / "run"
+    command = [*ROTNET, image, "method.updates=4", "train.accelerator=cpu", "task.keep=[0.5]",
+               "task.tensorboard=false", f"targetpath={folder}"]  # fmt: skip
+    begun = {"from_update": 0, "accelerator": "cpu", "devices": 1, "machines": 1}
+    run(*command)
+    assert load_record(folder)["trained_on"] == [begun]
+    shutil.copy(folder / "checkpoints" / "at-50.pt", folder / "checkpoints" / "last.pt")
+    said = run_process(*command, "train.devices=2").stdout
+    line = (
+        "Begun on 1 device (cpu), it goes on with 2 devices (cpu) from update 3: its weights are "
+        "not those of a training that stayed on the first; pretrain.json says so."
+    )
+    assert said.count(line) == 1
+    assert line in (folder / "run.log").read_text()
+    both = [begun, {**begun, "from_update": 2, "devices": 2}]
+    assert load_record(folder)["trained_on"] == both
+    assert line not in run(*command).stdout  # it is whole, and nothing is trained
+    assert load_record(folder)["trained_on"] == both
 
 
 REFUSED = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig
@@ -58,6 +58,12 @@ def open_fabric(settings: DictConfig) -> Fabric:
     share = available_cores() * settings.num_nodes // fabric.world_size
     torch.set_num_threads(max(1, min(torch.get_num_threads(), share)))
     return fabric
+
+
+def describe_devices(fabric: Fabric) -> dict[str, Any]:
+    """What a training runs on, as it is recorded."""
+    nodes = getattr(fabric.strategy, "num_nodes", 1)
+    return {"accelerator": fabric.device.type, "devices": fabric.world_size, "machines": nodes}
 
 
 def check_one_device(settings: DictConfig, task: str) -> None:

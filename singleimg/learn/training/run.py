@@ -27,7 +27,7 @@ from singleimg.learn.methods.base import Method
 from singleimg.learn.methods.train_state import Diverged, TrainState
 from singleimg.learn.networks.base import Network, check_network
 from singleimg.learn.training import checkpoints
-from singleimg.learn.training.devices import open_fabric
+from singleimg.learn.training.devices import describe_devices, open_fabric
 from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
 from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
@@ -133,12 +133,21 @@ def train(run: Run) -> Trained:
     is_main = fabric.is_global_zero
     with hold(LocalStore(run.folder)) if is_main else nullcontext():
         last = _load_last(run)
+        whole = last is not None and last["step"] >= run.method.total_updates(run.inputs.count)
+        trained_on = _trained_on(run, last, None if whole else describe_devices(fabric))
         fabric.barrier()
         if is_main:
-            _begin_folder(run, anew=last is None)
+            _begin_folder(run, trained_on, anew=last is None)
         fabric.barrier()
         with logging_to_file(run.folder / LOG) if is_main else nullcontext():
-            if last is not None and last["step"] >= run.method.total_updates(run.inputs.count):
+            if is_main and trained_on[1:] and trained_on[-1]["from_update"] == last["step"]:
+                before, now = trained_on[-2:]
+                log.info(
+                    "Begun on %s, it goes on with %s from update %s: its weights are not those of "
+                    "a training that stayed on the first; %s says so.",
+                    _device_words(before), _device_words(now), f"{last['step'] + 1:,}", RECORD,
+                )  # fmt: skip
+            if whole:
                 trained = Trained(last["metrics"], last["seconds"])  # no image is read for it
             else:
                 trained = _train_rest(run, fabric, last)
@@ -170,7 +179,33 @@ def _load_last(run: Run) -> dict[str, Any] | None:
     return last
 
 
-def _begin_folder(run: Run, anew: bool) -> None:
+def _trained_on(
+    run: Run, last: dict[str, Any] | None, now: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """What updates were made on, and ``now`` are: an entry more where that is another.
+
+    Another number of devices cuts batches otherwise, and another kind of device rounds otherwise.
+    """
+    if last is None:
+        return [{"from_update": 0, **(now or {})}]
+    # Older records hold none, but checkpoints a state of random numbers for each device.
+    before = [{"from_update": 0, "devices": len(last["random"])}]
+    if (run.folder / RECORD).exists():
+        before = load_record(run.folder)["trained_on"] or before
+    if now is None or all(before[-1].get(key, value) == value for key, value in now.items()):
+        return before
+    # What came after the checkpoint is lost, and made anew.
+    kept = [one for one in before if one["from_update"] < last["step"]]
+    return [*kept, {"from_update": last["step"], **now}]
+
+
+def _device_words(one: dict[str, Any]) -> str:
+    kind = f" ({one['accelerator']})" if "accelerator" in one else ""
+    machines = f" of {one['machines']} machines" if one.get("machines", 1) > 1 else ""
+    return f"{one['devices']} device{'s' * (one['devices'] > 1)}{machines}{kind}"
+
+
+def _begin_folder(run: Run, trained_on: list[dict[str, Any]], anew: bool) -> None:
     """Writes what the run is; ``anew``: what an older run left there goes first."""
     try:
         if anew:
@@ -178,7 +213,8 @@ def _begin_folder(run: Run, anew: bool) -> None:
                 rmtree(run.folder / name, ignore_errors=True)
             for name in (UPDATES, EPOCHS):
                 (run.folder / name).unlink(missing_ok=True)
-        (run.folder / RECORD).write_text(json.dumps(run.record, indent=2) + "\n", encoding="utf-8")
+        record = {**run.record, "trained_on": trained_on}
+        (run.folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         (run.folder / "config.yaml").write_text(saved.run_text(run.settings), encoding="utf-8")
     except OSError as error:
         raise UserError(

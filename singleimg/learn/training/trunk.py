@@ -32,7 +32,12 @@ def load_record(folder: Path) -> dict[str, Any]:
         decides = dict(record["decides"])
         for group in ("method", "network"):
             decides[group]["_target_"] = name_of(group, decides[group]["_target_"])
-        return {"decides": decides, "made_with": dict(record["made_with"])}
+        trained_on = [dict(one) for one in record.get("trained_on", ())]
+        return {
+            "decides": decides,
+            "made_with": dict(record["made_with"]),
+            "trained_on": trained_on,
+        }
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"{folder} holds no training: type the folder of a task=pretrain as task.checkpoint=…."
