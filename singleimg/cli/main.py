@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import traceback
@@ -36,6 +37,9 @@ _mistakes: list[UserError] = []  # of a single job: raised through Hydra, it wou
 def main() -> int:
     """Runs the command that was typed and returns its exit status; all that prints a mistake."""
     open_streams()
+    ending: list[int] = []
+    # What is registered first comes last: after that, Python takes torch down for a second or two.
+    atexit.register(lambda: os._exit(ending[0]) if ending else None)
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         return _help([one for one in arguments if "=" in one])
@@ -51,7 +55,9 @@ def main() -> int:
             refuse_former(arguments)
             _hydra(arguments)
     except KeyboardInterrupt as stopped:
-        return getattr(stopped, "status", INTERRUPTED)
+        status = getattr(stopped, "status", INTERRUPTED)
+        ending.append(status)
+        return status
     except UserError as error:
         _mistakes.append(error)
     except (HydraException, OmegaConfBaseException, YAMLError, OSError) as error:

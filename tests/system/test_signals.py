@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from singleimg.system.signals import Stopped, deferred, ignore_signals, stoppable
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +99,64 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+DEAF = """
+import hashlib, os, signal, sys, threading
+from singleimg.system.signals import deferred, ignore_signals, stoppable
+threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+try:
+    with stoppable(), {within}:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 6_000_000)  # seconds, and Python hears nothing
+        print("done")
+except KeyboardInterrupt as stopped:
+    sys.exit(stopped.status)
+"""
+
+
+@pytest.mark.parametrize(
+    "within, said, status",
+    [
+        ("stoppable()", "Stopped in a long step. The same command goes on.\n", 130),
+        ("deferred()", "done\n", 130),
+        ("ignore_signals()", "done\n", 0),
+    ],
+)
+def test_a_library_that_hears_nothing_is_not_waited_for(within, said, status):
+    """Unless signals are deferred or ignored, as when a checkpoint is written."""
+    command = [sys.executable, "-c", DEAF.replace("{within}", within)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (result.stdout + result.stderr, result.returncode) == (said, status)
+
+
+class Dropping:
+    """Python prints what is raised while an object goes, and goes on."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100):
+            pass
+
+
+def test_a_signal_that_python_drops_is_raised_again(capfd):
+    dropping = Dropping()
+    with pytest.raises(Stopped), stoppable():
+        del dropping
+        time.sleep(5)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("way", [["run.py"], ["-m", "singleimg"]])
+def test_a_signal_before_the_program_is_there_says_nothing(way):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", *way, "--help"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    said = ""
+    for line in process.stderr:  # of each module, as it is there
+        if "omegaconf" in line:
+            process.send_signal(signal.SIGINT)
+        said += "" if line.startswith("import time:") else line
+    assert process.wait() == -signal.SIGINT and said == ""
+    process.stdout.close()
+    process.stderr.close()
