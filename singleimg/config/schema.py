@@ -106,6 +106,7 @@ class Config:
     budget: Any = key(None)
 
 
+PRETRAIN_IMAGES = 10_000  # images of task=pretrain where no number is typed
 KEYS = "_keys"  # ends the name under which Hydra knows the keys of a task
 # Keys that act only through a preset that names them, in the order of a folder's name.
 AUGMENT_KEYS = ("vflip", "deg", "shear", "cropfirst", "initcrop", "scale", "randinterp", "corners")
@@ -126,3 +127,5 @@ def typed_keys(task: type[Task] | None) -> Iterator[tuple[str, Field[Any]]]:
 ConfigStore.instance().store(name="base_config", node=Config)
 for _name, _kind in TASKS.items():  # each file of conf/task begins with them
     ConfigStore.instance().store(group="task", name=f"{_name}{KEYS}", node=_kind)
+# The default of task=pretrain alone: each of its images is seen many times.
+ConfigStore.instance().store(name="pretrain_images", node={"num_imgs": PRETRAIN_IMAGES})

@@ -76,6 +76,7 @@ class Pretrain(Task):
     keep: list[float] = key(
         [], "fractions of the training whose checkpoints stay, 0 … 1", Fractions()
     )
+    insist: bool = key(False, "train RotNet although black corners give rotations away")
     tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
 
 

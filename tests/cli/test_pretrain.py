@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -236,6 +237,45 @@ def test_two_processes_share_batches_agree_on_the_best_epoch_and_go_on(
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], abs=0.5)
 
 
+def test_it_says_what_it_is_about_to_do_and_by_the_first_updates_how_long_it_takes(
+    run, image, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("singleimg.learn.training.loop._MEASURED", 0)
+    command = [*ROTNET, image, "method.updates=9", "train.max_norm=3", "task.tensorboard=false"]
+    lines = run(*command, f"targetpath={tmp_path / 'run'}").stdout.splitlines()
+    assert lines[:2] == [
+        "rotnet on 96 images of 32 px (my-picture-paper): 9 updates of 16 images, 1.5 epochs, into "
+        f"{tmp_path / 'run'}.",
+        "The images are made once, and take 295 kB of memory.",
+    ]
+    said = (
+        r"By the first 2 updates, about \d+ s for the 7 that are left; this process takes "
+        r"[\d.]+ [MG]B of memory."
+    )
+    assert re.fullmatch(said, lines[2])
+    lines = run(*command, "train.memory=0.0001", f"targetpath={tmp_path / 'run2'}").stdout
+    assert ("The images are made anew in every epoch: as pixels they are 295 kB, and "
+            "train.memory=0.0001 keeps sets of up to 100 kB.\n") in lines  # fmt: skip
+
+
+def test_black_corners_are_trained_on_who_insists(run, image, tmp_path):
+    script = [*ROTNET, image, "augment=script", "method.updates=1", "task.insist=true"]
+    run(*dict.fromkeys(script), f"targetpath={tmp_path / 'run'}")
+
+
+@pytest.mark.parametrize(
+    "typed, images",
+    [
+        (["task=pretrain"], 10_000),
+        (["task=pretrain", "num_imgs=1M"], 1_000_000),
+        (["experiment=pretrain_mono_a"], 1_281_167),
+        (["task=generate"], 1_281_167),
+    ],
+)
+def test_where_no_number_of_images_is_typed_it_takes_few(typed, images):
+    assert singleimg.compose(*typed).num_imgs == images
+
+
 def test_another_number_of_devices_is_said_and_recorded(run, run_process, image, tmp_path):
     folder = tmp_path / "run"
     command = [*ROTNET, image, "method.updates=4", "train.accelerator=cpu", "task.keep=[0.5]",
@@ -265,6 +305,10 @@ REFUSED = {
     "number below 45, or augment=paper.": (*ROTNET, "deg=45"),
     "a flipped image is a rotated one in a mirror. Type vflip=false, or augment=paper.": (
         *ROTNET, "augment=script", "vflip=true"),
+    "method=rotnet would tell the rotations of these images by the black corners that rotation and "
+    "shear open, and learn nothing of what they show: type augment=paper or corners=image (and "
+    "make the set of task.dataset so), or task.insist=true to train all the same.": (
+        *ROTNET, "augment=script"),
     "method.k=97 is not a number of clusters from 2 to 96, the number of images: type for example "
     "method.k=2, or a larger num_imgs.": (
         *SMALL, "method=deepcluster", "method.k=97", "method.batch_size=16"),

@@ -106,6 +106,10 @@ class Method(nn.Module, ABC):
     def check_transforms(self, transforms: Sequence[Mapping[str, Any]]) -> None:
         """Raises UserError when images made by these transforms teach this method nothing."""
 
+    def shortcut(self, transforms: Sequence[Mapping[str, Any]]) -> str | None:
+        """What of these transforms gives the answer away, as half a sentence; None: nothing."""
+        return None
+
     @property
     def images_an_update(self) -> int:
         """How many images :meth:`update` gets, of all devices together."""

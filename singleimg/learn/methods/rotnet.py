@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +52,21 @@ class RotNet(Supervised):
                     "deg=35 or another number below 45, or augment=paper."
                 )
 
+    def shortcut(self, transforms: Sequence[Mapping[str, Any]]) -> str | None:
+        """Corners of one colour, which rotation and shear open where nothing fills them."""
+        entries = list(_walk(transforms))
+        for place, entry in enumerate(entries):
+            target = str(entry["_target_"])
+            if target.endswith("CropResizeAffine"):
+                opened = entry.get("corners", "fill") == "fill" and _opens(entry)
+            else:
+                turns = target.endswith((".RandomRotation", ".RandomAffine"))
+                cut = any("CenterCrop" in str(later["_target_"]) for later in entries[place:])
+                opened = turns and _largest_turn(entry) > 0 and not cut
+            if opened:
+                return "by the black corners that rotation and shear open"
+        return None
+
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         turned, quarters = rotate_quarters(images)
         return super().update(turned, indices, quarters, state)
@@ -87,3 +104,16 @@ def _largest_turn(entry: Mapping[str, Any]) -> float:
     if isinstance(degrees, list | tuple):
         return max((abs(float(value)) for value in degrees), default=0.0)
     return abs(float(degrees)) if isinstance(degrees, int | float) else 0.0
+
+
+def _opens(entry: Mapping[str, Any]) -> bool:
+    """Whether a CropResizeAffine's result reaches beyond its canvas, √2 times as wide, somewhere.
+
+    The extent of a square under the inverse matrix; see ``_margins`` of the transform.
+    """
+    degrees, shears = (np.radians(np.linspace(-1, 1, 121) * float(entry.get(key) or 0))
+                       for key in ("degrees", "shear"))  # fmt: skip
+    cos, sin = np.cos(degrees)[:, None], np.sin(degrees)[:, None]
+    slope = np.tan(shears)
+    across = abs(cos - sin * slope) + abs(cos * slope + sin)
+    return bool(max(across.max(), (abs(cos) + abs(sin)).max()) > math.sqrt(2) + 1e-9)

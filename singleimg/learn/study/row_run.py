@@ -77,6 +77,7 @@ def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:
     keep = ",".join(f"{part:.6f}" for part in THIRDS) if row.early else ""
     cfg = compose(
         "task=pretrain", f"task.keep=[{keep}]", "task.tensorboard=false",
+        "task.insist=true",  # the study's own control says whether rotations are given away
         f"augment={study.augment.name}", f"img_size={study.network.size}",
         *row.overrides, "threads=1",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from singleimg.jobs.estimate import duration, size
 from singleimg.learn.data.batches import Images, whole_batches
 from singleimg.learn.data.crops import centre
 from singleimg.learn.methods.base import SHOWN, Method
@@ -20,6 +22,8 @@ from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.journal import Journal, stretch_filters
 from singleimg.system.logs import log
+
+_MEASURED = 2.0  # seconds of updates by which the rest is told
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,51 @@ class Epoch:
         return {key: value / max(self.done, 1) for key, value in self.sums.items()}
 
 
+class Pace:
+    """Says once, by the first updates of this process, how long those that are left will take."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._first: tuple[float, int] | None = None  # when the first update was done, and which
+        self._said = False
+
+    def begin_epoch(self) -> None:
+        """Before the first update of an epoch, for which more is done than for others."""
+        if self._first is None:
+            self._begin = time.perf_counter()
+
+    def after(self, step: int, an_epoch: int) -> None:
+        """After update ``step`` of ``an_epoch`` each."""
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = now, step
+            return
+        then, first = self._first
+        if self._said or step == self.total or now - then < _MEASURED:
+            return
+        self._said = True
+        left = self.total - step
+        each, once = (now - then) / (step - first), then - self._begin
+        log.info(
+            "By the first %d updates, about %s for the %s that are left; this process takes %s.",
+            step - first + 1, duration(each * left + once * (left // max(an_epoch, 1))),
+            f"{left:,}", memory_taken(),
+        )  # fmt: skip
+
+
+def memory_taken() -> str:
+    """The most that this process, and its GPU if it has one, has taken of memory so far."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ModuleNotFoundError:  # Windows
+        return "an unknown amount of memory"
+    unit = 1 if sys.platform == "darwin" else 1024
+    taken = f"{size(getrusage(RUSAGE_SELF).ru_maxrss * unit)} of memory"
+    if torch.cuda.is_initialized():
+        taken += f", and {size(torch.cuda.max_memory_allocated())} of the GPU's"
+    return taken
+
+
 class Training:
     """One run. ``method`` is built and on its device, ``folder`` there."""
 
@@ -77,6 +126,7 @@ class Training:
         self.epoch: Epoch | None = None
         self.epochs, self.best = 0, float("inf")  # whole epochs done, the best of them
         self.metrics: dict[str, float] = {}
+        self.pace = Pace(self.total)
         self.seconds = 0.0  # of this and earlier processes
 
     def run(self) -> None:
@@ -100,6 +150,7 @@ class Training:
         self.seconds = time.perf_counter() - begin
 
     def _train_epoch(self, begin: float) -> None:
+        self.pace.begin_epoch()
         if self.epoch is None:
             order = self.method.order(self.epochs, self.images, self.state)
             self.epoch = Epoch(self.epochs, whole_batches(order, self.method.images_an_update))
@@ -114,6 +165,8 @@ class Training:
             epoch.add(metrics)
             self.bar.update()
             step = self.state.step
+            if self.is_main:
+                self.pace.after(step, len(epoch.order))
             if step % settings.log_every == 0 or step == self.total:
                 self._log(metrics)
             self.seconds = time.perf_counter() - begin

@@ -21,7 +21,7 @@ from singleimg.config.paths import here
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
-from singleimg.jobs.estimate import duration
+from singleimg.jobs.estimate import duration, size
 from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
 from singleimg.learn.methods.train_state import Diverged, TrainState
@@ -72,6 +72,13 @@ def describe_run(cfg: DictConfig) -> Run:
             "example data=cifar10 data.path=…."
         )
     method.check_transforms(inputs.transforms)
+    given_away = None if cfg.task.insist else method.shortcut(inputs.transforms)
+    if given_away:
+        raise UserError(
+            f"method={method.name} would tell the rotations of these images {given_away}, and "
+            "learn nothing of what they show: type augment=paper or corners=image (and make the "
+            "set of task.dataset so), or task.insist=true to train all the same."
+        )
     method.check_count(inputs.count)
     check_size(method, network, inputs)
     record = {
@@ -225,6 +232,7 @@ def _begin_folder(run: Run, trained_on: list[dict[str, Any]], anew: bool) -> Non
 def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> Trained:
     """All updates, or those after ``checkpoint``."""
     cfg, settings = run.settings, run.settings.train
+    _announce(run, 0 if checkpoint is None else checkpoint["step"])
     torch.manual_seed(cfg.seed)
     run.method.build(run.network, run.inputs.count, run.inputs.classes)
     run.method.check_built()
@@ -244,16 +252,6 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
     torch.manual_seed(cfg.seed + fabric.global_rank)
     if checkpoint is not None:
         training.load_state_dict(checkpoint)
-    log.info(
-        "%s on %s images of %d px (%s): %s updates of %d images, into %s.",
-        run.method.name,
-        f"{run.inputs.count:,}",
-        run.inputs.size,
-        run.inputs.name,
-        f"{training.total - training.state.step:,}",
-        run.method.images_an_update,
-        run.folder,
-    )
     try:
         training.run()
     except Diverged as error:
@@ -262,3 +260,23 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
         log.warning("Stopped. The same command goes on from the last checkpoint.")
         raise
     return Trained(training.metrics, training.seconds)
+
+
+def _announce(run: Run, done: int) -> None:
+    """What is about to be done; how long it takes is said by the loop, once it was measured."""
+    inputs, method = run.inputs, run.method
+    left, batch = method.total_updates(inputs.count) - done, method.images_an_update
+    log.info(
+        "%s on %s images of %d px (%s): %s updates of %d images, %.3g epochs, into %s.",
+        method.name, f"{inputs.count:,}", inputs.size, inputs.name, f"{left:,}",
+        batch, left * batch / inputs.count, run.folder,
+    )  # fmt: skip
+    kept, most = inputs.count * 3 * inputs.size**2, run.settings.train.memory
+    if kept <= most * 1e9:
+        log.info("The images are made once, and take %s of memory.", size(kept))
+    else:
+        log.info(
+            "The images are made anew in every epoch: as pixels they are %s, and train.memory=%g "
+            "keeps sets of up to %s.",
+            size(kept), most, size(most * 1e9),
+        )  # fmt: skip

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.rotnet import RotNet, rotate_quarters
 from singleimg.learn.methods.train_state import TrainState
+from singleimg.transforms import CropResizeAffine
 from tests.learn.tiny import built, levels, updates
 
 TRANSFORMS = "torchvision.transforms.v2."
@@ -109,6 +111,43 @@ def test_rotations_of_less_are_allowed(degrees: Any) -> None:
 def test_one_transform_among_many_is_enough_to_refuse() -> None:
     assert refusal(turn(10), {"_target_": TRANSFORMS + "ToImage"}, FLIP) == FLIPPED
     check()
+
+
+# --- what gives the answer away ------------------------------------------------------------------
+
+OURS = "singleimg.transforms.CropResizeAffine"
+SAID = "by the black corners that rotation and shear open"
+
+
+def given_away(*transforms: dict[str, Any]) -> str | None:
+    return RotNet(name="rotnet").shortcut(transforms)
+
+
+@pytest.mark.parametrize(
+    "degrees, shear, opens",
+    [(30, 30, True), (30, 0, False), (10, 0, False), (0, 30, True), (0, 20, False), (30, 5, False),
+     (44, 15, True)],
+)  # fmt: skip
+def test_black_corners_are_a_shortcut_where_there_are_any(degrees, shear, opens) -> None:
+    """Those of many patches of a white picture are looked at."""
+    torch.manual_seed(0)
+    white = Image.new("RGB", (100, 100), "white")
+    patch = CropResizeAffine(64, degrees=degrees, shear=shear)
+    assert any(np.asarray(patch(white)).min() < 128 for _ in range(400)) == opens
+    entry = {"_target_": OURS, "degrees": degrees, "shear": shear}
+    assert given_away(entry) == given_away(*within(entry)) == (SAID if opens else None)
+    for corners in ("image", "reflect"):
+        assert given_away({**entry, "corners": corners}) is None
+
+
+def test_torchvisions_rotations_open_corners_unless_they_are_cut_off() -> None:
+    assert given_away(turn(10)) == given_away(turn(10, "RandomAffine")) == SAID
+    cut = {"_target_": TRANSFORMS + "CenterCrop", "size": 32}
+    assert given_away(turn(0)) is given_away(turn(10), cut) is None
+
+
+def test_the_paper_s_crop_turns_and_opens_nothing() -> None:
+    assert given_away({"_target_": "singleimg.transforms.RotatedCrop", "degrees": 35}) is None
 
 
 # --- training ------------------------------------------------------------------------------------
