@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def make_figure(width: float, height: float) -> Figure:
     """An empty matplotlib figure (inches), without any state of pyplot's; UserError without it."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts is no news
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
