@@ -276,6 +276,7 @@ def test_where_no_number_of_images_is_typed_it_takes_few(typed, images):
     assert singleimg.compose(*typed).num_imgs == images
 
 
+@pytest.mark.slow
 def test_another_number_of_devices_is_said_and_recorded(run, run_process, image, tmp_path):
     folder = tmp_path / "run"
     command = [*ROTNET, image, "method.updates=4", "train.accelerator=cpu", "task.keep=[0.5]",

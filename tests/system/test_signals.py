@@ -118,8 +118,8 @@ except KeyboardInterrupt as stopped:
     "within, said, status",
     [
         ("stoppable()", "Stopped in a long step. The same command goes on.\n", 130),
-        ("deferred()", "done\n", 130),
-        ("ignore_signals()", "done\n", 0),
+        pytest.param("deferred()", "done\n", 130, marks=pytest.mark.slow),
+        pytest.param("ignore_signals()", "done\n", 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_library_that_hears_nothing_is_not_waited_for(within, said, status):

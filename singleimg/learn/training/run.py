@@ -199,11 +199,13 @@ def _trained_on(
     before = [{"from_update": 0, "devices": len(last["random"])}]
     if (run.folder / RECORD).exists():
         before = load_record(run.folder)["trained_on"] or before
-    if now is None or all(before[-1].get(key, value) == value for key, value in now.items()):
+    if now is None:
         return before
     # What came after the checkpoint is lost, and made anew.
-    kept = [one for one in before if one["from_update"] < last["step"]]
-    return [*kept, {"from_update": last["step"], **now}]
+    before = [one for one in before if one["from_update"] < last["step"]]
+    if before and all(before[-1].get(key, value) == value for key, value in now.items()):
+        return before
+    return [*before, {"from_update": last["step"], **now}]
 
 
 def _device_words(one: dict[str, Any]) -> str:

@@ -1,0 +1,43 @@
+"""What a training was made on, from one process that worked on it to the next."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from singleimg.learn.training.run import _trained_on
+
+ONE = {"accelerator": "cpu", "devices": 1, "machines": 1}
+TWO = {**ONE, "devices": 2}
+GPU = {**ONE, "accelerator": "cuda"}
+
+
+@pytest.mark.parametrize(
+    "before, now, after",
+    [
+        ([(0, ONE)], ONE, [(0, ONE)]),
+        ([(0, ONE)], TWO, [(0, ONE), (9, TWO)]),
+        ([(0, ONE)], GPU, [(0, ONE), (9, GPU)]),
+        ([(0, ONE), (5, TWO)], ONE, [(0, ONE), (5, TWO), (9, ONE)]),
+        ([(0, ONE), (12, TWO)], ONE, [(0, ONE)]),  # of update 12 no checkpoint is left
+        ([(0, ONE), (9, TWO)], GPU, [(0, ONE), (9, GPU)]),
+        ([(0, ONE)], None, [(0, ONE)]),  # nothing is left to do
+        ([], ONE, [(0, {"devices": 1})]),  # of a version that wrote none
+        ([], TWO, [(0, {"devices": 1}), (9, TWO)]),
+    ],
+)
+def test_a_training_knows_on_what_it_was_made(tmp_path, before, now, after):
+    """It goes on from a checkpoint of update 9 with one device's random numbers."""
+    entries = [{"from_update": update, **one} for update, one in before]
+    names = {"_target_": "singleimg.learn.methods.rotnet.RotNet"}
+    record = {"decides": {"method": names, "network": names}, "made_with": {}}
+    record |= {"trained_on": entries} if entries else {}
+    (tmp_path / "pretrain.json").write_text(json.dumps(record))
+    found = _trained_on(SimpleNamespace(folder=tmp_path), {"step": 9, "random": [[0]]}, now)
+    assert found == [{"from_update": update, **one} for update, one in after]
+
+
+def test_one_that_begins_knows_it_too(tmp_path):
+    assert _trained_on(SimpleNamespace(folder=tmp_path), None, TWO) == [{"from_update": 0, **TWO}]
