@@ -81,7 +81,8 @@ def choice_page(group: str, name: str) -> str:
         if group not in groups:
             what = f"{group} is no group{did_you_mean(group, groups)}"
         raise UserError(f"{what}: type --help alone for all that can be typed.")
-    about = [line[2:] for line in file.read_text(encoding="utf-8").splitlines() if re.match("# [^@]", line)]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    about = [line[2:] for line in lines if re.match("# [^@]", line)]
     if group == "task":
         keys = list(_of_tasks([name]))
     else:

@@ -63,6 +63,7 @@ def main() -> int:
     except (HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         _mistakes.append(UserError(explain(error)))
     for mistake in _mistakes:
+        mistake.__traceback__ = mistake.__context__ = None  # whose frames keep what was at work
         if not getattr(mistake, "said", False):
             if full and mistake.__cause__ is not None:
                 traceback.print_exception(mistake.__cause__)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import weakref
 
 import pytest
 from PIL import Image
+
+from singleimg.cli import main as cli
+from singleimg.errors import UserError
 
 
 def mistake(run, *arguments: str, cwd) -> str:
@@ -186,3 +190,23 @@ def test_one_bad_job_of_a_sweep_does_not_stop_the_others(run, picture, tmp_path)
         sentence = f"deg={bad} is not an angle in degrees from 0 to 180: type for example deg=0."
         assert result.stderr.count(sentence) == 1
     assert "Traceback" not in result.stderr
+
+
+class Work:
+    """Worker processes, say, whose semaphores are given back when nobody holds them any more."""
+
+
+def test_a_mistake_that_was_said_keeps_nothing_of_what_was_at_work(monkeypatch, capsys):
+    at_work = []
+
+    def fail(_: list[str]) -> None:
+        work = Work()
+        at_work.append(weakref.ref(work))
+        raise UserError("seed=x is no number.")
+
+    monkeypatch.setattr(cli, "_hydra", fail)
+    monkeypatch.setattr(cli.guard, "install", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["run.py"])
+    assert cli.main() == 1
+    assert capsys.readouterr().err == "seed=x is no number.\n"
+    assert at_work[0]() is None
