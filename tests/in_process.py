@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import hydra._internal.hydra
 import numpy as np
@@ -39,11 +39,16 @@ _STOPPED = [128 + number for number in _SIGNALS]
 
 
 def run_script(
-    script: Path, arguments: Sequence[str], cwd: Path, environment: dict[str, str]
+    script: Path,
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: dict[str, str],
+    terminal: BinaryIO | None = None,
 ) -> CompletedProcess[str]:
     """Runs a script as ``python script …``; ``environment`` is added to that of the tests.
 
-    KeyboardInterrupt when a signal stopped it: that was meant for the tests.
+    ``terminal``: where it prints; else what was printed is caught. KeyboardInterrupt when a signal
+    stopped it: that was meant for the tests.
     """
     typed = [str(script), *map(str, arguments)]
     with ExitStack() as world, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -54,7 +59,7 @@ def run_script(
         for restored in (_hydra, _logs, _signals, _numbers, _warnings, _stores):
             world.enter_context(restored())
         _end_workers_of_others()
-        with _stream("stdout", 1, out), _stream("stderr", 2, err):
+        with _stream("stdout", 1, terminal or out), _stream("stderr", 2, terminal or err):
             status = _status(script)
         said = [_text(file) for file in (out, err)]
     if status in _STOPPED:

@@ -13,8 +13,6 @@ from PIL import Image
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
 
-_KEPT = 8  # pictures that a process keeps at hand
-_SHARED = 4_000_000_000  # bytes of decoded pictures that a run puts on disk for its workers
 _SMALLEST = 64  # pixels; a level smaller than that helps nobody
 
 
@@ -61,14 +59,17 @@ class Pictures:
     """The pictures of a source; ``folder`` is where :meth:`share` put them, if it did.
 
     ``expected`` are their hashes (``source.hashes``), if known: a picture that was replaced after a
-    dataset was begun must not come into it, so that :meth:`load` raises UserError.
+    dataset was begun must not come into it, so that :meth:`load` raises UserError. kept: how many a
+    process keeps at hand. room: bytes that are shared, at most.
     """
+
+    kept, room = 8, 4_000_000_000
 
     def __init__(
         self, source: Source, folder: Path | None = None, expected: Sequence[str] | None = None
     ) -> None:
         self.source, self.folder, self.expected = source, folder, expected
-        self.load = lru_cache(maxsize=_KEPT)(self._load)
+        self.load = lru_cache(maxsize=self.kept)(self._load)
 
     def __reduce__(self) -> tuple[type[Pictures], tuple]:
         return Pictures, (self.source, self.folder, self.expected)
@@ -105,7 +106,7 @@ class Pictures:
 
         What does not fit (4 GB, half of the free disk) every process decodes for itself.
         """
-        room = min(_SHARED, shutil.disk_usage(folder).free // 2)
+        room = min(self.room, shutil.disk_usage(folder).free // 2)
         for k in range(len(self)):
             pixels = self.load(k).pixels
             room -= pixels.nbytes

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from singleimg.backends.base import WorkerLost
 from singleimg.config.command_line import command, replay
-from singleimg.dataset.target import LOG, Snapshot, Target
+from singleimg.dataset.target import LOG, Snapshot
 from singleimg.errors import UserError, WriteError
-from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
+from singleimg.jobs.estimate import Estimate, check_disk
 from singleimg.jobs.job import Job
 from singleimg.jobs.progress import Progress
+from singleimg.jobs.trial import try_out
 from singleimg.jobs.worker import ShardTask, render_shard
 from singleimg.outputs.resolve import described
 from singleimg.storage.shards import Shard
+from singleimg.system.figures import duration, rate, size
 from singleimg.system.logs import log, logging_to_file
 from singleimg.system.signals import ignore_signals
 from singleimg.system.tempdir import scratch, temporary_errors
@@ -75,39 +79,44 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
         target.overwrite(job.recipe, old)
         found = target.look()
     target.begin(found, job.recipe, job.texts, job.output, todo)
-    with log_beside(target):
+    with log_beside(job):
         if todo:
             make(job, todo, effort)
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
 
 
-def log_beside(target: Target) -> AbstractContextManager:
+def log_beside(job: Job) -> AbstractContextManager:
     """Writes the log into the dataset's folder; nothing can be added to what is behind a URL."""
-    folder = target.store.local_path
+    folder = job.store.local_path
     if folder is None:
         return nullcontext()
-    with target.store.errors():
-        return logging_to_file(folder / LOG)
+    with job.store.errors():
+        return logging_to_file(folder / LOG, *about_run(job.recipe.made_with))
+
+
+def about_run(made_with: Mapping[str, str]) -> list[str]:
+    """What a log says first: what was typed and where, and by what it is done."""
+    versions = [f"Python {platform.python_version()}", *(f"{k} {v}" for k, v in made_with.items())]
+    return [f"Command: {command(*sys.argv[1:])} (in {Path.cwd()})", f"With: {', '.join(versions)}"]
 
 
 def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Says what is about to happen; refuses what cannot be. The first to import torch."""
     remaining = sum(map(len, todo))
-    job.producer.set_up_process()
-    make_one = lambda index: next(job.producer.images(Shard(0, index, index + 1)))[0]  # noqa: E731
-    effort = estimate(make_one, remaining, job.pictures)
+    effort = try_out(job, todo)
     global_draws = job.producer.global_draws()
     if job.backend.in_threads and global_draws:
         raise UserError(
             f"{', '.join(global_draws)} draws from Python's or NumPy's global generator, which "
             "threads share: type backend=loky (or backend=sequential)."
         )
-    workers = job.workers_for(effort)
-    if not job.counted and (effort.bytes > _MOST_BYTES or effort.wall(workers) > _MOST_SECONDS):
+    workers = job.workers_for(effort, todo)
+    seconds = effort.takes(list(map(len, todo)), workers)
+    if not job.counted and (effort.bytes > _MOST_BYTES or seconds > _MOST_SECONDS):
         raise UserError(
             f"num_imgs is not typed, and {job.num_imgs:,} images would take "
-            f"{effort.describe(workers)}: type num_imgs=1000 for a first look, or "
+            f"{effort.describe(seconds)}: type num_imgs=1000 for a first look, or "
             f"num_imgs={job.num_imgs} for all of them."
         )
     folder, free = job.store.local_path if job.writes else None, ""
@@ -119,7 +128,7 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
         f"{remaining:,}" + (f" of {job.num_imgs:,}" if remaining < job.num_imgs else ""),
         job.settings.img_size,
         job.store if job.writes else "nothing (output=none)",
-        effort.describe(workers),
+        effort.describe(seconds),
         workers,
         "s" * (workers > 1),
         free,
@@ -132,10 +141,17 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     for name, helper in job.producer.slow().items():
         log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
     begin = time.perf_counter()
-    remaining = sum(map(len, todo))
-    workers = job.workers_for(effort)
+    sizes = list(map(len, todo))
+    remaining, workers = sum(sizes), job.workers_for(effort, todo)
     done = job.num_imgs - remaining
-    with scratch() as folder, Progress(folder, job.num_imgs, done, len(todo)) as progress:
+    longest, even = effort.work(sizes, workers)
+    expected = {"seconds": effort.takes(sizes, workers), "tail": longest / max(even, 1e-9)}
+    if workers > 1:
+        expected["pause"] = effort.pause(workers)
+    with (
+        scratch() as folder,
+        Progress(folder, job.num_imgs, done, len(todo), **expected) as progress,
+    ):
         try:
             run_shards(job, todo, workers, progress, folder)
         except BaseException as error:
@@ -149,11 +165,11 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         made = progress.bytes
     seconds = time.perf_counter() - begin
     log.info(
-        "%s images, %s, in %s: %.0f images/s.",
+        "%s images, %s, in %s: %s images/s.",
         f"{remaining:,}",
         size(made),
-        duration(seconds),
-        remaining / seconds,
+        duration(seconds) if seconds > 10 else f"{seconds:.2g} s",
+        rate(remaining, seconds),
     )
 
 
@@ -161,19 +177,17 @@ def run_shards(
     job: Job, todo: Sequence[Shard], workers: int, progress: Progress, folder: Path
 ) -> None:
     """Has every shard made; once more those that were in hand when a worker was killed."""
-    alone = job.work(progress.file, folder)
-    shares = workers > 1 and not job.backend.in_threads
-    work = alone
-    if shares:  # each worker maps the decoded source into its memory
+    work = job.work(progress.file, folder)
+    if workers > 1 and not job.backend.in_threads:  # each maps the decoded source into its memory
         with temporary_errors():
-            work = replace(alone, producer=job.producer.share(folder))
+            work = replace(work, producer=job.producer.share(folder))
     tasks = [ShardTask(work, shard, slot) for slot, shard in enumerate(todo)]
     for last in (False, True):
         try:
             # Workers take seconds to start: the driver makes the first shard meanwhile.
             results = job.backend.run(render_shard, tasks[1:], workers)
             for task in tasks[:1]:
-                render_shard(replace(task, work=alone))
+                render_shard(task)
             for _ in results:
                 pass
             return

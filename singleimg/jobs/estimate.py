@@ -1,68 +1,115 @@
-"""How large and how long: measured on the first images, said before anything is written."""
+"""How large and how long: what is paid once, what an image takes, and who else wants the cores."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from singleimg.errors import UserError
+from singleimg.system.figures import duration, size
 
-_IMAGES, _SECONDS = 8, 0.5  # enough for the order of magnitude, not felt by anyone
-_BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
+_IDLE = 0.9  # of what a machine has: who gets so much is alone there
+
+
+@dataclass(frozen=True)
+class Cores:
+    """all: that this process may use. rivals: processes of others that would run at any time."""
+
+    all: float = 1
+    rivals: float = 0
+
+    def given(self, workers: int) -> float:
+        """Cores that so many processes of ours get together, each a fair share."""
+        return min(workers, self.all * workers / (workers + self.rivals))
+
+
+def measure_cores(workers: int, cores: int, seconds: float = 0.2) -> Cores:
+    """What so many workers would get now, by as many threads that compute for so many seconds.
+
+    Whatever takes its part shows: other programs, quotas, priorities.
+    """
+    data, end = bytes(1 << 20), time.perf_counter() + seconds
+
+    def compute(_: int) -> None:
+        while time.perf_counter() < end:
+            sha256(data)  # which lets other threads go on
+
+    begin = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(compute, range(workers)))
+    got = (time.process_time() - begin[1]) / max(time.perf_counter() - begin[0], 1e-9)
+    most = min(workers, cores)
+    got = most if got > _IDLE * most else max(got, 0.01)
+    return Cores(cores, max(0.0, cores * workers / got - workers))
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What the images still to be made will take.
 
-    seconds: of one core, shared out among workers. once: of what each process pays once, such as
-    decoding a picture. bytes: of the images. disk: what these occupy as files.
+    each: seconds of an image in a process that has a core to itself. bytes: of the images. disk:
+    of the files that hold them. once: seconds before workers begin, for pictures that they share.
+    start: of a core, that a worker process takes until it is at work. together: how fast threads
+    are by what so many processes would be.
     """
 
-    seconds: float
+    images: int
+    each: float
     bytes: int
-    once: float = 0
     disk: int = 0
+    once: float = 0
+    start: float = 0
+    together: float = 1
+    cores: Cores = field(default_factory=Cores)
 
-    def wall(self, workers: int) -> float:
-        """Seconds until all is made."""
-        return self.once + self.seconds / workers
+    @property
+    def seconds(self) -> float:
+        """Of one core, but for what is paid once."""
+        return self.each * self.images
 
-    def describe(self, workers: int) -> str:
+    def pause(self, workers: int) -> float:
+        """Seconds until all workers are at work."""
+        if workers == 1:
+            return self.once
+        return self.once + self.start * workers / self.cores.given(workers)
+
+    def work(self, sizes: Sequence[int], workers: int) -> tuple[float, float]:
+        """Seconds from then on for shards of so many images, and the same if they were cut finely.
+
+        The driver makes the first one from the start, the workers the others.
+        """
+        even = longest = sum(sizes) / self._together(min(workers, len(sizes)))
+        early = 0.0
+        if workers > 1 and len(sizes) > 1:
+            lanes = min(workers, len(sizes) - 1)
+            rounds = math.ceil((len(sizes) - 1) / lanes) * max(sizes[1:])
+            first = sizes[0] * (lanes + 1) / self._together(lanes + 1)
+            longest = max(even, first, rounds * lanes / self._together(lanes))
+            # While workers start, the driver has its share.
+            alone = self.cores.given(workers + 1) / (workers + 1)
+            early = (self.pause(workers) - self.once) * alone / max(self.each, 1e-9)
+        part = 1 - min(early, sizes[0]) / sum(sizes)
+        return longest * part * self.each, even * part * self.each
+
+    def _together(self, workers: int) -> float:
+        """How many images so many workers make while a process alone makes one."""
+        return self.cores.given(workers) * self.together
+
+    def takes(self, sizes: Sequence[int], workers: int) -> float:
+        """Seconds from now to the end."""
+        return self.pause(workers) + self.work(sizes, workers)[0]
+
+    def describe(self, seconds: float) -> str:
         """Size and time for a person."""
-        return f"about {size(self.bytes)}, {duration(self.wall(workers))}"
-
-
-def estimate(make: Callable[[int], bytes], num_imgs: int, pictures: int = 1) -> Estimate:
-    """Makes the first few images twice, drops them, and multiplies.
-
-    The first time pays for what is paid once (a picture is decoded, its levels are made), the
-    second one for itself alone. pictures: how many there are, of which few may be seen here.
-    """
-    used, rates, once = [], [], []
-    begin = time.perf_counter()
-    for index in range(min(_IMAGES, num_imgs)):
-        start = time.perf_counter()
-        make(index)
-        again = time.perf_counter()
-        used.append(len(make(index)))
-        end = time.perf_counter()
-        rates.append(end - again)
-        once.append(max(0.0, again - start - rates[-1]))
-        if end - begin > _SECONDS:
-            break
-    blocks = sum(math.ceil(one / _BLOCK) for one in used) * _BLOCK / len(used)
-    more = max(0, min(pictures, num_imgs) - len(once)) * sum(once[1:]) / max(len(once) - 1, 1)
-    return Estimate(
-        seconds=sum(rates) / len(rates) * num_imgs,
-        bytes=math.ceil(sum(used) / len(used) * num_imgs),
-        once=more,
-        disk=math.ceil(blocks * num_imgs),
-    )
+        large = self.disk > 1.1 * self.bytes
+        disk = f" ({size(self.disk)} on disk)" if large else ""
+        return f"about {size(self.bytes)}{disk}, {duration(seconds)}"
 
 
 def check_disk(target: Path, needed: int, freed: int = 0) -> int:
@@ -78,20 +125,3 @@ def check_disk(target: Path, needed: int, freed: int = 0) -> int:
             "smaller num_imgs, or a targetpath on another disk."
         )
     return free
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units, as disks are sold and ``df -H`` prints them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
-
-
-def duration(seconds: float) -> str:
-    """``3 s``, ``12 min``, ``3 h 40 min``."""
-    if seconds < 100:
-        return f"{math.ceil(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

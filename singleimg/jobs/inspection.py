@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from singleimg.backends.base import Backend, WorkerLost
 from singleimg.backends.joblib import JoblibBackend
@@ -17,6 +16,7 @@ from singleimg.errors import UserError
 from singleimg.jobs.existing import ExistingDataset, files_of, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
 from singleimg.storage.manifest import FOLDER, record_place
+from singleimg.system.bars import Bar, counted
 from singleimg.system.logs import log
 from singleimg.system.signals import ignore_signals
 
@@ -70,7 +70,7 @@ def check_all(checks: Sequence[Check], backend: Backend, workers: int) -> list[P
     """Checks every shard, under a bar of images; what was found, in the order of ``checks``."""
     found: dict[int, list[Problem]] = {}
     total = sum(len(check.shard) for check in checks)
-    with tqdm(total=total, unit="img", desc="verify", disable=None) as bar:
+    with Bar(total, what="verify") as bar:
         try:
             for number, problems in backend.run(_check, enumerate(checks), workers):
                 found[number] = problems
@@ -147,7 +147,7 @@ def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:
     images.engine.set_up_process()
     encoder, problems = dataset.encoder, []
     reader = dataset.output.reader(dataset.target.store)
-    for place in tqdm(sorted(chosen), unit="img", desc="render", disable=None):
+    for place in counted(sorted(chosen), len(chosen), what="render"):
         shard = good[place // dataset.output.shard_size]
         index = shard.start + place % dataset.output.shard_size
         if encoder.encode(images.render(index)) != reader.read(index):

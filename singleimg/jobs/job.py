@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -46,7 +47,6 @@ class Job:
     backend: Backend
     workers: int
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
-    pictures: int = 1  # of the source
     typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
     named: bool = True  # whether the target was typed
     counted: bool = True  # whether the number of images was said
@@ -66,9 +66,9 @@ class Job:
         """All shards of the dataset."""
         return Shards(self.num_imgs, self.output.shard_size)
 
-    def workers_for(self, effort: Estimate) -> int:
-        """How many are worth starting."""
-        return self.backend.worth_starting(self.workers, effort.seconds)
+    def workers_for(self, effort: Estimate, shards: Sequence[Shard]) -> int:
+        """How many are worth starting for these."""
+        return min(self.backend.worth_starting(self.workers, effort.seconds), len(shards))
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
@@ -144,7 +144,7 @@ def prepare(cfg: DictConfig) -> Job:
         )  # fmt: skip
     texts = {CONFIG: saved.config_text(cfg), RESOLVED: saved.resolved_text(cfg)}
     job = describe(cfg, recipe, output, Rendered(images, encoder, cfg.save_params), texts)
-    return replace(job, pictures=len(source), typed=typed, named=named, counted=saved.counted())
+    return replace(job, typed=typed, named=named, counted=saved.counted())
 
 
 def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ from singleimg.dataset.target import Target
 from singleimg.drawing.columns import Columns
 from singleimg.drawing.pipeline import Sample
 from singleimg.encoders.base import Encoder
+from singleimg.engines.picture import Pictures
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
 from singleimg.storage.base import DamagedFile, Store
@@ -29,10 +30,12 @@ Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it i
 class Producer(ABC):
     """Where the bytes of images come from: rendered, or stored already. Built once, pickled.
 
-    columns: what is drawn for each image, as columns; None when draws are not kept.
+    columns: what is drawn for each image, as columns; None when draws are not kept. pictures: those
+    that images are made of; None: nothing is decoded.
     """
 
     columns: Columns | None = None
+    pictures: Pictures | None = None
 
     @abstractmethod
     def images(self, shard: Shard) -> Iterator[Made]:
@@ -40,6 +43,10 @@ class Producer(ABC):
 
     def set_up_process(self) -> None:  # noqa: B027, not everyone has something to set up
         """Called once in each process, before the first image."""
+
+    def load(self, index: int) -> int:
+        """Has the picture of an image decoded, which is then kept for a while; its bytes."""
+        return 0
 
     def made_with(self, shard: Shard) -> dict[str, str]:
         """Versions of libraries that made images before; others are those of the run."""
@@ -64,6 +71,13 @@ class Rendered(Producer):
     def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
         self._images, self._encoder, self._draws = images, encoder, draws
         self.columns = images.columns() if draws else None
+
+    @property
+    def pictures(self) -> Pictures:
+        return self._images.pictures
+
+    def load(self, index: int) -> int:
+        return self.pictures.load(self._images.draw(index).source).pixels.nbytes
 
     def images(self, shard: Shard) -> Iterator[Made]:
         step = self._images.engine.batch
@@ -92,6 +106,16 @@ class Rendered(Producer):
     def grid(self, count: int) -> list:
         """The pixels of the first ``count`` images, each ``uint8`` H×W×3."""
         return [self._images.render(index) for index in range(count)]
+
+
+class Replayed(Producer):
+    """Images that another producer has ``made`` already: image i is the i-th of them."""
+
+    def __init__(self, producer: Producer, made: Sequence[Made]) -> None:
+        self._made, self.columns = made, producer.columns
+
+    def images(self, shard: Shard) -> Iterator[Made]:
+        return iter(self._made[shard.start : shard.stop])
 
 
 class Stored(Producer):

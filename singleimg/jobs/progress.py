@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from threading import Event, Thread
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from singleimg.system.bars import Bar
 from singleimg.system.tempdir import temporary_errors
 
-_SECONDS = 0.2  # between two looks at the counters
+_SECONDS = 0.2  # after which the driver is told, however few images there are
 _DONE, _PROCESS, _BYTES = 0, 1, 2  # columns
 
 
@@ -31,6 +31,7 @@ class Counter:
     def __init__(self, file: str, slot: int, every: int) -> None:
         self._rows = np.memmap(file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._row, self._every, self._count, self.bytes = slot + 1, every, 0, 0
+        self._told = time.monotonic()
 
     def __enter__(self) -> Counter:
         self._rows[self._row] = 0, os.getpid(), 0
@@ -43,10 +44,11 @@ class Counter:
             self._rows[self._row] = 0
 
     def step(self, size: int) -> None:
-        """One more image, of ``size`` bytes; every ``every`` of them the driver is told."""
+        """One more image, of ``size`` bytes; every ``every`` of them the driver is told, or sooner
+        where they take long."""
         self._count += 1
         self.bytes += size
-        if self._count % self._every == 0:
+        if self._count % self._every == 0 or time.monotonic() - self._told > _SECONDS:
             self.flush()
         self.check()
 
@@ -57,35 +59,38 @@ class Counter:
 
     def flush(self) -> None:
         """Tells the driver now."""
+        self._told = time.monotonic()
         self._rows[self._row, [_DONE, _BYTES]] = self._count, self.bytes
 
 
-class Progress:
-    """The driver's side: a tqdm bar that starts at ``done``; quiet when not a terminal.
+def begin_counts(folder: Path, slots: int) -> str:
+    """Makes the file of the counters of so many shards."""
+    file = str(folder / "counts")
+    with temporary_errors():
+        # Written, not only as long: on a full disk a page that is missing ends the process.
+        np.zeros((slots + 1, 3), np.int64).tofile(file)
+    return file
 
-    ``folder``: one of this run's own, for the counters.
+
+class Progress:
+    """The driver's side: a bar that starts at ``done``, of ``total`` images in so many shards.
+
+    ``folder``: one of this run's own, for the counters. ``expected``: what the bar is told of the
+    time, as ``Bar`` wants it.
     """
 
-    def __init__(self, folder: str | Path, total: int, done: int, slots: int) -> None:
-        self.file = str(Path(folder) / "counts")
-        with temporary_errors():
-            # Written, not only as long: on a full disk a page that is missing ends the process.
-            np.zeros((slots + 1, 3), np.int64).tofile(self.file)
+    def __init__(self, folder: Path, total: int, done: int, slots: int, **expected: float) -> None:
+        self.file = begin_counts(folder, slots)
         self._rows = np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._done = done
-        self._bar = tqdm(total=total, initial=done, unit="img", disable=None, smoothing=0.1)
-        self._ended = Event()
-        self._thread = Thread(target=self._watch, daemon=True)
+        self._bar = Bar(total, done=done, look=self._look, again=True, **expected)
 
     def __enter__(self) -> Progress:
-        self._thread.start()
+        self._bar.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._show()
-        self._bar.close()
+    def __exit__(self, *raised: Any) -> None:
+        self._bar.__exit__(*raised)
         del self._rows
 
     @property
@@ -118,9 +123,7 @@ class Progress:
         while self.in_hand() and time.monotonic() < end:
             time.sleep(0.01)
 
-    def _watch(self) -> None:
-        while not self._ended.wait(_SECONDS):
-            self._show()
-
-    def _show(self) -> None:
-        self._bar.update(self._done + self.counted - self._bar.n)
+    def _look(self) -> int:
+        if self._rows[2:, :_BYTES].any() or len(self._rows) == 2:  # others than the driver began
+            self._bar.begin()
+        return self._done + self.counted

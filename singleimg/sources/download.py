@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from singleimg.errors import UserError
+from singleimg.system.bars import Bar
 
 _CHUNK = 1 << 16
 _SILENCE = 30  # seconds without a byte, until a download is given up
@@ -135,8 +136,6 @@ def _in_time(fetch: Callable[[], bytes], limits: Limits, key: str) -> bytes:
 
 def _fetch(address: Address, limits: Limits) -> bytes:
     """What ``address`` gives, fetched under a progress bar."""
-    from tqdm import tqdm
-
     end = time.monotonic() + limits.max_seconds
     data = bytearray()
     request = urllib.request.Request(address.url, headers={"User-Agent": "singleimg"})
@@ -145,7 +144,7 @@ def _fetch(address: Address, limits: Limits) -> bytes:
     with opener.open(request, timeout=patience) as answer:
         text = answer.headers.get("Content-Length") or ""
         total = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
-        with tqdm(total=total, unit="B", unit_scale=True, desc="download", disable=None) as bar:
+        with Bar(total, "B", "download") as bar:
             # read1 gives what has come, so that the end of the time is noticed between drops.
             while (chunk := answer.read1(_CHUNK)) and time.monotonic() < end:
                 data += chunk

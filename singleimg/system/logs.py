@@ -5,33 +5,57 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger("singleimg")
+_KEPT = 100  # lines
 
 
 @contextmanager
 def logging_to_console() -> Iterator[None]:
     """Plain lines on standard output."""
-    handler = _Console(sys.stdout)
+    handler = _Console()
     handler.setFormatter(logging.Formatter("%(message)s"))
     with _handled(handler):
         yield
 
 
 @contextmanager
-def logging_to_file(path: Path) -> Iterator[None]:
-    """Lines with time and level, appended to ``path``."""
+def logging_to_file(path: Path, *head: str) -> Iterator[None]:
+    """Lines with time and level, appended to ``path``: those of ``head``, then what the console was
+    told before there was a file, then what comes."""
     handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for line in head:
+        handler.handle(log.makeRecord(log.name, logging.INFO, "", 0, line, (), None))
+    for console in (one for one in log.handlers if isinstance(one, _Console)):
+        while console.said:
+            handler.handle(console.said.popleft())
     with _handled(handler):
         yield
 
 
-class _Console(logging.StreamHandler):
-    """Standard output, which may be a pipe whose reader has left (``| head``)."""
+class _Console(logging.Handler):
+    """Standard output, which may be a pipe whose reader has left (``| head``).
+
+    said: the last lines, as long as no file has them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: deque[logging.LogRecord] = deque(maxlen=_KEPT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not any(isinstance(one, _LogFile) for one in log.handlers):
+            self.said.append(record)
+        try:  # by its name: while there is a bar, another stands there
+            sys.stdout.write(f"{self.format(record)}\n")
+            sys.stdout.flush()
+        except Exception:
+            self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """What nobody reads any more goes nowhere; the work goes on."""

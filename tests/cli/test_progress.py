@@ -1,50 +1,81 @@
-"""The bar: shown on a terminal, silent elsewhere, and right after a restart."""
+"""What is said while it works: a bar on a terminal, a line a minute elsewhere, and a log."""
 
 from __future__ import annotations
 
-import os
-import pty
+import platform
+import re
 import shutil
-import subprocess
-import sys
-import termios
 
-from tests.conftest import ROOT
+import pytest
 
-
-def on_a_terminal(*arguments: str) -> str:
-    """What a real (pseudo-)terminal receives of a run's standard error."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *arguments], cwd=ROOT, stderr=theirs,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(theirs)
-    received = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            received += chunk
-    except OSError:  # Linux's way to say that the other end is closed
-        pass
-    os.close(ours)
-    assert process.wait() == 0
-    return received.decode()
+from singleimg.system import bars
+from singleimg.version import __version__
+from tests.terminal import run_here, run_process
 
 
-def test_it_counts_images_and_begins_at_what_is_done(run, picture, tmp_path):
+@pytest.fixture
+def common(picture, tmp_path) -> list[str]:
+    target = f"targetpath={tmp_path / 'set'}"
+    return [f"imgpath={picture}", "img_size=32", "output.shard_size=10", target]
+
+
+def test_it_counts_images_and_begins_at_what_is_done(common, tmp_path):
     target = tmp_path / "set"
-    common = (f"imgpath={picture}", "img_size=32", "output.shard_size=10", f"targetpath={target}")
-    shown = on_a_terminal(*common, "num_imgs=40")
-    assert "40/40" in shown and "img/s" in shown
+    shown = run_here(*common, "num_imgs=40")
+    assert "40/40" in shown.received and "img/s" in shown.received
     for shard in ("000001", "000003"):  # as a stop would leave it
         (target / "manifest" / f"{shard}.jsonl").unlink()
         shutil.rmtree(target / "train" / "my-picture" / shard)
-    shown = on_a_terminal(*common, "num_imgs=40", "batch_size=1")
-    first = shown.split("/40")[0]
-    assert first.split()[-1] == "20" and "40/40" in shown
+    shown = run_here(*common, "num_imgs=40", "batch_size=1")
+    first = shown.received.split("/40")[0]
+    assert first.split()[-1] == "20" and "40/40" in shown.received
 
 
-def test_it_is_silent_where_nobody_looks(run, picture, tmp_path):
-    result = run(f"imgpath={picture}", "num_imgs=5", "img_size=32", f"targetpath={tmp_path / 's'}")
-    assert result.stderr == ""
+@pytest.mark.parametrize("columns", [20, 40, 100])
+def test_nothing_of_a_bar_is_left_in_the_end(common, columns):
+    shown = run_here(*common, "num_imgs=40", columns=columns)
+    assert shown.status == 0 and "40/40" in shown.received
+    assert shown.stale == [] and "Extend:" in "\n".join(shown.screen)
+
+
+def test_a_dumb_terminal_gets_no_bar(common):
+    shown = run_here(*common, "num_imgs=40", TERM="dumb")
+    assert "\x1b" not in shown.received and "40/40" not in shown.received
+    assert "\r" not in shown.received.replace("\r\n", "")
+
+
+def test_it_is_silent_for_a_minute_where_nobody_looks(run, common):
+    assert run(*common, "num_imgs=5").stderr == ""
+
+
+def test_off_a_terminal_a_line_a_minute_says_how_far_it_is(run, common, tmp_path, monkeypatch):
+    monkeypatch.setattr(bars, "EVERY", 0.0)
+    said = run(*common, "num_imgs=4000", "output.shard_size=1000").stdout
+    line = r"[\d,]+ of 4,000 images, [\d,]+ images/s, about \d+ s left\."
+    assert re.search(rf"(?m)^{line}$", said), said
+    said = run("task=verify", f"targetpath={tmp_path / 'set'}", "threads=1").stdout
+    assert "All 4,000 images" in said
+
+
+def test_the_log_beside_the_images_says_what_was_done_and_by_what(run, common, tmp_path):
+    file = tmp_path / "set" / "run.log"
+    first = run(*common, "num_imgs=20").stdout.splitlines()
+    said = file.read_text()
+    assert f"Command: python run.py {' '.join(common)} num_imgs=20 (in " in said
+    assert f"With: Python {platform.python_version()}, singleimg {__version__}, torch " in said
+    assert first[0].startswith("20 images of 32 px into ") and first[0] in said
+    assert first[1].startswith("20 images, ") and first[1] in said
+    again = run(*common, "num_imgs=30").stdout.splitlines()
+    assert file.read_text().startswith(said)
+    added = file.read_text().removeprefix(said)
+    assert again[0].startswith("10 of 30 images") or "10 images of 30" in again[0] or again[0]
+    for line in again:
+        assert line in added
+    assert added.count("Command: ") == added.count("With: ") == 1
+
+
+def test_ctrl_c_is_answered_on_a_line_of_its_own(common):
+    shown = run_process(*common, "num_imgs=1M", "threads=2", stop_at=r"[1-9]\d*/1000000")
+    assert shown.status == 130 and shown.stale == []
+    assert shown.screen[-1] == "Stopped. The same command goes on where it stopped."
+    assert "leaked" not in shown.received

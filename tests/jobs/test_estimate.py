@@ -1,28 +1,14 @@
-"""Sizes and times as people read them."""
+"""What a run will take, by what an image takes and by who else wants the cores."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from itertools import count
 
 import pytest
 
 from singleimg.errors import UserError
-from singleimg.jobs.estimate import Estimate, check_disk, duration, estimate, size
-
-
-@pytest.mark.parametrize(
-    "count, text", [(5, "5 B"), (15_300, "15.3 kB"), (19_000_000_000, "19 GB"), (2e12, "2 TB")]
-)
-def test_sizes(count, text):
-    assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    "seconds, text", [(0.2, "1 s"), (86, "86 s"), (125, "2 min"), (13_200, "3 h 40 min")]
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
+from singleimg.jobs.estimate import Cores, Estimate, check_disk, measure_cores
 
 
 def test_what_cannot_fit_is_refused(tmp_path):
@@ -37,32 +23,63 @@ def test_what_cannot_fit_is_refused(tmp_path):
     assert check_disk(tmp_path, 1) > 0
 
 
-def slow(once: dict[int, float], each: float, size: int = 5000) -> Callable[[int], bytes]:
-    """Makes images of ``size`` bytes in ``each`` seconds, and some in more the first time."""
-    left = dict(once)
-
-    def make(index: int) -> bytes:
-        time.sleep(each + left.pop(index, 0))
-        return bytes(size)
-
-    return make
-
-
-def test_what_is_paid_once_is_not_taken_for_the_rate():
-    """An 88-megapixel PNG: seconds for the first image, milliseconds for the others."""
-    effort = estimate(slow({0: 0.7}, 0.005), 10_000)
-    assert 50 <= effort.seconds < 100 and effort.once == 0  # it is paid already
+@pytest.mark.parametrize(
+    "rivals, workers, given",
+    [
+        (0, 1, 1), (0, 2, 2), (0, 8, 2),  # nobody else
+        (2, 1, 2 / 3), (2, 2, 1),  # two that never wait: a third, and a half, of two cores
+        (1, 2, 4 / 3),  # one of them: three processes on two cores
+    ],
+)  # fmt: skip
+def test_two_cores_are_shared_fairly(rivals, workers, given):
+    assert Cores(2, rivals).given(workers) == pytest.approx(given)
 
 
-def test_pictures_that_are_still_to_be_decoded_are_counted_once_each():
-    effort = estimate(slow(dict.fromkeys(range(8), 0.05), 0.002), 10_000, pictures=100)
-    assert 20 <= effort.seconds < 40 and 4 < effort.once < 7
+@pytest.mark.parametrize(
+    "workers, cores, got",
+    [(2, 2, 2.0), (2, 2, 1.0), (2, 2, 0.3), (4, 2, 2.0), (4, 16, 4.0), (16, 16, 5.0), (8, 4, 4.0)],
+)
+def test_others_are_seen_by_what_threads_of_ours_got(monkeypatch, workers, cores, got):
+    now = count(step=0.01)
+    used = iter([0.0, 1.0])
+    monkeypatch.setattr(time, "process_time", lambda: next(used) * got * elapsed())
+    begin = next(now)
+    elapsed = lambda: next(now) - begin  # noqa: E731
+    monkeypatch.setattr(time, "perf_counter", lambda: next(now))
+    found = measure_cores(workers, cores, 1.0)
+    assert found.given(workers) == pytest.approx(got, rel=0.1)
 
 
-def test_the_size_is_that_of_the_images_and_files_take_whole_blocks():
-    effort = estimate(slow({}, 0, size=1300), 1000)
-    assert (effort.bytes, effort.disk) == (1_300_000, 4_096_000)
+def simulated(sizes: list[int], workers: int, cores: int, each: float, pause: float) -> float:
+    """Seconds, by going from one finished shard to the next: the driver makes the first one."""
+    if workers == 1:
+        return sum(sizes) * each
+    now, lanes, waiting = 0.0, [sizes[0] * each], [size * each for size in sizes[1:]]
+    driver = 1  # the first lane, until it is done
+    while lanes or waiting:
+        starting = workers if now < pause else 0
+        while waiting and not starting and len(lanes) < workers + driver:
+            lanes.append(waiting.pop(0))
+        # Processes that start want the cores too.
+        share = min(1.0, cores / (len(lanes) + starting))
+        steps = [left / share for left in lanes] + [pause - now] * bool(starting)
+        step = min(steps)
+        driver = driver and lanes[0] > step * share + 1e-9
+        lanes = [left - step * share for left in lanes if left > step * share + 1e-9]
+        now += step
+    return now
+
+
+@pytest.mark.parametrize("workers, cores", [(1, 2), (2, 2), (4, 4), (16, 16)])
+@pytest.mark.parametrize("shards, size", [(1, 20_000), (2, 10_000), (20, 1000), (35, 1000)])
+def test_it_takes_what_a_simulation_takes(workers, cores, shards, size):
+    effort = Estimate(shards * size, 0.002, 0, start=3.0, cores=Cores(cores))
+    sizes = [size] * shards
+    taken = simulated(sizes, workers, cores, 0.002, effort.pause(workers))
+    assert effort.takes(sizes, workers) == pytest.approx(taken, rel=0.25)
 
 
 def test_a_person_is_told_size_and_time():
-    assert Estimate(7200, 10**9).describe(2) == "about 1 GB, 1 h 00 min"
+    assert Estimate(1, 1, 10**9).describe(3600) == "about 1 GB, 1 h 00 min"
+    small = Estimate(1, 1, 1_300_000, disk=4_100_000)
+    assert small.describe(3) == "about 1.3 MB (4.1 MB on disk), 3 s"

@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional
-from tqdm import tqdm
+
+from singleimg.system.bars import Bar
 
 _CHUNK = 250  # images that a process hands over at once while memory is filled
 
@@ -111,7 +112,7 @@ def _read_all(dataset: Dataset, size: int, workers: int) -> Tensor:
         Pixels(dataset, size), batch_size=_CHUNK, num_workers=0 if alone else workers
     )
     done = 0
-    with tqdm(total=len(dataset), unit="img", desc="images", disable=None, leave=False) as bar:
+    with Bar(len(dataset), what="images") as bar:
         for batch in loader:
             pixels[done : done + len(batch)] = batch
             done += len(batch)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Subset
-from tqdm import tqdm
 
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes, targets
@@ -23,6 +22,7 @@ from singleimg.learn.probes.features import FeatureExtractor, extract
 from singleimg.learn.probes.linear import Probe, measure_accuracy
 from singleimg.learn.probes.scores import LayerScore
 from singleimg.learn.seeding import numpy_generator, torch_generator
+from singleimg.system.bars import counted
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Cached(ProbeProtocol):
         ]  # fmt: skip
         size = min(self.batch_size, len(rows))
         batches = len(rows) // size
-        for epoch in tqdm(range(self.epochs), unit="epoch", disable=None, leave=False):
+        for epoch in counted(range(self.epochs), self.epochs, "epoch", "probe"):
             draws = numpy_generator(seed, "probe order", epoch)
             order = whole_batches(draws.permutation(rows), size)
             mirror = draws.integers(features[0].shape[0], size=order.shape)

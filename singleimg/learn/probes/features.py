@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from singleimg.learn.data.batches import Images
 from singleimg.learn.data.crops import centre
 from singleimg.learn.networks.base import Network, Trunk
+from singleimg.system.bars import counted
 
 _CHUNK = 250  # images a pass
 
@@ -54,7 +55,8 @@ def extract(
         np.arange(first, min(first + _CHUNK, len(images)))
         for first in range(0, len(images), _CHUNK)
     ]
-    for indices, pixels in zip(batches, images.batches(batches), strict=True):
+    passes = zip(batches, images.batches(batches), strict=True)
+    for indices, pixels in counted(passes, len(batches), "batch", "features"):
         batch = centre(pixels.to(device).float() / 255, size)
         rows = slice(int(indices[0]), int(indices[-1]) + 1)
         for view in range(views):

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
-from tqdm import tqdm
 
 from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes
@@ -23,6 +22,7 @@ from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
 from singleimg.learn.probes.scores import LayerScore
 from singleimg.learn.seeding import numpy_generator, torch_generator
 from singleimg.learn.training import checkpoints
+from singleimg.system.bars import counted
 from singleimg.system.cores import available_cores
 
 _BORDER = 8 / 7  # of the shorter side to the crop: 256 to 224
@@ -152,8 +152,8 @@ class Streamed(ProbeProtocol):
         bank.train()
         images.epoch = epoch
         loader = self._loader(images, batches)
-        bar = tqdm(loader, desc=f"epoch {epoch + 1}/{self.epochs}", disable=None, leave=False)
-        for step, (pixels, labels) in enumerate(bar):
+        seen = counted(loader, len(batches), "batch", f"epoch {epoch + 1}/{self.epochs}")
+        for step, (pixels, labels) in enumerate(seen):
             fraction = (epoch * len(batches) + step) / (self.epochs * len(batches))
             lr = self.lrs[sum(fraction >= milestone for milestone in self.milestones)]
             optimizer.param_groups[0]["lr"] = lr
@@ -173,7 +173,7 @@ class Streamed(ProbeProtocol):
         crops = TransformedDataset(images, TenCrops(size) if self.ten_crop else Middle(size))
         step = max(1, self.batch_size // (10 if self.ten_crop else 1))
         rows = [list(range(k, min(k + step, len(images)))) for k in range(0, len(images), step)]
-        for pixels, labels in self._loader(crops, rows):
+        for pixels, labels in counted(self._loader(crops, rows), len(rows), "batch", "test"):
             flat = pixels.flatten(0, 1).to(device).float() / 255
             scores = torch.stack(bank(trunk.layers(flat))).view(
                 len(bank.layers), len(labels), pixels.shape[1], -1

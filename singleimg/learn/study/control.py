@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from singleimg.config.make import instantiate, resolved_transforms
 from singleimg.dataset.open import from_config
@@ -32,6 +31,7 @@ from singleimg.learn.training.loop import LogSettings, Training
 from singleimg.sources.base import Source
 from singleimg.sources.synthetic import noise
 from singleimg.storage.local import LocalStore
+from singleimg.system.bars import counted
 from singleimg.system.tempdir import scratch
 
 MAX_ROTATION, MAX_AXIS = 0.28, 0.54  # chance: 1/4 and 1/2
@@ -129,10 +129,7 @@ def _render(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
     images = from_config(cfg, source=source)
     with images.engine.one_thread():
-        pixels = [
-            images.render(index)
-            for index in tqdm(range(count), unit="img", desc="noise", disable=None, leave=False)
-        ]
+        pixels = [images.render(index) for index in counted(range(count), count, what="noise")]
     return InMemory(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous())
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import time
-from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -39,7 +37,6 @@ class RowTask:
     folder: Path
     study: str
     threads: int  # of torch, for this row
-    quiet: bool = False  # in a worker: bars of several would write over one another
 
 
 @dataclass(frozen=True)
@@ -55,21 +52,20 @@ class RowResult:
 
 def make_row(task: RowTask) -> RowResult:
     """Trains and probes what is not there yet."""
-    with redirect_stderr(io.StringIO()) if task.quiet else nullcontext():
-        torch.set_num_threads(task.threads)
-        row, cfg = task.row, OmegaConf.create(json.loads(task.study))
-        run = describe_run(row_config(row, task.folder, cfg))
-        trained = train(run)
-        clock = Clock(run.folder / SECONDS, run.fingerprint)
-        clock.record("training", trained.seconds)
-        score = _probe(run, row, cfg, checkpoints.LAST, None, clock)
-        early = {
-            fraction: _probe(run, row, cfg, checkpoints.name_at(fraction), EARLY, clock)
-            for fraction in (THIRDS if row.early else ())
-        }
-        gc.collect()
-        give_back_memory()  # joblib ends a worker that seems to leak
-        return RowResult(row, score, early, clock.minutes, trained.metrics)
+    torch.set_num_threads(task.threads)
+    row, cfg = task.row, OmegaConf.create(json.loads(task.study))
+    run = describe_run(row_config(row, task.folder, cfg))
+    trained = train(run)
+    clock = Clock(run.folder / SECONDS, run.fingerprint)
+    clock.record("training", trained.seconds)
+    score = _probe(run, row, cfg, checkpoints.LAST, None, clock)
+    early = {
+        fraction: _probe(run, row, cfg, checkpoints.name_at(fraction), EARLY, clock)
+        for fraction in (THIRDS if row.early else ())
+    }
+    gc.collect()
+    give_back_memory()  # joblib ends a worker that seems to leak
+    return RowResult(row, score, early, clock.minutes, trained.metrics)
 
 
 def row_config(row: Row, folder: Path, study: DictConfig) -> DictConfig:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from singleimg.backends.base import WorkerLost
 from singleimg.config import saved
@@ -35,6 +34,7 @@ from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
+from singleimg.system.bars import Bar
 from singleimg.system.cores import available_cores
 from singleimg.system.logs import log, logging_to_console, logging_to_file
 from singleimg.system.signals import ignore_signals
@@ -91,9 +91,9 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
     tasks = []
     for row in rows:
         name = re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")
-        tasks.append(RowTask(row, folder / "rows" / name, spec, threads, workers > 1))
+        tasks.append(RowTask(row, folder / "rows" / name, spec, threads))
     made = []
-    with tqdm(total=len(rows), unit="row", disable=None) as bar:
+    with Bar(len(rows), "row") as bar:
         try:
             for one in backend.run(make_row, tasks, workers):
                 made.append(one)

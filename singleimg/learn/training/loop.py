@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from singleimg.jobs.estimate import duration, size
 from singleimg.learn.data.batches import Images, whole_batches
 from singleimg.learn.data.crops import centre
 from singleimg.learn.methods.base import SHOWN, Method
 from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.journal import Journal, stretch_filters
+from singleimg.system.bars import Bar
+from singleimg.system.figures import duration, size
 from singleimg.system.logs import log
 
 _MEASURED = 2.0  # seconds of updates by which the rest is told
@@ -135,10 +135,9 @@ class Training:
         self.method.train()
         if self.is_main:
             self.journal = Journal(self.folder, self.state.step, self.log_settings.tensorboard)
-        with tqdm(
-            total=self.total, initial=self.state.step, unit="update",
-            disable=None if self.is_main else True,
-        ) as self.bar:  # fmt: skip
+        with Bar(
+            self.total, "update", done=self.state.step, again=True, shown=self.is_main
+        ) as self.bar:
             try:
                 while self.state.step < self.total:
                     self._train_epoch(begin)
@@ -192,7 +191,7 @@ class Training:
         speed = (self.state.step - step) * self.method.images_an_update / max(now - then, 1e-9)
         self.clock = now, self.state.step
         shown = " ".join(f"{key} {value:.3f}" for key, value in metrics.items())
-        self.bar.set_postfix_str(f"{shown}, {speed:.0f} images/s")
+        self.bar.note = f"{shown}, {speed:.0f} images/s"
         if self.is_main:
             lr = next((o.param_groups[0]["lr"] for o in self.method.optimizers.values()), 0.0)
             self.journal.update(self.state.step, {

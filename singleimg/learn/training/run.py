@@ -21,7 +21,6 @@ from singleimg.config.paths import here
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
-from singleimg.jobs.estimate import duration, size
 from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
 from singleimg.learn.methods.train_state import Diverged, TrainState
@@ -34,6 +33,7 @@ from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.cores import available_cores
+from singleimg.system.figures import duration, size
 from singleimg.system.logs import log, logging_to_file
 from singleimg.version import __version__
 

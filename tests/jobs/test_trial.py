@@ -1,0 +1,170 @@
+"""The first images tell what is paid once, what each takes, and what lies on disk in the end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import pytest
+
+from singleimg.jobs import trial
+from singleimg.jobs.estimate import Cores, Estimate
+from singleimg.jobs.job import Job, prepare
+from singleimg.jobs.producers import Producer
+from singleimg.jobs.trial import try_out
+from singleimg.storage.shards import Shard
+from tests.config.test_checks import loaded
+
+
+class Clock:
+    """Time that goes by only when somebody says so; others leave so many of two cores."""
+
+    def __init__(self) -> None:
+        self.now = self.used = 0.0
+        self.share, self.cores = 1.0, Cores(2)
+
+    def work(self, seconds: float) -> None:
+        """So many seconds of a core, of which this process gets its share."""
+        self.used += seconds
+        self.now += seconds / self.share
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    one = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: one.now)
+    monkeypatch.setattr(time, "process_time", lambda: one.used)
+    monkeypatch.setattr(trial, "measure_cores", lambda workers, cores: one.cores)
+    return one
+
+
+class Album:
+    """Pictures that take long to decode, and some more when they are first used."""
+
+    kept, room = 8, 4_000_000_000
+
+    def __init__(self, clock: Clock, number: int, decode: float, prepare: float) -> None:
+        self.clock, self.number, self.decode, self.prepare = clock, number, decode, prepare
+        self.load = lru_cache(maxsize=self.kept)(self._load)
+        self.fresh: set[int] = set()
+
+    def __len__(self) -> int:
+        return self.number
+
+    def _load(self, k: int) -> int:
+        self.clock.work(self.decode)
+        self.fresh.add(k)
+        return k
+
+    def use(self, k: int) -> None:
+        self.load(k)
+        if k in self.fresh:
+            self.fresh.remove(k)
+            self.clock.work(self.prepare)
+
+
+class Slow(Producer):
+    """Images of ``size`` bytes, each in so many seconds, from an album in turn."""
+
+    columns = None
+
+    def __init__(self, clock: Clock, each: float, pictures: Album | None = None) -> None:
+        self.clock, self.each, self.pictures = clock, each, pictures
+        self.imports = 2.0
+
+    def set_up_process(self) -> None:
+        self.clock.work(self.imports)
+
+    def load(self, index: int) -> int:
+        if self.pictures is not None:
+            self.pictures.load(index % len(self.pictures))
+        return 30_000_000
+
+    def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
+        for index in range(shard.start, shard.stop):
+            if self.pictures is not None:
+                self.pictures.use(index % len(self.pictures))
+            self.clock.work(self.each)
+            yield b"x" * 1300, None
+
+
+def tried(picture, tmp_path, producer: Producer, *more: str, num_imgs: int = 10_000) -> Estimate:
+    job = replace(job_of(picture, tmp_path, num_imgs, *more), producer=producer)
+    return try_out(job, list(job.shards))
+
+
+def job_of(picture, tmp_path, num_imgs: int, *more: str) -> Job:
+    common = [f"imgpath={picture}", f"targetpath={tmp_path / 'set'}", "img_size=32"]
+    return prepare(loaded(*common, f"num_imgs={num_imgs}", *more))
+
+
+def test_what_is_paid_once_is_not_taken_for_the_rate(picture, tmp_path, clock):
+    """An 88-megapixel PNG: seconds for the first image, milliseconds for the others."""
+    album = Album(clock, 1, decode=5.0, prepare=1.0)
+    effort = tried(picture, tmp_path, Slow(clock, 0.005, album), "backend=sequential")
+    assert effort.seconds == pytest.approx(50) and effort.once == 0  # it is paid already
+
+
+def test_few_pictures_that_are_still_to_be_decoded_are_counted_once_each(picture, tmp_path, clock):
+    album = Album(clock, 8, decode=0.4, prepare=0.1)
+    effort = tried(picture, tmp_path, Slow(clock, 0.002, album), "backend=sequential")
+    seen = 3  # in a second
+    assert effort.seconds == pytest.approx(20)
+    assert effort.once == pytest.approx((8 - seen) * 0.5, rel=0.1)
+
+
+def test_of_many_pictures_each_image_may_need_one_that_was_dropped(picture, tmp_path, clock):
+    album = Album(clock, 100, decode=0.4, prepare=0.1)
+    effort = tried(picture, tmp_path, Slow(clock, 0.002, album), "backend=sequential")
+    assert effort.each == pytest.approx(0.002 + 0.92 * 0.5, rel=0.05) and effort.once == 0
+
+
+def test_workers_share_what_the_driver_decodes(picture, tmp_path, clock):
+    album = Album(clock, 100, decode=0.4, prepare=0.1)
+    effort = tried(picture, tmp_path, Slow(clock, 0.02, album), "threads=2")
+    assert effort.once == pytest.approx(100 * 0.4)
+    assert effort.each == pytest.approx(0.02 + 0.92 * 0.1, rel=0.05)
+
+
+def test_a_worker_takes_as_long_to_start_as_this_process_did(picture, tmp_path, clock):
+    effort = tried(picture, tmp_path, Slow(clock, 0.02), "threads=2")
+    assert 2 < effort.start < 3 and effort.pause(1) == 0
+    assert effort.pause(2) == pytest.approx(effort.start)  # side by side, on two cores
+
+
+def test_on_a_busy_machine_it_takes_longer(picture, tmp_path, clock):
+    """Two programs that never wait: one process gets two thirds of a core, two get one core."""
+    clock.share, clock.cores = 2 / 3, Cores(2, rivals=2)
+    effort = tried(picture, tmp_path, Slow(clock, 0.02), "threads=2")
+    assert effort.each == pytest.approx(0.02)
+    work, _ = effort.work([1000] * 10, 2)
+    assert work == pytest.approx(10_000 * 0.02, rel=0.05)
+
+
+def test_images_whose_cost_differs_are_averaged_over_many(picture, tmp_path, clock):
+    class Uneven(Slow):
+        def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
+            for index, made in enumerate(super().images(shard), shard.start):
+                self.clock.work(0.02 if index % 10 == 9 else 0)
+                yield made
+
+    effort = tried(picture, tmp_path, Uneven(clock, 0.001), "backend=sequential")
+    assert effort.each == pytest.approx(0.003, rel=0.2)
+
+
+@pytest.mark.parametrize("output", ["folder", "webdataset", "parquet", "lmdb"])
+@pytest.mark.parametrize("more", [(), ("save_params=true",)], ids=["", "draws"])
+def test_the_size_that_is_said_is_the_size_that_is_made(picture, tmp_path, run, output, more):
+    """On disk as ``du`` counts it, and of the images as ``dataset.json`` does."""
+    typed = ["img_size=64", f"output={output}", *more]
+    job = job_of(picture, tmp_path, 400, *typed)
+    effort = try_out(job, list(job.shards))
+    run(f"imgpath={picture}", f"targetpath={tmp_path / 'set'}", "num_imgs=400", *typed)
+    du = subprocess.run(["du", "-sB1", tmp_path / "set"], capture_output=True, text=True)
+    assert effort.disk == pytest.approx(int(du.stdout.split()[0]), rel=0.1)
+    made = json.loads((tmp_path / "set" / "dataset.json").read_text())
+    assert effort.bytes == pytest.approx(made["bytes"], rel=0.2)
