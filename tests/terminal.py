@@ -23,7 +23,7 @@ from tests.in_process import run_script
 
 _ROWS = 200
 # What only bars have: a block, a share with its bar, a clock with what is left.
-_BAR = re.compile(r"█|\d+%|\d\d:\d\d<|/s[\],]|s/\w+\]")
+_BAR = re.compile(r"█|\d%|\d\d:\d\d<|(img|batch|row|epoch|update)/s|s/(img|batch|row|epoch|update)")
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""The process and its machine: logs, signals, temporary folders, memory. Imports errors."""
+"""The process and its machine: logs, bars, signals, temporary folders, memory. Imports errors."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import psutil
@@ -66,6 +68,27 @@ def _nested(_: int) -> int:
 
 def test_inside_a_worker_of_joblib_nothing_is_started():
     assert set(JoblibBackend("loky").run(_nested, [1, 2], 2)) == {1}
+
+
+def _says(number: int) -> int:
+    import logging
+    import warnings
+
+    print(f"a print of {number}")
+    warnings.warn(f"a warning of {number}", stacklevel=1)
+    logging.getLogger("singleimg").warning("a word of the log, of %d", number)
+    return number
+
+
+def test_what_workers_print_is_printed_by_the_driver(capfd):
+    """By themselves they would print into the driver's bar."""
+    words = io.StringIO()
+    with redirect_stderr(words):
+        assert set(JoblibBackend("loky").run(_says, [1, 2], 2)) == {1, 2}
+    for number in (1, 2):
+        for what in ("print", "warning", "word of the log,"):
+            assert f"a {what} of {number}\n" in words.getvalue()
+    assert "of 1" not in "".join(capfd.readouterr())
 
 
 def _killed(number: int) -> None:

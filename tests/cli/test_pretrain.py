@@ -65,6 +65,8 @@ def test_it_leaves_checkpoints_curves_pictures_and_what_it_was_run_with(whole):
             "pretrain.json", "run.log", "updates.csv", "epochs.csv",
             "pictures/filters-0003.png"} <= names  # fmt: skip
     assert any(name.startswith("tensorboard/events") for name in names)
+    log = (whole / "run.log").read_text()
+    assert "Command: python run.py task=pretrain " in log and f"torch {torch.__version__}" in log
     assert [row["step"] for row in read(whole / "updates.csv")] == list(range(1, 19))
     assert [row["epoch"] for row in read(whole / "epochs.csv")] == [1, 2, 3]
     assert state(whole)["step"] == 18 and state(whole, "at-50.pt")["step"] == 9

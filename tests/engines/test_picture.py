@@ -64,7 +64,7 @@ def test_what_was_not_shared_is_decoded(picture, tmp_path):
 
 
 def test_what_does_not_fit_is_not_shared(picture, tmp_path, monkeypatch):
-    monkeypatch.setattr("singleimg.engines.picture._SHARED", 100)
+    monkeypatch.setattr("singleimg.engines.picture.Pictures.room", 100)
     Pictures(File(picture)).share(tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -14,8 +14,10 @@ from singleimg.backends.base import WorkerLost
 from singleimg.config import saved
 from singleimg.config.make import instantiate
 from singleimg.config.paths import here
+from singleimg.dataset.recipe import versions
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError
+from singleimg.jobs.driver import about_run
 from singleimg.learn.data.base import Labelled
 from singleimg.learn.probes.scores import percent
 from singleimg.learn.study import report
@@ -51,7 +53,8 @@ def study(cfg: DictConfig) -> None:
             split()
         check_one_device(cfg.train, "study")
         folder = Path(cfg.targetpath or here() / "outputs" / _name(cfg, data))
-        with hold(LocalStore(folder)), logging_to_file(folder / LOG):
+        about = about_run(versions(["torch"]))
+        with hold(LocalStore(folder)), logging_to_file(folder / LOG, *about):
             (folder / "config.yaml").write_text(saved.run_text(cfg), encoding="utf-8")
             run(cfg, folder)
 

@@ -21,6 +21,7 @@ from singleimg.config.paths import here
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
+from singleimg.jobs.driver import about_run
 from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
 from singleimg.learn.methods.train_state import Diverged, TrainState
@@ -146,7 +147,8 @@ def train(run: Run) -> Trained:
         if is_main:
             _begin_folder(run, trained_on, anew=last is None)
         fabric.barrier()
-        with logging_to_file(run.folder / LOG) if is_main else nullcontext():
+        about = about_run(run.record["made_with"])
+        with logging_to_file(run.folder / LOG, *about) if is_main else nullcontext():
             if is_main and trained_on[1:] and trained_on[-1]["from_update"] == last["step"]:
                 before, now = trained_on[-2:]
                 log.info(
