@@ -82,8 +82,8 @@ class _Rendering:
             if spent > _MOST or (spent > _SECONDS and len(self.made) >= _IMAGES):
                 break
             self.step()
-        spent = max(time.perf_counter() - begin, 1e-9)
-        self.share = min(1.0, (time.process_time() - used) / spent)
+        spent, used = time.perf_counter() - begin, time.process_time() - used
+        self.share = min(1.0, used / spent) if 0 < used < spent else 1.0
 
     def step(self) -> None:
         """One more."""

@@ -8,6 +8,7 @@ bar ends, the line is empty.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import shutil
 import sys
@@ -261,7 +262,8 @@ class _Screen:
         """Looks for a terminal; what others print goes above the bar from now on."""
         stream = sys.stderr
         dumb = os.environ.get("TERM", "" if os.name == "posix" else "any") in ("", "dumb")
-        if stream is None or not stream.isatty() or dumb:
+        child = multiprocessing.parent_process() is not None  # whose siblings have bars as well
+        if stream is None or not stream.isatty() or dumb or child:
             return
         self._stream, self._width = stream, 0
         try:

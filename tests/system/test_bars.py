@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -124,6 +125,14 @@ def test_a_dumb_terminal_is_none(terminal, monkeypatch, term):
     with terminal, Bar(10):
         print("a line")
     assert terminal.getvalue() == "a line\n"
+
+
+def test_a_worker_process_draws_none(terminal, monkeypatch):
+    """The jobs of a sweep side by side: their bars would write over one another."""
+    monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
+    with terminal, Bar(10, done=5):
+        time.sleep(0.3)
+    assert terminal.getvalue() == ""
 
 
 def test_a_terminal_that_is_gone_does_no_harm(terminal, monkeypatch):
