@@ -75,9 +75,11 @@ class Estimate:
 
     def pause(self, workers: int) -> float:
         """Seconds until all workers are at work."""
-        if workers == 1:
-            return self.once
-        return self.once + self.start * workers / self.cores.given(workers)
+        shared = self.once / self.cores.given(1)
+        return shared if workers == 1 else shared + self._starting(workers)
+
+    def _starting(self, workers: int) -> float:
+        return self.start * workers / self.cores.given(workers)
 
     def work(self, sizes: Sequence[int], workers: int) -> tuple[float, float]:
         """Seconds from then on for shards of so many images, and the same if they were cut finely.
@@ -93,7 +95,7 @@ class Estimate:
             longest = max(even, first, rounds * lanes / self._together(lanes))
             # While workers start, the driver has its share.
             alone = self.cores.given(workers + 1) / (workers + 1)
-            early = (self.pause(workers) - self.once) * alone / max(self.each, 1e-9)
+            early = self._starting(workers) * alone / max(self.each, 1e-9)
         part = 1 - min(early, sizes[0]) / sum(sizes)
         return longest * part * self.each, even * part * self.each
 

@@ -12,7 +12,9 @@ from itertools import count, cycle, islice
 from pathlib import Path
 from statistics import fmean
 
-from singleimg.jobs.estimate import Estimate, measure_cores
+import numpy as np
+
+from singleimg.jobs.estimate import Cores, Estimate, measure_cores
 from singleimg.jobs.job import Job
 from singleimg.jobs.producers import Made, Producer, Replayed
 from singleimg.jobs.progress import begin_counts
@@ -25,6 +27,8 @@ _IMAGES, _SECONDS, _MOST = 8, 0.25, 1.0  # so many images in so long, and in no 
 _PART = 20  # of few images no more than one in so many
 _WRITTEN = 256  # images, of which a few kilobytes of a file's own are a small part
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
+_FEW = 5.0  # seconds; of less work it does not matter who else works
+_WALL, _USED = 0, 1  # the two clocks
 _SPAWN = 0.7  # seconds of a core for a process and what it imports before the first image
 
 
@@ -38,75 +42,77 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     producer.set_up_process()
     rendering = _Rendering(producer)
     rendering.step()
-    start = time.process_time() - begin - sum(rendering.loads) - rendering.again[0] + _SPAWN
-    rendering.go_on(min(images, max(_IMAGES, images // _PART)))
-    writing, disk = _write(job, rendering.made, images) if job.writes else (0.0, 0.0)
+    start = time.process_time() - begin + _SPAWN
+    start -= float(sum(one[_USED] for one in (*rendering.loads, *rendering.again)))
+    begin = time.perf_counter()
+    while len(rendering.made) < min(images, max(_IMAGES, images // _PART)):
+        spent = time.perf_counter() - begin
+        if spent > _MOST or (spent > _SECONDS and len(rendering.made) >= _IMAGES):
+            break
+        rendering.step()
+    each, disk = _write(job, rendering.made, images) if job.writes else (np.zeros(2), 0.0)
+    each = each + np.mean(rendering.again, 0)
     effort = Estimate(
         images=images,
-        each=fmean(rendering.again) + writing,
+        each=each[_WALL],
         bytes=math.ceil(fmean(len(data) for data, _ in rendering.made) * images),
         disk=math.ceil(disk * images),
         start=0 if job.backend.in_threads else start,
     )
     workers = job.workers_for(effort, todo)
     more, once = rendering.pictures(shared=workers > 1 and not job.backend.in_threads)
-    effort = replace(effort, each=effort.each + more, once=once)
-    if workers == 1:
-        return effort
-    cores = measure_cores(workers, available_cores())
-    # What a process waited for is no work where others had the cores.
-    share = rendering.share if cores.given(workers) < min(workers, cores.all) else 1.0
-    effort = replace(effort, each=effort.each * share, once=once * share, cores=cores)
-    if job.backend.in_threads:
+    cores = Cores(available_cores())
+    if (each + more)[_WALL] * images > _FEW:
+        cores = measure_cores(workers, cores.all)
+    # Alone, who waits has something to wait for; among others, for a core most of the time.
+    clock = _USED if cores.given(workers) < min(workers, cores.all) else _WALL
+    effort = replace(effort, each=(each + more)[clock], once=once[clock], cores=cores)
+    if job.backend.in_threads and workers > 1:
         effort = replace(effort, together=_together(producer, effort, workers))
     return effort
 
 
+def _now() -> np.ndarray:
+    """The clock on the wall, and that of the time this process had a core; seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 class _Rendering:
-    """Images made one by one: seconds of each, and of what came before it the first time."""
+    """Images made one by one: seconds of each, and of what came before it the first time.
+
+    Seconds are by both clocks of :func:`_now`.
+    """
 
     def __init__(self, producer: Producer) -> None:
-        self.share = 1.0  # of a core, which this process got
         self._producer = producer
         self.made: list[Made] = []
-        self.again: list[float] = []  # seconds of an image by itself
-        self.loads: list[float] = []  # seconds for a picture to be decoded
-        self.levels: list[float] = []  # seconds for what is made of a picture when first used
+        self.again: list[np.ndarray] = []  # an image by itself
+        self.loads: list[np.ndarray] = []  # a picture decoded
+        self.levels: list[np.ndarray] = []  # what is made of a picture when first used
         self._nbytes: list[int] = []
-
-    def go_on(self, most: int) -> None:
-        """Until there are so many, or it was long enough."""
-        begin, used = time.perf_counter(), time.process_time()
-        while len(self.made) < most:
-            spent = time.perf_counter() - begin
-            if spent > _MOST or (spent > _SECONDS and len(self.made) >= _IMAGES):
-                break
-            self.step()
-        spent, used = time.perf_counter() - begin, time.process_time() - used
-        self.share = min(1.0, used / spent) if 0 < used < spent else 1.0
 
     def step(self) -> None:
         """One more."""
         index = len(self.made)
         misses = self._misses()
-        begin = time.perf_counter()
+        begin = _now()
         self._nbytes.append(self._producer.load(index))
-        loaded = time.perf_counter()
+        loaded = _now()
         self.made.append(self._make(index))
-        first = time.perf_counter() - loaded
+        first = _now() - loaded
         new = self._misses() > misses
         if new:
             self.loads.append(loaded - begin)
-        if index >= _IMAGES and not new and first < 3 * fmean(self.again):
+        if index >= _IMAGES and not new and first[_USED] < 3 * np.mean(self.again, 0)[_USED]:
             self.again.append(first)
             return
-        begin = time.perf_counter()
+        begin = _now()
         self._make(index)
-        self.again.append(time.perf_counter() - begin)
+        self.again.append(_now() - begin)
         if index:  # the first one waits for modules, too
-            self.levels.append(max(0.0, first - self.again[-1]))
+            self.levels.append(first - self.again[-1])
 
-    def pictures(self, shared: bool) -> tuple[float, float]:
+    def pictures(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
         """Seconds to be added to each image, and once: for pictures that were not decoded yet.
 
         A process keeps a few; of more than those each image may need one that it dropped. Workers
@@ -114,16 +120,17 @@ class _Rendering:
         """
         pictures = self._producer.pictures
         if pictures is None or not self.loads:
-            return 0.0, 0.0
+            return np.zeros(2), np.zeros(2)
         number, kept = len(pictures), pictures.kept
-        load, level = fmean(self.loads), fmean(self.levels or [0.0])
+        load = np.mean(self.loads, 0)
+        level = np.maximum(0, np.mean(self.levels or [np.zeros(2)], 0))
         missing = max(0.0, 1 - kept / number)
         if not shared:
             rest = max(0, number - len(self.loads)) if number <= kept else 0
             return missing * (load + level), rest * (load + level)
         room = min(1.0, pictures.room / max(number * fmean(self._nbytes), 1))
         once = number * room * load if number > kept else (number - len(self.loads)) * load
-        return missing * (level + (1 - room) * load), max(0.0, once)
+        return missing * (level + (1 - room) * load), np.maximum(0, once)
 
     def _make(self, index: int) -> Made:
         return next(self._producer.images(Shard(0, index, index + 1)))
@@ -133,7 +140,7 @@ class _Rendering:
         return 0 if pictures is None else pictures.load.cache_info().misses
 
 
-def _write(job: Job, made: Sequence[Made], images: int) -> tuple[float, float]:
+def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, float]:
     """Seconds and bytes on disk for each image, by a small dataset of those that were made."""
     number = min(images, _WRITTEN, job.output.shard_size)
     with scratch() as folder, temporary_errors():
@@ -144,9 +151,9 @@ def _write(job: Job, made: Sequence[Made], images: int) -> tuple[float, float]:
             producer=Replayed(job.producer, list(islice(cycle(made), number))),
             store=LocalStore(target, durable=False),
         )
-        begin = time.perf_counter()
+        begin = _now()
         render_shard(ShardTask(work, Shard(0, 0, number), 0))
-        seconds = time.perf_counter() - begin
+        seconds = _now() - begin
         used = sum(math.ceil(size / _BLOCK) * _BLOCK for size in _sizes(target))
         return seconds / number, used / number
 
