@@ -73,7 +73,7 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
     overwrites = settings.if_exists == "overwrite"
     if todo and not overwrites:
         target.check_versions(found, job.recipe, settings.allow_version_change)
-    effort = announce(job, todo) if todo else Estimate(0, 0)
+    effort = announce(job, todo) if todo else Estimate(0, 0, 0)
     if overwrites:
         old = described(found.recipe.layout, job.output) if found.recipe else job.output
         target.overwrite(job.recipe, old)

@@ -19,13 +19,19 @@ _IDLE = 0.9  # of what a machine has: who gets so much is alone there
 
 @dataclass(frozen=True)
 class Cores:
-    """all: that this process may use. rivals: processes of others that would run at any time."""
+    """all: that this process may use. rivals: processes of others that would run at any time.
+
+    alone: what one process of ours gets.
+    """
 
     all: float = 1
     rivals: float = 0
+    alone: float = 1
 
     def given(self, workers: int) -> float:
         """Cores that so many processes of ours get together, each a fair share."""
+        if workers == 1:
+            return self.alone
         return min(workers, self.all * workers / (workers + self.rivals))
 
 
@@ -34,19 +40,21 @@ def measure_cores(workers: int, cores: int, seconds: float = 0.2) -> Cores:
 
     Whatever takes its part shows: other programs, quotas, priorities.
     """
-    data, end = bytes(1 << 20), time.perf_counter() + seconds
+    data, most = bytes(1 << 20), min(workers, cores)
 
-    def compute(_: int) -> None:
+    def compute(end: float) -> None:
         while time.perf_counter() < end:
             sha256(data)  # which lets other threads go on
 
-    begin = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(compute, range(workers)))
-    got = (time.process_time() - begin[1]) / max(time.perf_counter() - begin[0], 1e-9)
-    most = min(workers, cores)
-    got = most if got > _IDLE * most else max(got, 0.01)
-    return Cores(cores, max(0.0, cores * workers / got - workers))
+    for long in (seconds, 3 * seconds):  # among others, turns are to be many
+        begin, used = time.perf_counter(), time.process_time()
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(compute, [begin + long] * workers))
+        got = (time.process_time() - used) / max(time.perf_counter() - begin, 1e-9)
+        if got > _IDLE * most:
+            return Cores(cores)
+    got = max(got, 0.01)
+    return Cores(cores, max(0.0, cores * workers / got - workers), alone=min(1.0, got))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from statistics import fmean
 
 import numpy as np
 
+from singleimg.errors import UserError
 from singleimg.jobs.estimate import Cores, Estimate, measure_cores
 from singleimg.jobs.job import Job
 from singleimg.jobs.producers import Made, Producer, Replayed
@@ -21,7 +22,7 @@ from singleimg.jobs.progress import begin_counts
 from singleimg.jobs.worker import ShardTask, render_shard
 from singleimg.storage.local import LocalStore
 from singleimg.storage.shards import Shard
-from singleimg.system.tempdir import scratch, temporary_errors
+from singleimg.system.tempdir import scratch
 
 _IMAGES, _SECONDS, _MOST = 8, 0.25, 1.0  # so many images in so long, and in no case longer
 _PART = 20  # of few images no more than one in so many
@@ -66,6 +67,9 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
         cores = measure_cores(workers, cores.all)
     # Alone, who waits has something to wait for; among others, for a core most of the time.
     clock = _USED if cores.given(workers) < min(workers, cores.all) else _WALL
+    if clock == _USED:
+        wall, used = np.sum([*rendering.loads, *rendering.again], 0)
+        cores = replace(cores, alone=float(min(1.0, max(used / max(wall, 1e-9), 0.01))))
     effort = replace(effort, each=(each + more)[clock], once=once[clock], cores=cores)
     if job.backend.in_threads and workers > 1:
         effort = replace(effort, together=_together(producer, effort, workers))
@@ -143,19 +147,25 @@ class _Rendering:
 def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, float]:
     """Seconds and bytes on disk for each image, by a small dataset of those that were made."""
     number = min(images, _WRITTEN, job.output.shard_size)
-    with scratch() as folder, temporary_errors():
-        target = folder / "trial"
-        target.mkdir()
-        work = replace(
-            job.work(begin_counts(folder, 1), folder),
-            producer=Replayed(job.producer, list(islice(cycle(made), number))),
-            store=LocalStore(target, durable=False),
-        )
-        begin = _now()
-        render_shard(ShardTask(work, Shard(0, 0, number), 0))
-        seconds = _now() - begin
-        used = sum(math.ceil(size / _BLOCK) * _BLOCK for size in _sizes(target))
-        return seconds / number, used / number
+    try:
+        with scratch() as folder:
+            target = folder / "trial"
+            target.mkdir()
+            work = replace(
+                job.work(begin_counts(folder, 1), folder),
+                producer=Replayed(job.producer, list(islice(cycle(made), number))),
+                store=LocalStore(target, durable=False),
+            )
+            begin = _now()
+            render_shard(ShardTask(work, Shard(0, 0, number), 0))
+            seconds = _now() - begin
+            return seconds / number, sum(map(_blocks, _sizes(target))) / number
+    except (UserError, OSError):  # of the folder for temporary files: the run itself may succeed
+        return np.zeros(2), fmean(_blocks(len(data)) for data, _ in made)
+
+
+def _blocks(size: int) -> int:
+    return math.ceil(size / _BLOCK) * _BLOCK
 
 
 def _sizes(folder: Path) -> list[int]:

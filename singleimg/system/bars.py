@@ -159,7 +159,8 @@ class Bar:
     def _say_again(self, now: float) -> None:
         """At a tenth of the work, or somewhat later where that was seen for a moment only."""
         share = (self.n - self._done) / max(self.total - self._done, 1)
-        if share < _AGAIN or (self._speed.observed < _SURE and share < 2 * _AGAIN):
+        seen = self._speed.observed >= _SURE or share >= 5 * _AGAIN
+        if self._pause or share < _AGAIN or not seen:
             return
         self._again = False
         left = self.left
