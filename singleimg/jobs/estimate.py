@@ -64,7 +64,8 @@ class Estimate:
     each: seconds of an image in a process that has a core to itself. bytes: of the images. disk:
     of the files that hold them. once: seconds before workers begin, for pictures that they share.
     start: of a core, that a worker process takes until it is at work. together: how fast threads
-    are by what so many processes would be.
+    are by what so many processes would be. wall: seconds of an image as they were measured, with
+    what this process waited for.
     """
 
     images: int
@@ -74,12 +75,13 @@ class Estimate:
     once: float = 0
     start: float = 0
     together: float = 1
+    wall: float = 0
     cores: Cores = field(default_factory=Cores)
 
     @property
     def seconds(self) -> float:
-        """Of one core, but for what is paid once."""
-        return self.each * self.images
+        """Of one process, but for what is paid once."""
+        return max(self.wall, self.each) * self.images
 
     def pause(self, workers: int) -> float:
         """Seconds until all workers are at work."""

@@ -63,9 +63,9 @@ class Counter:
         self._rows[self._row, [_DONE, _BYTES]] = self._count, self.bytes
 
 
-def begin_counts(folder: Path, slots: int) -> str:
+def begin_counts(folder: str | Path, slots: int) -> str:
     """Makes the file of the counters of so many shards."""
-    file = str(folder / "counts")
+    file = str(Path(folder) / "counts")
     with temporary_errors():
         # Written, not only as long: on a full disk a page that is missing ends the process.
         np.zeros((slots + 1, 3), np.int64).tofile(file)
@@ -79,7 +79,9 @@ class Progress:
     time, as ``Bar`` wants it.
     """
 
-    def __init__(self, folder: Path, total: int, done: int, slots: int, **expected: float) -> None:
+    def __init__(
+        self, folder: str | Path, total: int, done: int, slots: int, **expected: float
+    ) -> None:
         self.file = begin_counts(folder, slots)
         self._rows = np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
         self._done = done

@@ -22,6 +22,7 @@ from singleimg.jobs.progress import begin_counts
 from singleimg.jobs.worker import ShardTask, render_shard
 from singleimg.storage.local import LocalStore
 from singleimg.storage.shards import Shard
+from singleimg.system.cores import available_cores
 from singleimg.system.tempdir import scratch
 
 _IMAGES, _SECONDS, _MOST = 8, 0.25, 1.0  # so many images in so long, and in no case longer
@@ -56,6 +57,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     effort = Estimate(
         images=images,
         each=each[_WALL],
+        wall=each[_WALL],
         bytes=math.ceil(fmean(len(data) for data, _ in rendering.made) * images),
         disk=math.ceil(disk * images),
         start=0 if job.backend.in_threads else start,
