@@ -47,8 +47,8 @@ def main() -> int:
         print(f"singleimg {__version__}")
         return 0
     _mistakes.clear()
-    full = os.environ.get(FULL, "0") != "0"
-    os.environ.setdefault(FULL, "1")  # else Hydra prints errors itself, and exits
+    before = os.environ.get(FULL)
+    os.environ[FULL] = "1"  # else Hydra prints errors itself, and exits
     try:
         with stoppable():
             check_flags(arguments)
@@ -62,10 +62,12 @@ def main() -> int:
         _mistakes.append(error)
     except (HydraException, OmegaConfBaseException, YAMLError, OSError) as error:
         _mistakes.append(UserError(explain(error)))
+    finally:
+        os.environ.pop(FULL) if before is None else os.environ.update({FULL: before})
     for mistake in _mistakes:
         mistake.__traceback__ = mistake.__context__ = None  # whose frames keep what was at work
         if not getattr(mistake, "said", False):
-            if full and mistake.__cause__ is not None:
+            if before not in (None, "0") and mistake.__cause__ is not None:
                 traceback.print_exception(mistake.__cause__)
             print(as_started(one_line(mistake)), file=sys.stderr)
     return 1 if _mistakes else 0

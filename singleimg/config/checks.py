@@ -185,7 +185,7 @@ def _check_reader(cfg: DictConfig, typed: dict[str, str]) -> None:
                     f"out, or refer to it (${{{name}}})."
                 )
     for key in ("targetpath", "save_params"):
-        if key in typed and cfg.output._target_ == "none":
+        if key in typed and cfg.task.name == "generate" and cfg.output._target_ == "none":
             raise UserError(
                 f"{key}={typed[key]} has no effect with output=none, which writes nothing: leave "
                 "one of them out."

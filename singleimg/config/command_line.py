@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from singleimg.config.location import CONF
-from singleimg.config.paths import literal
 from singleimg.storage.base import Store
 
 _CHECKOUT, _INSTALLED = "python run.py", "singleimg"
@@ -61,7 +60,11 @@ _OUTSIDE = {"'": "'\"'\"'", "\\": "'\"\\\\\"'"}
 
 def typed(key: str, path: Any) -> str:
     """``key=path`` for one of the keys in ``paths.PATHS``: an absolute path, or a URL."""
-    return f"{key}={literal(str(path))}" if "${" in str(path) else f"{key}={path}"
+    if "${" not in str(path):
+        return f"{key}={path}"
+    from singleimg.config.paths import literal  # workers, who print commands too, need no Hydra
+
+    return f"{key}={literal(str(path))}"
 
 
 def replay(folder: Path | str, *more: str) -> str:

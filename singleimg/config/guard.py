@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config import allowlist, saved
+from singleimg.config.command_line import quoted
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
 from singleimg.config.paths import escape
@@ -207,5 +208,5 @@ def _difference(said: Any, own: Any, key: str) -> tuple[str, Any]:
 def _file_says(key: str, value: Any, type_: str = "") -> UserError:
     return UserError(
         f"{key}={value} stands in a file (or a sweep's parameters) and counts only when typed on "
-        f"the command line: type {type_ or f'{key}={value}'} if you trust it."
+        f"the command line: type {type_ or quoted(f'{key}={value}')} if you trust it."
     )

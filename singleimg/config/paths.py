@@ -39,13 +39,14 @@ def read(overrides: Sequence[str], sweeping: bool = False) -> list[str]:
     """Arguments as typed, those of paths as Hydra and OmegaConf read them: absolute and quoted.
 
     1. The whole value is the name of what exists (for a key that reads): that path.
-    2. ``null``, a quoted string, a list, a reference to keys of ours, and in a sweep commas,
-       ``choice()``, ``range()`` and ``glob()``: what Hydra says.
+    2. ``null``, a quoted string, a list, a reference to keys of ours or Hydra's
+       (``${hydra:job.num}``), and in a sweep commas, ``choice()``, ``range()`` and ``glob()``:
+       what Hydra says.
     3. Anything else: a path, letter for letter.
 
     Raises UserError for a path that cannot be one.
     """
-    known = {field.name for field in fields(Config)}
+    known = {"hydra", *(field.name for field in fields(Config))}
     known |= {text.lstrip("+").partition("=")[0].partition(".")[0] for text in overrides}
     arguments = []
     for text in overrides:
@@ -67,7 +68,7 @@ def _value(key: str, value: str, sweeping: bool, known: set[str]) -> str:
     except HydraException:
         parsed = None
     references = _REFERENCE.findall(value)
-    ours = all(re.split(r"[.\[]", name)[0] in known for name in references)
+    ours = all(re.split(r"[.:\[]", name)[0] in known for name in references)
     if parsed is not None and _is_of_hydra(parsed, sweeping, ours, bool(references)):
         return value
     if sweeping and "," in value:

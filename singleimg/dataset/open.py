@@ -15,6 +15,7 @@ from singleimg.config.make import instantiate, instantiate_transforms, resolved_
 from singleimg.dataset.target import RECIPE, RESOLVED, Target
 from singleimg.drawing.describe import step_of_entry
 from singleimg.drawing.steps import Step
+from singleimg.engines.base import Engine
 from singleimg.errors import UserError, is_url
 from singleimg.images import SingleImage
 from singleimg.sources.base import Source
@@ -22,19 +23,22 @@ from singleimg.sources.base import Source
 
 @explained()
 def from_config(
-    cfg: DictConfig, sources: Sequence[str] | None = None, source: Source | None = None
+    cfg: DictConfig,
+    sources: Sequence[str] | None = None,
+    source: Source | None = None,
+    engine: Engine | None = None,
 ) -> SingleImage:
     """From a composed configuration (``image``, ``augment``, ``engine``, …).
 
     It may name our and torchvision's classes, and those below ``cfg.trusted_modules``.
     ``sources``: hashes of the pictures (``sources.base.hashes``); UserError when one is another
-    now. ``source``: instead of the one that is configured, which is looked at: a single picture is
-    decoded, and kept; of several the beginning of each file is read.
+    now. ``source`` and ``engine``: instead of those that are configured. A configured source is
+    looked at: a single picture is decoded, and kept; of several the beginning of each file is read.
     """
     images = SingleImage(
         instantiate(cfg, "image") if source is None else source,
         steps_of(cfg),
-        instantiate(cfg, "engine"),
+        instantiate(cfg, "engine") if engine is None else engine,
         img_size=cfg.img_size,
         seed=cfg.seed,
         sources=sources,

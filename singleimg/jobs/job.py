@@ -135,7 +135,7 @@ def prepare(cfg: DictConfig) -> Job:
     if profiles and cfg.if_exists == "resume":
         refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
-    images = from_config(cfg, sources, source)
+    images = from_config(cfg, sources, source, engine)
     if cfg.num_imgs > len(sources) and not images.varies():
         log.warning(
             "augment=%s changes nothing: %s images of %s are the same again and again.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ def logging_to_file(path: Path, *head: str) -> Iterator[None]:
 
 
 class _Console(logging.Handler):
-    """Standard output, which may be a pipe whose reader has left (``| head``).
+    """Standard output.
 
     said: the last lines, as long as no file has them.
     """
@@ -56,13 +55,6 @@ class _Console(logging.Handler):
             sys.stdout.flush()
         except Exception:
             self.handleError(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """What nobody reads any more goes nowhere; the work goes on."""
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        else:
-            super().handleError(record)
 
 
 class _LogFile(logging.FileHandler):

@@ -92,7 +92,7 @@ def test_composing_alone_is_refused_as_well(run, home):
 def test_a_transform_of_ones_own_needs_trust(run, home):
     own = "augment.transforms=[{_target_: planted.Crop}]"
     assert attempt(run, home, own, *SMALL).endswith(
-        "; for code of yours type trusted_modules=[planted] on the command line."
+        "; for code of yours type 'trusted_modules=[planted]' on the command line."
     )
     environment = {"cwd": home, "PYTHONPATH": str(home)}
     run(own, "trusted_modules=[planted]", *SMALL, **environment)
@@ -110,7 +110,7 @@ def test_a_transform_of_ones_own_needs_trust(run, home):
 )
 def test_trust_is_one_list(run, home, override):
     assert attempt(run, home, override, *SMALL) == (
-        f"{override} is not one list of modules: type for example trusted_modules=[my_package]."
+        f"{override} is not one list of modules: type for example 'trusted_modules=[my_package]'."
     )
 
 
@@ -145,7 +145,7 @@ def test_a_file_cannot_trust(run, home, saved):
     text = saved.replace("trusted_modules: []", "trusted_modules: [planted]")
     assert replay(run, home, text, OWN) == (
         "trusted_modules=[planted] stands in a file (or a sweep's parameters) and counts only when "
-        "typed on the command line: type trusted_modules=[planted] if you trust it."
+        "typed on the command line: type 'trusted_modules=[planted]' if you trust it."
     )
 
 
@@ -227,7 +227,7 @@ HYDRA = {
 @pytest.mark.parametrize("lines, what", HYDRA.items(), ids=lambda v: str(v).strip()[:60])
 def test_a_file_cannot_have_hydra_do_another_thing(run, home, saved, lines, what):
     said = replay(run, home, below_hydra(saved, lines))
-    assert said.startswith(f"hydra.{what} {FILE}: type hydra")
+    assert said.replace("'", "").startswith(f"hydra.{what} {FILE}: type hydra".replace("'", ""))
 
 
 @pytest.mark.parametrize("launcher", [(), ("hydra/launcher=joblib",)], ids=["", "joblib"])

@@ -135,7 +135,7 @@ def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
     assert result.stdout == ""
     assert result.stderr == (
         f"targetpath={dataset}: what is there is right, and 5 of 75 images are still to be made. "
-        f"To go on: python run.py -cp {dataset} -cn config targetpath={dataset}\n"
+        f"To go on: python run.py -cp {dataset} -cn config\n"
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
 
-from singleimg.config.command_line import as_started, command, program
+from singleimg.config.command_line import as_started, command, program, quoted
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(("started", "said"), [
@@ -26,3 +28,20 @@ def test_without_a_checkout_it_is_the_installed_command(monkeypatch, tmp_path):
     monkeypatch.setattr("singleimg.config.command_line.CONF", tmp_path / "singleimg" / "conf")
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert program() == "singleimg"
+
+
+def test_a_word_is_the_same_in_every_shell():
+    assert quoted("num_imgs=1M") == "num_imgs=1M"
+    assert quoted("scale=[500,1]") == "'scale=[500,1]'"
+    assert quoted("a\\b'c") == """'a'"\\\\"'b'"'"'c'"""
+
+
+def test_docs_and_sentences_quote_what_zsh_would_take_for_a_pattern():
+    typed = re.compile(r"(?m)^(?:[A-Z_]+=\S+ )*(?:python run\.py|singleimg) (.*)$")
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for line in typed.findall(page.read_text(encoding="utf-8")):
+            bare = re.sub(r"'[^']*'|\"[^\"]*\"| #.*", "", line)
+            assert not re.search(r"[][(){}*?]", bare), f"{page.name}: {line}"
+    for file in (ROOT / "singleimg").rglob("*.py"):
+        found = re.findall(r"(?:type|example) [\w.{}]+=\[.*", file.read_text(encoding="utf-8"))
+        assert not found, f"{file.name}: {found}"

@@ -336,7 +336,7 @@ def test_code_of_the_users_needs_trust(picture, tmp_path):
         "augment.transforms[1]._target_=tests.dataset.test_rendered.Twofold is not trusted: a "
         "configuration "
         "may name torchvision.transforms.* and singleimg.transforms.* here; for code of yours type "
-        "trusted_modules=[tests] on the command line."
+        "'trusted_modules=[tests]' on the command line."
     )
     cfg.trusted_modules = []
     for source in (tmp_path, cfg):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from singleimg.jobs import job as jobs
+from singleimg.storage import remote
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Manifest, Record, record_place, record_text
 from singleimg.storage.remote import open_url
@@ -59,6 +60,7 @@ def requests(monkeypatch, request) -> Iterator[Requests]:
     """What is asked of an empty store from now on."""
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     pytest.importorskip("upath", reason="universal-pathlib is not installed")
+    monkeypatch.delitem(remote._NO_PLACE, "memory")  # it stays as long as the tests
     counted = Requests(f"memory://{request.node.name}/set")
     store = open_url(counted.target)
     kind = type(store.file_system)

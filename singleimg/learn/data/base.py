@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from hashlib import sha256
@@ -30,7 +31,7 @@ class Labelled(ABC):
 
 def open_split(kind: Callable[..., Dataset], data: Labelled, **settings: object) -> Dataset:
     try:
-        return kind(file_path(data.path), **settings)
+        return kind(os.path.expanduser(file_path(data.path)), **settings)
     except (RuntimeError, OSError, ModuleNotFoundError) as error:
         download = ", or data.download=true" if getattr(data, "download", None) is False else ""
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,7 @@ class Folders(Labelled):
 
     def test(self) -> Dataset:
         """Those below ``test`` (or ``val``)."""
-        test, train = self._folder(_TEST), Path(file_path(self.path)) / "train"
+        test, train = self._folder(_TEST), Path(os.path.expanduser(file_path(self.path))) / "train"
         if train.is_dir() and classes(test) != classes(self.train()):
             raise UserError(
                 f"data.path={self.path} holds other classes to test on than to train on: let both "
@@ -39,7 +40,7 @@ class Folders(Labelled):
 
     def _folder(self, names: Sequence[str]) -> Dataset:
         for name in names:
-            folder = Path(file_path(self.path)) / name
+            folder = Path(os.path.expanduser(file_path(self.path))) / name
             if folder.is_dir():
                 return open_split(partial(_folder, folder), self)
         raise UserError(

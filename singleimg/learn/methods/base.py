@@ -78,7 +78,7 @@ class Method(nn.Module, ABC):
 
     def check_metrics(self, metrics: object) -> Mapping[str, Any]:
         """What :meth:`update` gave; UserError when it does not say what it owes."""
-        owed = {*self.metrics, self.watched}
+        owed = set(self.metrics)
         if not isinstance(metrics, Mapping) or not owed <= set(metrics):
             names = ", ".join(sorted(owed))
             raise misfit(f"{type(self).__name__}.update", metrics, f"a dict with {names}")

@@ -89,7 +89,8 @@ def name(transform: v2.Transform) -> str:
 
 
 def test_every_kernel_is_exercised_here():
-    assert {type(one).__name__ for one in EXACT + CLOSE} == set(FACTORIES)
+    others = {"Albumentations"}  # Albumentations' own work: tests/transforms
+    assert {type(one).__name__ for one in EXACT + CLOSE} == set(FACTORIES) - others
 
 
 @pytest.mark.parametrize("transform", EXACT, ids=name)

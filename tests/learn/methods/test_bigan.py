@@ -367,7 +367,7 @@ def test_betas_that_adam_does_not_take_are_refused(betas: list) -> None:
         BiGAN(name="bigan", betas=betas)
     assert str(mistake.value) == (
         f"method.betas={betas} is not two numbers from 0 to under 1: type for example "
-        "method.betas=[0.5,0.999]."
+        "'method.betas=[0.5,0.999]'."
     )
     assert BiGAN(name="bigan", betas=[0, 0.9]).betas == (0.0, 0.9)
 

@@ -274,7 +274,7 @@ def test_features_beyond_the_memory_are_refused_before_any_is_computed(
      "example probe.epochs=20."),
     ({"lrs": [0.1, 0]},
      "probe.lrs=[0.1, 0] is not a list of learning rates over 0: type for example "
-     "probe.lrs=[0.003,0.01]."),
+     "'probe.lrs=[0.003,0.01]'."),
     ({"held_out": 0},
      "probe.held_out=0 is not a share between 0 and 1: type for example probe.held_out=0.1."),
 ])  # fmt: skip

@@ -20,7 +20,7 @@ def test_a_task_of_one_device_refuses_several(devices: object, nodes: int) -> No
         check_one_device(settings, "probe")
     assert str(mistake.value) == (
         f"train.devices={devices} with train.num_nodes={nodes} is not the one device that "
-        "task=probe uses: type train.devices=1, or for the fourth GPU train.devices=[3]."
+        "task=probe uses: type train.devices=1, or for the fourth GPU 'train.devices=[3]'."
     )
 
 
