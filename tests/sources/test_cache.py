@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import pwd
 from pathlib import Path
@@ -60,15 +59,13 @@ MORE = "done without. SINGLEIMG_CACHE=… names another folder."
         (full_disk, f"Pictures cannot be kept in {{}} (No space left on device): {MORE}"),
     ],
 )
-def test_what_cannot_be_kept_is_done_without_and_said_once(
-    tmp_path, monkeypatch, caplog, trouble, said
-):
+def test_what_cannot_be_kept_is_done_without_and_said_once(tmp_path, monkeypatch, trouble, said):
     trouble(monkeypatch, tmp_path)
-    monkeypatch.setattr("singleimg.system.logs.log.propagate", True)
-    with caplog.at_level(logging.INFO, "singleimg"):
-        assert cache.read("a.png") is None
-        assert cache.keep("a.png", b"bytes") is cache.keep("b.png", b"bytes") is None
-    assert caplog.messages == [said.format(tmp_path / "cache")]
+    lines = []
+    monkeypatch.setattr(cache.log, "info", lambda text, *values: lines.append(text % values))
+    assert cache.read("a.png") is None
+    assert cache.keep("a.png", b"bytes") is cache.keep("b.png", b"bytes") is None
+    assert lines == [said.format(tmp_path / "cache")]
     assert not [*tmp_path.glob("cache/*")]
 
 
