@@ -79,6 +79,12 @@ def test_each_command_of_the_page_works(typed, home, line):
         assert "nearest_mean" in line or said.count("\n") == 3
 
 
+def test_the_line_that_it_prints_finds_the_parts_again(typed, tmp_path):
+    said = typed(*SOURCE, f"targetpath={tmp_path}/set", "output.shard_size=1")
+    [line] = re.findall(r"^Extend:  python run.py (.*)$", said, re.MULTILINE)
+    assert "3 of 6 images" in typed(*shlex.split(line))
+
+
 # --- what does not fit ---------------------------------------------------------------------------
 
 SOURCE = ("--config-dir", "my_conf", "image=gradient", "num_imgs=3", "img_size=32", TRUST)
@@ -108,15 +114,15 @@ MISTAKES = {
         "sources.py", "return 1", "return 0", SOURCE,
         f"Gradient.__len__ gives int 0, and a whole number of 1 or more is needed: {SHOWS}.",
     ),
-    "a picture of another mode": (
-        "sources.py", '.convert("RGB")', '.convert("L")', SOURCE,
-        "Gradient.load(0) gives Image of mode L, 320×240, and a Pillow image of mode RGB is "
-        f"needed: {SHOWS}.",
+    "a picture of other numbers": (
+        "sources.py", "return grey.", "import numpy; return numpy.zeros((8, 8, 3)); grey.", SOURCE,
+        "Gradient.load(0) gives ndarray of float64, 8×8×3, and uint8 H×W×3 in RGB, or a Pillow "
+        f"image, is needed: {SHOWS}.",
     ),
     "no picture": (
         "sources.py", "return grey.", "grey.", SOURCE,
-        "Gradient.load(0) gives nothing (None), and a Pillow image of mode RGB is needed: "
-        f"{SHOWS}.",
+        "Gradient.load(0) gives nothing (None), and uint8 H×W×3 in RGB, or a Pillow image, is "
+        f"needed: {SHOWS}.",
     ),
     "an exception in their code": (
         "sources.py", "return grey.", "raise ValueError('no more\\ngrey')\n        grey.", SOURCE,

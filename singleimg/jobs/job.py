@@ -222,13 +222,14 @@ def choose_target(cfg: DictConfig, source: str, fingerprint: str) -> Path | str:
 def typed_arguments(cfg: DictConfig) -> list[str] | None:
     """What was typed that makes the same images, paths as whole ones; None: nothing of ours was.
 
-    That is so in a sweep, whose jobs have targets of their own, and of a saved configuration.
+    That is so in a sweep, whose jobs have targets of their own, of a saved configuration, and
+    where choices of groups come from elsewhere (``--config-dir``).
     """
     hydra_cfg = HydraConfig.get() if HydraConfig.initialized() else None
     if hydra_cfg is None or hydra_cfg.mode == RunMode.MULTIRUN:
         return None
     sources = OmegaConf.to_container(hydra_cfg.runtime.config_sources, resolve=False)
-    if str(CONF) not in {one["path"] for one in sources}:
+    if {one["path"] for one in sources if one["schema"] == "file"} != {str(CONF)}:
         return None
     arguments = []
     for text in OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False):
