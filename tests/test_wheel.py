@@ -85,7 +85,9 @@ def test_it_holds_the_code_and_every_setting_and_nothing_else(wheel):
     code = {str(file.relative_to(ROOT)) for file in (ROOT / "singleimg").rglob("*.py")}
     settings = {f"singleimg/{file.relative_to(ROOT)}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert len(settings) > 50
-    assert {name for name in names if name.startswith("singleimg/")} == code | settings
+    assert {name for name in names if name.startswith("singleimg/")} == (
+        code | settings | {"singleimg/py.typed"}
+    )
 
 
 def test_the_command_the_module_and_a_checkout_make_the_same_bytes(start, run, tmp_path):

@@ -18,7 +18,8 @@ def program() -> str:
     """How commands of ours begin here: ``singleimg`` if started by that name, or not a checkout."""
     started, script = Path(sys.argv[0]), CONF.with_name("run.py")
     if started.parts[-2:] == (_INSTALLED, "__main__.py"):
-        return f"{_python()} -m {_INSTALLED}"
+        beside = shutil.which(_INSTALLED, path=str(Path(sys.executable).parent))
+        return _INSTALLED if beside else f"{_python()} -m {_INSTALLED}"
     if not script.exists() or started.stem == _INSTALLED:
         return _INSTALLED
     lies_here = Path("run.py").exists() and Path("run.py").samefile(script)

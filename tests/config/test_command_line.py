@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 @pytest.mark.parametrize(("started", "said"), [
     ("run.py", "python run.py"), ("/home/me/singleimg/run.py", "python run.py"),
     ("/venv/bin/singleimg", "singleimg"), ("/venv/Scripts/singleimg.exe", "singleimg"),
-    ("/site-packages/singleimg/__main__.py", "python -m singleimg"),
+    ("/site-packages/singleimg/__main__.py", "singleimg"),
     ("/site-packages/pytest/__main__.py", "python run.py"), ("", "python run.py"),
 ])  # fmt: skip
 def test_a_command_is_said_as_it_was_started(monkeypatch, started, said):
