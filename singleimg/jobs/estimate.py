@@ -64,8 +64,8 @@ class Estimate:
     each: seconds of an image in a process that has a core to itself. bytes: of the images. disk:
     of the files that hold them. once: seconds before workers begin, for pictures that they share.
     start: of a core, that a worker process takes until it is at work. together: how fast threads
-    are by what so many processes would be. wall: seconds of an image as they were measured, with
-    what this process waited for.
+    are by what so many processes would be. wall: seconds of an image in one process that works
+    alone, with what it waits for and decodes again.
     """
 
     images: int

@@ -57,7 +57,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     effort = Estimate(
         images=images,
         each=each[_WALL],
-        wall=each[_WALL],
+        wall=(each + rendering.pictures(shared=False)[0])[_WALL],
         bytes=math.ceil(fmean(len(data) for data, _ in rendering.made) * images),
         disk=math.ceil(disk * images),
         start=0 if job.backend.in_threads else start,
