@@ -144,10 +144,11 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     sizes = list(map(len, todo))
     remaining, workers = sum(sizes), job.workers_for(effort, todo)
     done = job.num_imgs - remaining
-    longest, even = effort.work(sizes, workers)
-    expected = {"seconds": effort.takes(sizes, workers), "tail": longest / max(even, 1e-9)}
-    if workers > 1:
-        expected["pause"] = effort.pause(workers)
+    expected = {
+        "seconds": effort.takes(sizes, workers),
+        "pause": effort.pause(workers) if workers > 1 else 0,
+        "tail": effort.tail(sizes, workers),
+    }
     with (
         scratch() as folder,
         Progress(folder, job.num_imgs, done, len(todo), **expected) as progress,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
+from heapq import heapify, heappop, heapreplace
+from itertools import islice
 from pathlib import Path
 
 from singleimg.errors import UserError
@@ -86,36 +87,41 @@ class Estimate:
     def pause(self, workers: int) -> float:
         """Seconds until all workers are at work."""
         shared = self.once / self.cores.given(1)
-        return shared if workers == 1 else shared + self._starting(workers)
+        return shared if workers == 1 else shared + self._each_gets(self.start, workers + 1)
 
-    def _starting(self, workers: int) -> float:
-        return self.start * workers / self.cores.given(workers)
+    def takes(self, sizes: Sequence[float], workers: int) -> float:
+        """Seconds from now to the end for shards of so many images.
 
-    def work(self, sizes: Sequence[int], workers: int) -> tuple[float, float]:
-        """Seconds from then on for shards of so many images, and the same if they were cut finely.
-
-        The driver makes the first one from the start, the workers the others.
+        The driver makes the first shard and workers, once they have started, the others in turn;
+        all that are at work have equal shares of the cores.
         """
-        even = longest = sum(sizes) / self._together(min(workers, len(sizes)))
-        early = 0.0
-        if workers > 1 and len(sizes) > 1:
-            lanes = min(workers, len(sizes) - 1)
-            rounds = math.ceil((len(sizes) - 1) / lanes) * max(sizes[1:])
-            first = sizes[0] * (lanes + 1) / self._together(lanes + 1)
-            longest = max(even, first, rounds * lanes / self._together(lanes))
-            # While workers start, the driver has its share.
-            alone = self.cores.given(workers + 1) / (workers + 1)
-            early = self._starting(workers) * alone / max(self.each, 1e-9)
-        part = 1 - min(early, sizes[0]) / sum(sizes)
-        return longest * part * self.each, even * part * self.each
+        if workers == 1:
+            return self.pause(1) + self._each_gets(self.each * sum(sizes), 1)
+        waiting = iter(sizes[1:])
+        # Seconds of a core that each has had when its shard is done, and whether more may follow.
+        lanes = [(self.each * sizes[0], False)]
+        lanes += [(self.start + self.each * size, True) for size in islice(waiting, workers)]
+        heapify(lanes)
+        taken, had = self.once / self.cores.given(1), 0.0
+        while lanes:
+            done, more = lanes[0]
+            taken, had = taken + self._each_gets(done - had, len(lanes)), done
+            size = next(waiting, None) if more else None
+            if size is None:
+                heappop(lanes)
+            else:
+                heapreplace(lanes, (done + self.each * size, True))
+        return taken
 
-    def _together(self, workers: int) -> float:
-        """How many images so many workers make while a process alone makes one."""
-        return self.cores.given(workers) * self.together
+    def tail(self, sizes: Sequence[int], workers: int) -> float:
+        """How many times as long it takes, once all are at work, as if they were so to the end."""
+        pieces = 100 * workers
+        even = self.takes([sum(sizes) / pieces] * pieces, workers) - self.pause(workers)
+        return max(1.0, (self.takes(sizes, workers) - self.pause(workers)) / max(even, 1e-9))
 
-    def takes(self, sizes: Sequence[int], workers: int) -> float:
-        """Seconds from now to the end."""
-        return self.pause(workers) + self.work(sizes, workers)[0]
+    def _each_gets(self, seconds: float, workers: int) -> float:
+        """How long it takes until each of so many has had a core for so many seconds."""
+        return seconds * workers / (self.cores.given(workers) * self.together)
 
     def describe(self, seconds: float) -> str:
         """Size and time for a person."""

@@ -25,7 +25,10 @@ from singleimg.storage.shards import Shard
 from singleimg.system.cores import available_cores
 from singleimg.system.tempdir import scratch
 
-_IMAGES, _SECONDS, _MOST = 8, 0.25, 1.0  # so many images in so long, and in no case longer
+_IMAGES, _SECONDS = 8, 0.25  # so many images and so long, at least
+_MOST, _SHARE = 1.0, 0.06  # seconds, and of all that will take: longer than both is too long
+_ERROR = 0.1  # of the mean, that may be left where images differ
+_GOLDEN = (math.sqrt(5) - 1) / 2  # whose multiples fill an interval evenly
 _PART = 20  # of few images no more than one in so many
 _WRITTEN = 256  # images, of which a few kilobytes of a file's own are a small part
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
@@ -42,14 +45,17 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     producer, images = job.producer, sum(map(len, todo))
     begin = time.process_time()
     producer.set_up_process()
-    rendering = _Rendering(producer)
+    rendering = _Rendering(producer, job.num_imgs)
     rendering.step()
     start = time.process_time() - begin + _SPAWN
     start -= float(sum(one[_USED] for one in (*rendering.loads, *rendering.again)))
     begin = time.perf_counter()
     while len(rendering.made) < min(images, max(_IMAGES, images // _PART)):
         spent = time.perf_counter() - begin
-        if spent > _MOST or (spent > _SECONDS and len(rendering.made) >= _IMAGES):
+        likely = rendering.mean * (1 + 2 * rendering.error)
+        if spent > max(_MOST, _SHARE * images * likely / job.workers):
+            break
+        if spent > _SECONDS and len(rendering.made) >= _IMAGES and rendering.error < _ERROR:
             break
         rendering.step()
     each, disk = _write(job, rendering.made, images) if job.writes else (np.zeros(2), 0.0)
@@ -84,39 +90,53 @@ def _now() -> np.ndarray:
 
 
 class _Rendering:
-    """Images made one by one: seconds of each, and of what came before it the first time.
+    """Images made one by one, from all over a set of so many: seconds of each, and of what came
+    before it the first time.
 
     Seconds are by both clocks of :func:`_now`.
     """
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer = producer
+    def __init__(self, producer: Producer, images: int) -> None:
+        self._producer, self._images = producer, images
+        self._slowest = 0.0  # seconds of a core
         self.made: list[Made] = []
         self.again: list[np.ndarray] = []  # an image by itself
         self.loads: list[np.ndarray] = []  # a picture decoded
         self.levels: list[np.ndarray] = []  # what is made of a picture when first used
         self._nbytes: list[int] = []
 
+    @property
+    def mean(self) -> float:
+        """Seconds of a core for an image by itself."""
+        return float(np.mean(self.again, 0)[_USED])
+
+    @property
+    def error(self) -> float:
+        """How far from the true mean this one may well be, as a part of it."""
+        used = np.array(self.again)[:, _USED]
+        return float(used.std() / max(used.mean(), 1e-9) / math.sqrt(len(used)))
+
     def step(self) -> None:
         """One more."""
-        index = len(self.made)
+        index = int(len(self.made) * _GOLDEN % 1 * self._images)
         misses = self._misses()
         begin = _now()
         self._nbytes.append(self._producer.load(index))
         loaded = _now()
         self.made.append(self._make(index))
-        first = _now() - loaded
+        first = again = _now() - loaded
         new = self._misses() > misses
         if new:
             self.loads.append(loaded - begin)
-        if index >= _IMAGES and not new and first[_USED] < 3 * np.mean(self.again, 0)[_USED]:
-            self.again.append(first)
-            return
-        begin = _now()
-        self._make(index)
-        self.again.append(_now() - begin)
-        if index:  # the first one waits for modules, too
-            self.levels.append(first - self.again[-1])
+        # Something may have been imported or prepared, if it took longer than any before.
+        if new or len(self.made) <= _IMAGES or first[_USED] > 1.5 * self._slowest:
+            begin = _now()
+            self._make(index)
+            again = _now() - begin
+            if len(self.made) > 1:  # the first one waits for modules, too
+                self.levels.append(first - again)
+        self.again.append(again)
+        self._slowest = max(self._slowest, again[_USED])
 
     def pictures(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
         """Seconds to be added to each image, and once: for pictures that were not decoded yet.
@@ -151,16 +171,17 @@ def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, flo
     number = min(images, _WRITTEN, job.output.shard_size)
     try:
         with scratch() as folder:
-            target = folder / "trial"
-            target.mkdir()
-            work = replace(
-                job.work(begin_counts(folder, 1), folder),
-                producer=Replayed(job.producer, list(islice(cycle(made), number))),
-                store=LocalStore(target, durable=False),
-            )
-            begin = _now()
-            render_shard(ShardTask(work, Shard(0, 0, number), 0))
-            seconds = _now() - begin
+            for name, many in (("imports", 1), ("trial", number)):
+                target = folder / name
+                target.mkdir()
+                work = replace(
+                    job.work(begin_counts(folder, 1), folder),
+                    producer=Replayed(job.producer, list(islice(cycle(made), many))),
+                    store=LocalStore(target, durable=False),
+                )
+                begin = _now()
+                render_shard(ShardTask(work, Shard(0, 0, many), 0))
+                seconds = _now() - begin
             return seconds / number, sum(map(_blocks, _sizes(target))) / number
     except (UserError, OSError):  # of the folder for temporary files: the run itself may succeed
         return np.zeros(2), fmean(_blocks(len(data)) for data, _ in made)

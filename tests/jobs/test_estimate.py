@@ -44,33 +44,47 @@ def test_others_are_seen_by_what_threads_of_ours_got(monkeypatch, workers, cores
     assert found.given(workers) == pytest.approx(got, rel=0.1)
 
 
-def simulated(sizes: list[int], workers: int, cores: int, each: float, pause: float) -> float:
-    """Seconds, by going from one finished shard to the next: the driver makes the first one."""
-    if workers == 1:
-        return sum(sizes) * each
-    now, lanes, waiting = 0.0, [sizes[0] * each], [size * each for size in sizes[1:]]
-    driver = 1  # the first lane, until it is done
-    while lanes or waiting:
-        starting = workers if now < pause else 0
-        while waiting and not starting and len(lanes) < workers + driver:
-            lanes.append(waiting.pop(0))
-        # Processes that start want the cores too.
-        share = min(1.0, cores / (len(lanes) + starting))
-        steps = [left / share for left in lanes] + [pause - now] * bool(starting)
-        step = min(steps)
-        driver = driver and lanes[0] > step * share + 1e-9
-        lanes = [left - step * share for left in lanes if left > step * share + 1e-9]
-        now += step
-    return now
+@pytest.mark.parametrize(
+    "sizes, workers, cores, start, seconds",
+    [
+        ([1000] * 5, 1, Cores(1), 3.0, 50),  # no worker, nobody starts
+        ([1000], 2, Cores(2), 3.0, 10),  # one shard: the driver makes it
+        ([1000, 1000], 2, Cores(2), 3.0, 13),  # a worker starts, and makes the other
+        ([1000, 1000, 1000], 4, Cores(4), 3.0, 13),
+        ([1000] * 4, 2, Cores(2), 0.0, 15 + 10),  # three at once on two cores, then one alone
+        ([1000] * 4, 2, Cores(2), 3.0, 15 + 3 + 1.5 + 8.5),  # the driver is done before
+        ([4000, 1000], 2, Cores(2), 0.0, 40),
+        ([1000] * 3, 2, Cores(2, rivals=2), 0.0, 30 * (3 + 2) / (2 * 3)),
+        ([1000] * 3, 1, Cores(2, rivals=2, alone=0.5), 0.0, 60),
+    ],
+)
+def test_shards_are_made_in_turn_by_all_that_are_at_work(sizes, workers, cores, start, seconds):
+    """10 ms an image; who starts takes its share of the cores as well."""
+    effort = Estimate(sum(sizes), 0.01, 0, start=start, cores=cores)
+    assert effort.takes(sizes, workers) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("workers, cores", [(1, 2), (2, 2), (4, 4), (16, 16)])
-@pytest.mark.parametrize("shards, size", [(1, 20_000), (2, 10_000), (20, 1000), (35, 1000)])
-def test_it_takes_what_a_simulation_takes(workers, cores, shards, size):
-    effort = Estimate(shards * size, 0.002, 0, start=3.0, cores=Cores(cores))
-    sizes = [size] * shards
-    taken = simulated(sizes, workers, cores, 0.002, effort.pause(workers))
-    assert effort.takes(sizes, workers) == pytest.approx(taken, rel=0.25)
+def test_threads_take_longer_than_processes_would():
+    effort = Estimate(4000, 0.01, 0, together=0.5, cores=Cores(2))
+    assert effort.takes([2000, 2000], 2) == pytest.approx(40)
+
+
+def test_pictures_that_workers_share_come_before_all_else():
+    effort = Estimate(4000, 0.01, 0, once=7, cores=Cores(2))
+    assert effort.takes([2000, 2000], 2) == pytest.approx(20 + 7)
+
+
+def test_a_hundred_million_images_are_counted_at_once():
+    effort = Estimate(100_000_000, 0.002, 0, start=3.0, cores=Cores(64))
+    begin = time.perf_counter()
+    assert effort.takes([1000] * 100_000, 64) == pytest.approx(100_000_000 * 0.002 / 64, rel=0.01)
+    assert time.perf_counter() - begin < 5
+
+
+def test_the_bar_is_told_of_workers_that_have_nothing_to_do_at_the_end():
+    effort = Estimate(4000, 0.01, 0, cores=Cores(2))
+    assert effort.tail([1000] * 4, 2) == pytest.approx(25 / 20, rel=0.03)
+    assert effort.tail([10] * 400, 2) == pytest.approx(1, rel=0.03)
 
 
 def test_a_person_is_told_size_and_time():
