@@ -49,7 +49,10 @@ class Source(ABC):
         """
         image = pixels = self.load(k)
         if isinstance(image, Image.Image) and min(image.size):
-            pixels = in_strips(image, lambda part: part.convert("RGB"))
+            pixels = in_strips(
+                image.size,
+                lambda top, bottom: image.crop((0, top, image.width, bottom)).convert("RGB"),
+            )
         shape = getattr(pixels, "shape", ())
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or shape[2:] != (3,):
             raise misfit(
@@ -105,14 +108,14 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 
 def in_strips(
-    image: Image.Image, convert: Callable[[Image.Image], Image.Image], orientation: int = 1
+    size: tuple[int, int], strip: Callable[[int, int], Image.Image], orientation: int = 1
 ) -> np.ndarray:
-    """A Pillow image as ``uint8`` H×W×3: each strip as ``convert`` gives it in RGB, and the whole
-    turned by EXIF's ``orientation``.
+    """A picture of ``size`` as ``uint8`` H×W×3: its rows from top to bottom as ``strip`` gives them
+    in RGB, and the whole turned by EXIF's ``orientation``.
 
-    Pillow holds 4 bytes a pixel, so that a copy of the whole may stand beside it but once.
+    What holds the picture takes up to 4 bytes a pixel: one copy of the whole may stand beside it.
     """
-    width, height = image.im.size  # of a TIFF that lies on its side ``size`` is another
+    width, height = size
     across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
     lying = orientation in (5, 6, 7, 8)
     pixels = np.empty((width, height, 3) if lying else (height, width, 3), np.uint8)
@@ -121,7 +124,7 @@ def in_strips(
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        stored[top:bottom] = convert(image.crop((0, top, width, bottom)))
+        stored[top:bottom] = strip(top, bottom)
     return pixels
 
 

@@ -14,11 +14,12 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from singleimg.errors import UserError
@@ -196,7 +197,7 @@ def to_rgb(
     convert: bool = True,
 ) -> Decoded:
     """A Pillow image of any mode, by the rule at the top of this module."""
-    orientation = _load_as_stored(image)
+    size, strip, orientation = _load_as_stored(image)
     negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # levels of darkness
     grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     mode = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
@@ -225,16 +226,53 @@ def to_rgb(
         below = Image.new("RGBA", part.size, (*background, 255))
         return Image.alpha_composite(below, part).convert("RGB")
 
-    return Decoded(in_strips(image, shown, orientation), conversion and conversion.profile)
+    pixels = in_strips(size, lambda top, bottom: shown(strip(top, bottom)), orientation)
+    return Decoded(pixels, conversion and conversion.profile)
 
 
-def _load_as_stored(image: Image.Image) -> int:
-    """Loads a picture as it lies in the file; returns EXIF's number of how to turn it."""
-    if image.format != "TIFF":
+Rows = Callable[[int, int], Image.Image]  # of a picture, from top to bottom
+
+
+def _load_as_stored(image: Image.Image) -> tuple[tuple[int, int], Rows, int]:
+    """Loads a picture as it lies in the file: its size, its rows, EXIF's number of its turn."""
+    orientation = None
+    if image.format == "TIFF":
+        exif = image.getexif()
+        orientation = exif.get(_ORIENTATION, 1)
+        exif[_ORIENTATION] = 1  # else Pillow turns it, in a copy of the whole
+    pixels = _from_decoder(image)
+    if pixels is None:
         image.load()
-        return image.getexif().get(_ORIENTATION, 1)
-    exif = image.getexif()
-    orientation = exif.get(_ORIENTATION, 1)
-    exif[_ORIENTATION] = 1  # else Pillow turns it, in a copy of the whole
-    image.load()
-    return orientation
+        size = image.im.size  # of a TIFF that lies on its side ``image.size`` is another
+    else:
+        size = pixels.shape[1::-1]
+
+    def rows(top: int, bottom: int) -> Image.Image:
+        if pixels is None:
+            return image.crop((0, top, size[0], bottom))
+        return Image.frombytes(image.mode, (size[0], bottom - top), pixels[top:bottom].tobytes())
+
+    return size, rows, orientation or image.getexif().get(_ORIENTATION, 1)
+
+
+def _from_decoder(image: Image.Image) -> np.ndarray | None:
+    """``uint8`` H×W×C, where the decoder behind Pillow holds the whole picture: Pillow would copy
+    it into 4 bytes a pixel more. None: Pillow is to load it."""
+    channels = len(image.getbands())
+    if image.format == "HEIF":
+        heif = image._heif_file[image.tell()]
+        width, height = heif.size
+        rows = np.frombuffer(heif.data, np.uint8).reshape(height, heif.stride)
+        return rows[:, : width * channels].reshape(height, width, channels)
+    if image.format == "WEBP" and not image.is_animated:  # Pillow's is made for animations
+        import torch
+        from torchvision.io import ImageReadMode, decode_webp
+
+        mode = ImageReadMode.RGB_ALPHA if channels == 4 else ImageReadMode.RGB
+        image.fp.seek(0)
+        data = torch.frombuffer(bytearray(image.fp.read()), dtype=torch.uint8)
+        with suppress(RuntimeError):  # Pillow has the words for what is wrong
+            pixels = decode_webp(data, mode).permute(1, 2, 0).numpy()
+            image._decoder = None  # which has the file
+            return pixels
+    return None

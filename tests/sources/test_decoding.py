@@ -147,6 +147,36 @@ def test_heic_is_read(tmp_path):
     assert np.abs(found - np.asarray(picture().resize((80, 60)))).mean() < 5
 
 
+@pytest.mark.parametrize("alpha", [False, True], ids=["opaque", "alpha"])
+@pytest.mark.parametrize("saved", [{"quality": 70}, {"lossless": True}], ids=["lossy", "lossless"])
+@pytest.mark.parametrize("size", [(80, 60), (81, 61), (1, 3)])
+def test_webp_is_what_pillow_reads(tmp_path, saved, alpha, size):
+    """By another decoder than Pillow's, which holds twice as much."""
+    image, turned = picture().resize(size), Image.Exif()
+    if alpha:
+        image.putalpha(image.getchannel("R"))
+    turned[274] = 6
+    image.save(tmp_path / "a.webp", exif=turned, **saved)
+    with Image.open(tmp_path / "a.webp") as opened:
+        whole = opened.convert("RGBA").rotate(-90, expand=True)
+    below = Image.new("RGBA", whole.size, "white")
+    expected = np.asarray(Image.alpha_composite(below, whole).convert("RGB"))
+    assert np.array_equal(File(tmp_path / "a.webp").load(0), expected)
+
+
+def test_webp_without_its_decoder_is_read_by_pillow(tmp_path, monkeypatch):
+    """A torchvision that was built without libwebp."""
+
+    def missing(*_: object) -> None:
+        raise RuntimeError("decode_webp: torchvision not compiled with libwebp support")
+
+    picture().save(tmp_path / "a.webp")
+    expected = File(tmp_path / "a.webp").load(0)
+    decoding.load_picture.cache_clear()
+    monkeypatch.setattr("torchvision.io.decode_webp", missing)
+    assert np.array_equal(File(tmp_path / "a.webp").load(0), expected)
+
+
 def test_heic_without_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pi_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))

@@ -19,6 +19,11 @@ from tests.sources.test_colour import SPACES, profile
 pyvips = pytest.importorskip("pyvips", reason="pyvips, which has a profile of inks")
 
 MOST = 2.5  # times width × height × 3 bytes: Pillow's own copy takes 4 bytes a pixel, ours 3
+# Decoders that hold more before we see a pixel: coefficients of three whole channels, planes and a
+# copy of the result, 4 bytes a pixel and a copy of them.
+MORE = {
+    "scans.jpg": 3.4, "clear.webp": 2.7, "rgb.avif": 3.2, "full.avif": 3.7, "rgba.avif": 4.0
+}  # fmt: skip
 SPARE = 4_000_000  # bytes, of a picture of any size: strips at work, the tables of a profile
 SIZES = [(2000, 1500), pytest.param((9500, 9000), marks=pytest.mark.slow)]
 
@@ -30,6 +35,7 @@ pytestmark = pytest.mark.skipif(
 LOADING = """
 import gc, json, sys, tempfile
 from pathlib import Path
+import torchvision.io
 from singleimg.engines.picture import Pictures
 from singleimg.sources import decoding
 from singleimg.sources.base import hashes
@@ -57,6 +63,11 @@ print(json.dumps({Path(file).name: peak(file) for file in files}))
 """
 
 
+def heic(image: Image.Image, path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif, which writes it")
+    pillow_heif.from_pillow(image).save(path, quality=50)
+
+
 def writers(size: tuple[int, int]) -> dict[str, Callable[[Path], object]]:
     """What writes a picture of each kind, by the name of its file."""
     rows, columns = np.ogrid[: size[1], : size[0]]
@@ -79,6 +90,7 @@ def writers(size: tuple[int, int]) -> dict[str, Callable[[Path], object]]:
     return {
         "rgb.jpg": lambda path: rgb.save(path),
         "progressive.jpg": lambda path: rgb.save(path, progressive=True),
+        "scans.jpg": lambda path: rgb.save(path, progressive=True, subsampling=0),
         "adobe.jpg": lambda path: rgb.save(path, **adobe),
         "turned.jpg": lambda path: rgb.save(path, exif=turned, **adobe),
         "grey.jpg": lambda path: grey.save(path, **linear),
@@ -96,6 +108,17 @@ def writers(size: tuple[int, int]) -> dict[str, Callable[[Path], object]]:
         "rgb.bmp": lambda path: rgb.save(path),
         "palette.gif": lambda path: palette.save(path),
         "rgb.ppm": lambda path: rgb.save(path),
+        "rgb.webp": lambda path: rgb.save(path, method=0, **adobe),
+        "rgba.webp": lambda path: rgba.save(path, method=0),
+        "lossless.webp": lambda path: rgb.save(path, method=0, lossless=True, quality=0),
+        "clear.webp": lambda path: rgba.save(path, method=0, lossless=True, quality=0),
+        "rgb.avif": lambda path: rgb.save(path, speed=10),
+        "full.avif": lambda path: rgb.save(path, speed=10, subsampling="4:4:4", **adobe),
+        "rgba.avif": lambda path: rgba.save(path, speed=10),
+        "rgb.heic": lambda path: heic(rgb, path),
+        "rgba.heic": lambda path: heic(rgba, path),
+        "deflate.tiff": lambda path: rgb.save(path, compression="tiff_deflate"),
+        "inks.tiff": lambda path: cmyk.save(path, compression="tiff_lzw", icc_profile=inks),
     }
 
 
@@ -122,6 +145,6 @@ def peaks(request, tmp_path_factory) -> Iterator[dict[str, tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("kind", writers((8, 8)))
-def test_a_picture_is_held_two_and_a_half_times_at_most(peaks, kind):
+def test_a_picture_is_held_two_and_a_half_times_at_most_or_as_its_decoder_holds_it(peaks, kind):
     peak, pixels = peaks[kind]
-    assert pixels <= peak <= MOST * pixels + SPARE
+    assert pixels <= peak <= MORE.get(kind, MOST) * pixels + SPARE
