@@ -72,12 +72,18 @@ def _value(key: str, value: str, sweeping: bool, known: set[str]) -> str:
     if parsed is not None and _is_of_hydra(parsed, sweeping, ours, bool(references)):
         return value
     if sweeping and "," in value:
-        return ",".join(_value(key, part, False, known) for part in value.split(","))
+        return ",".join(_value(key, part, False, known) for part in _parts(value))
     if PATHS[key] == "read" and re.fullmatch(r"\[.*,.*\]", value, re.DOTALL):
-        return f"[{','.join(_value(key, part, False, known) for part in value[1:-1].split(','))}]"
+        return f"[{','.join(_value(key, part, False, known) for part in _parts(value[1:-1]))}]"
     if references and ours:  # resolved later, and only then known as a path
         return QuotedString(value, Quote.single).with_quotes()
     return literal(absolute(key, value))
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas of a list; a comma in a quoted part is none of the list's."""
+    quoted = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+    return re.findall(rf"\s*({quoted}|[^,]*?)\s*(?:,|\Z)", text, re.DOTALL)[:-1]  # and the end
 
 
 def _is_of_hydra(parsed: Override, sweeping: bool, ours: bool, refers: bool) -> bool:

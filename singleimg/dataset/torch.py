@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset, get_worker_info
 
 from singleimg.config import checks, saved
-from singleimg.config.command_line import command, typed
+from singleimg.config.command_line import command, trusting, typed
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config, read_source
 from singleimg.dataset.target import Target
@@ -56,7 +56,7 @@ class StoredDataset(Dataset):
         try:
             encoding = recipe.pixels["encoder"]["encoding"]
         except (KeyError, TypeError):
-            mend = command("task=repair", typed("targetpath", path))
+            mend = command("task=repair", typed("targetpath", path), *trusting(trusted_modules))
             raise UserError(f"{target.store}/recipe.json is damaged. To mend it: {mend}") from None
         self.path, self.transform = str(path), transform
         self._count: int = summary["images"]

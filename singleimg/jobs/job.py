@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from singleimg.backends.base import Backend
 from singleimg.config import saved
+from singleimg.config.command_line import trusting
 from singleimg.config.command_line import typed as typed_key
 from singleimg.config.location import CONF
 from singleimg.config.make import instantiate, resolved_transforms
@@ -87,9 +88,7 @@ class Job:
 
     def typed_again(self) -> list[str]:
         """Keys that a saved configuration does not keep, and this run needed."""
-        typed = []
-        if self.settings.trusted_modules:
-            typed.append(f"trusted_modules=[{','.join(self.settings.trusted_modules)}]")
+        typed = trusting(self.settings.trusted_modules)
         if self.settings.allow_version_change:
             typed.append("allow_version_change=true")
         return typed

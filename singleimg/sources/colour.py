@@ -20,17 +20,20 @@ _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}  # by Pillow
 _LEVELS = np.arange(256, dtype=np.uint8)[None]
 _COLOURS = np.stack(np.meshgrid(*[np.rint(np.linspace(0, 255, 17))] * 3), -1)
 _COLOURS = _COLOURS.reshape(1, -1, 3).astype(np.uint8)
+_COARSE = 4  # levels of sRGB between two neighbours
 _ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
 class Conversion(NamedTuple):
     """A profile's name, and what turns pictures (or parts of one) of its space into RGB of sRGB.
 
-    Grey may be of mode L or of mode I with levels of 0 … 65535.
+    Grey may be of mode L or of mode I with levels of 0 … 65535. coarse: whether two levels of grey
+    of 8 bits lie far apart in sRGB, as those near black in a profile without a curve.
     """
 
     profile: str
     apply: Callable[[Image.Image], Image.Image]
+    coarse: bool = False
 
 
 def to_srgb(profile: bytes, mode: str, key: str) -> Conversion | None:
@@ -60,15 +63,18 @@ def _conversion(profile: bytes, mode: str) -> Conversion | None:
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE,
     )
-    shown = None
+    shown, coarse = None, False
     if mode in ("L", "RGB"):
         colours = Image.fromarray(_LEVELS if mode == "L" else _COLOURS)
         shown = np.asarray(ImageCms.applyTransform(colours, transform))
         if np.abs(shown.astype(int) - np.asarray(colours.convert("RGB"))).max() <= 1:
             return None
+        greys = Image.fromarray(_LEVELS).convert(mode)
+        levels = np.asarray(ImageCms.applyTransform(greys, transform)).astype(int)
+        coarse = bool(np.abs(np.diff(levels, axis=1)).max() > _COARSE)
     if mode == "L":  # by a table: littleCMS is exact for grey only where it is slow
-        return Conversion(name, _by_table(shown[0]))
-    return Conversion(name, lambda image: ImageCms.applyTransform(image, transform))
+        return Conversion(name, _by_table(shown[0]), coarse)
+    return Conversion(name, lambda image: ImageCms.applyTransform(image, transform), coarse)
 
 
 def _by_table(shown: np.ndarray) -> Callable[[Image.Image], Image.Image]:

@@ -5,7 +5,8 @@ file's mode, it becomes 8-bit RGB by one rule: EXIF orientation is applied; of s
 frames the first is taken; 16-bit and 32-bit integer levels are divided by 257 (0 … 65535 →
 0 … 255), float levels are cut to 0 … 255; colours of an embedded profile become sRGB (``colour``);
 transparency is laid over ``background``; the rest is Pillow's own conversion (palette, 1 bit, grey,
-CMYK, YCbCr). PNG's cICP and gAMA chunks are not read: other programs disagree on them.
+CMYK, YCbCr). PNG's cICP and gAMA chunks and
+the nclx of HEIC and AVIF are not read: other programs disagree on them.
 """
 
 from __future__ import annotations
@@ -197,12 +198,20 @@ def to_rgb(
     convert: bool = True,
 ) -> Decoded:
     """A Pillow image of any mode, by the rule at the top of this module."""
+    raw = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
     size, strip, orientation = _load_as_stored(image)
     negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # levels of darkness
-    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    grey = raw.startswith("LA") or image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
     mode = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
     profile = image.info.get("icc_profile") if convert else None
     conversion = to_srgb(profile, mode, key) if profile is not None else None
+    deep = ";16" in raw or max(getattr(image, "tag_v2", {}).get(_BITS, (1,))) > 8
+    keeps_levels = image.mode.startswith("I") and not image.has_transparency_data
+    if conversion is not None and conversion.coarse and deep and not keeps_levels:
+        raise UserError(
+            f"{key} has 16 bits a channel in the colours of {conversion.profile}, of which 8 bits "
+            "are too few, and Pillow reads no more: save it with the profile of sRGB."
+        )
 
     def shown(part: Image.Image) -> Image.Image:
         if part.mode.startswith("I"):

@@ -38,7 +38,7 @@ def export(cfg: DictConfig) -> None:
         if stored.summary is None:
             raise UserError(
                 f"targetpath={target.store} holds a dataset of which images are missing. "
-                f"{go_on(target.store)}"
+                f"{go_on(target.store, cfg.trusted_modules)}"
             )
         job = describe_export(cfg, stored)
         found = job.target.look()

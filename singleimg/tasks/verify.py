@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
-from singleimg.config.command_line import command, go_on, typed
+from singleimg.config.command_line import command, go_on, trusting, typed
 from singleimg.errors import UserError
 from singleimg.jobs.existing import ExistingDataset, find_target, open_dataset
 from singleimg.jobs.inspection import inspect
@@ -24,14 +24,16 @@ def verify(cfg: DictConfig) -> None:
 def conclude(dataset: ExistingDataset, problems: Sequence[Problem], missing: int) -> None:
     """The last line: all is well, or how to mend it."""
     num_imgs, path = dataset.shards.num_imgs, dataset.target.store
+    trusted = dataset.settings.trusted_modules
     if problems:
+        mend = command("task=repair", typed("targetpath", path), *trusting(trusted))
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
-            f"wrong. To mend it: {command('task=repair', typed('targetpath', path))}"
+            f"wrong. To mend it: {mend}"
         )
     if missing:
         raise UserError(
             f"targetpath={path}: what is there is right, and {missing:,} of {num_imgs:,} "
-            f"images are still to be made. {go_on(path)}"
+            f"images are still to be made. {go_on(path, trusted)}"
         )
     log.info("All %s images in %s are as they were committed.", f"{num_imgs:,}", path)

@@ -164,7 +164,7 @@ def situations(photograph: Path, folder: Path, port: int | None) -> list[Situati
         Situation("a JPEG of 49 megapixels, one process", f"imgpath={camera} "
                   "targetpath={place} num_imgs=15000 backend=sequential"),
         Situation("a folder of 40 pictures of 12 megapixels", f"image=folder "
-                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=3000 "
+                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=5000 "
                   f"output.shard_size=200 {two}"),
         Situation("a folder of 200 small pictures, one process", f"image=folder "
                   f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=8000 img_size=64 "
@@ -174,7 +174,7 @@ def situations(photograph: Path, folder: Path, port: int | None) -> list[Situati
                   f"{photo} num_imgs=50000 output=webdataset output.shard_size=2500 {two}",
                   before=f"{photo} num_imgs=20000 output=webdataset output.shard_size=2500 {two}"),
         Situation("parquet, augment=paper, 64 px",
-                  f"{photo} num_imgs=40000 output=parquet augment=paper img_size=64 {two} "
+                  f"{photo} num_imgs=60000 output=parquet augment=paper img_size=64 {two} "
                   "output.shard_size=4000"),
         Situation("a transform that is slow, for one image of ten",
                   f"{photo} num_imgs=5000 augment=weak {varying} img_size=128 {two}"),

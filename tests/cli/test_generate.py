@@ -317,6 +317,12 @@ def test_a_users_own_transform_by_its_dotted_path(run, picture, tmp_path):
     run(*common, f"targetpath={tmp_path / 'two'}", PYTHONPATH=str(tmp_path))
     images = images_of(tmp_path / "one")
     assert images == images_of(tmp_path / "two") and len(set(images.values())) > 2
+    next((tmp_path / "two").rglob("*.jpg")).write_bytes(b"")
+    arguments = [f"targetpath={tmp_path / 'two'}", "trusted_modules=[mine]"]
+    said = run("task=verify", *arguments, code=1, PYTHONPATH=str(tmp_path)).stderr
+    assert said.endswith(f"task=repair {arguments[0]} '{arguments[1]}'\n")
+    run("task=repair", *arguments, PYTHONPATH=str(tmp_path))
+    assert images == images_of(tmp_path / "two")
     refused = run(
         *common,
         f"targetpath={tmp_path / 'three'}",

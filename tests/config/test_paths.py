@@ -129,10 +129,8 @@ def test_what_hydra_says_of_the_rest(folder):
     assert composed("task=probe", "task.checkpoint=[a,b]").task.checkpoint == (
         [str(folder / "a"), str(folder / "b")]
     )
-    assert (
-        composed("task=probe", "task.checkpoint=[a (1),'b, c']").task.checkpoint
-        == ([str(folder / "a (1)"), str(folder / "'b"), str(folder / "c']")])
-        or True
+    assert composed("task=probe", "task.checkpoint=[a (1), 'b, c',it's,Café]").task.checkpoint == (
+        [str(folder / "a (1)"), str(folder / "b, c"), str(folder / "it's"), str(folder / "Café")]
     )
 
 

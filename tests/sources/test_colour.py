@@ -14,6 +14,7 @@ from singleimg.sources import decoding
 from singleimg.sources.base import examine
 from singleimg.sources.file import File
 from tests.conftest import Run
+from tests.sources.conftest import refused
 
 # Colorants as they stand in profiles (adapted to D50, columns red green blue), and the exponent.
 SPACES = {
@@ -126,6 +127,61 @@ def test_grey_of_sixteen_bits_is_converted_before_it_becomes_eight(tmp_path, gam
     found = File(path).load(0)
     wanted = expected(ramp / 257, None, gamma)[..., None]
     assert np.abs(found - wanted).max() <= 1
+
+
+def save_deep(path, levels: np.ndarray, icc: bytes) -> None:
+    """``uint16`` H×W×C with a profile, by another writer than Pillow, which has none."""
+    if path.suffix == ".tiff":
+        tifffile = pytest.importorskip("tifffile", reason="tifffile, which writes it")
+        extra = {"extrasamples": ["unassalpha"]} if levels.shape[2] in (2, 4) else {}
+        kind = "minisblack" if levels.shape[2] < 3 else "rgb"
+        tifffile.imwrite(path, levels, photometric=kind, iccprofile=icc, **extra)
+        return
+    pyvips = pytest.importorskip("pyvips", reason="pyvips, which writes it")
+    kind = "grey16" if levels.shape[2] < 3 else "rgb16"
+    image = pyvips.Image.new_from_array(levels).copy(interpretation=kind)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", icc)
+    image.write_to_file(str(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("gamma", [1.8, 2.2])
+def test_colours_of_sixteen_bits_lose_two_levels_at_most(tmp_path, gamma, suffix):
+    ramp = np.arange(65536, dtype=np.uint16).reshape(128, 512, 1).repeat(3, 2)
+    path = tmp_path / f"a.{suffix}"
+    save_deep(path, ramp, profile(b"RGB ", "curved", SPACES["Adobe RGB"][0], gamma))
+    wanted = expected(ramp / 257, SPACES["Adobe RGB"][0], gamma)
+    assert np.abs(File(path).load(0) - wanted).max() <= 2.1  # Pillow reads the upper 8
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bits_of_light_itself_are_refused(tmp_path, channels, suffix):
+    """Without a curve the first of 256 levels is the 13th of sRGB, and Pillow reads 8 bits."""
+    space, name = (b"GRAY", "light") if channels == 2 else (b"RGB ", "light")
+    levels = np.full((8, 8, channels), 300, np.uint16)
+    levels[..., 3:] = 65535
+    path = tmp_path / f"a.{suffix}"
+    save_deep(path, levels, profile(space, name, SPACES["Display P3"][0], 1.0))
+    assert refused(lambda: File(path)) in (
+        f"imgpath={path} has 16 bits a channel in the colours of light, of which 8 bits are too "
+        "few, and Pillow reads no more: save it with the profile of sRGB.",
+        f"imgpath={path} is a TIFF of a layout that is not read here: save it as PNG.",
+    )
+    eight = Image.fromarray((levels[..., :3] >> 8).astype(np.uint8))
+    if channels == 3:  # which is all that such a file says
+        eight.save(path, icc_profile=profile(b"RGB ", name, SPACES["Display P3"][0], 1.0))
+        wanted = expected(np.ones((1, 1, 3)), SPACES["Display P3"][0], 1.0)
+        assert np.abs(File(path).load(0) - wanted).max() <= 1
+
+
+def test_grey_with_transparency_of_sixteen_bits_has_its_profile(tmp_path):
+    """Which Pillow passes on as colours."""
+    levels = np.full((8, 8, 2), 65535, np.uint16)
+    levels[..., 0] = np.linspace(0, 65535, 8)
+    save_deep(tmp_path / "a.png", levels, profile(b"GRAY", "grey", [], 1.8))
+    wanted = expected(levels[..., :1] / 257, None, 1.8)
+    assert np.abs(File(tmp_path / "a.png").load(0) - wanted).max() <= 2.1
 
 
 def test_what_is_srgb_already_keeps_every_level(tmp_path):
