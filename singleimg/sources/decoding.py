@@ -5,8 +5,8 @@ file's mode, it becomes 8-bit RGB by one rule: EXIF orientation is applied; of s
 frames the first is taken; 16-bit and 32-bit integer levels are divided by 257 (0 … 65535 →
 0 … 255), float levels are cut to 0 … 255; colours of an embedded profile become sRGB (``colour``);
 transparency is laid over ``background``; the rest is Pillow's own conversion (palette, 1 bit, grey,
-CMYK, YCbCr). PNG's cICP and gAMA chunks and
-the nclx of HEIC and AVIF are not read: other programs disagree on them.
+CMYK, YCbCr). PNG's cICP and gAMA chunks and the nclx of HEIC and AVIF are not read: other programs
+disagree on them.
 """
 
 from __future__ import annotations
