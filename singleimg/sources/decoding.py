@@ -201,7 +201,8 @@ def to_rgb(
     raw = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
     size, strip, orientation = _load_as_stored(image)
     negative = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0  # levels of darkness
-    grey = raw.startswith("LA") or image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+    grey = grey or raw.startswith("LA")
     mode = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
     profile = image.info.get("icc_profile") if convert else None
     conversion = to_srgb(profile, mode, key) if profile is not None else None
