@@ -118,7 +118,9 @@ class _Rendering:
 
     def step(self) -> None:
         """One more."""
-        index = int(len(self.made) * _GOLDEN % 1 * self._images)
+        index = len(self.made)
+        if self._producer.pictures is not None:  # else images are read, in their order
+            index = int(index * _GOLDEN % 1 * self._images)
         misses = self._misses()
         begin = _now()
         self._nbytes.append(self._producer.load(index))

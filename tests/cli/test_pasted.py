@@ -83,7 +83,7 @@ def sets(run: Run, words, picture, tmp_path):
     return check
 
 
-@pytest.mark.parametrize("name", FOLDERS[2:12:3])
+@pytest.mark.parametrize("name", FOLDERS[2:12:6])
 def test_commands_from_a_strange_folder(sets, name):
     sets(name)
 
