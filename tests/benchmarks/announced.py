@@ -164,7 +164,7 @@ def situations(photograph: Path, folder: Path, port: int | None) -> list[Situati
         Situation("a JPEG of 49 megapixels, one process", f"imgpath={camera} "
                   "targetpath={place} num_imgs=15000 backend=sequential"),
         Situation("a folder of 40 pictures of 12 megapixels", f"image=folder "
-                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=9000 "
+                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=14000 "
                   f"output.shard_size=200 {two}"),
         Situation("a folder of 200 small pictures, one process", f"image=folder "
                   f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=12000 img_size=64 "
