@@ -201,8 +201,8 @@ def compile_library(output: Path, compiler: Compiler, flags: Sequence[str] = ())
     """One shared library, with the exported functions of ``raster.c``. Raises CompileError."""
     with TemporaryDirectory() as name:
         objects = _objects(Path(name), compiler, flags)
-        # Its runtime takes zig half a minute to link, and only the C library is needed.
-        runtime = ("-nostdlib", "-lc") if compiler.is_zig and compiler.system == "Linux" else ()
+        # zig compiles a runtime first, for half a minute, and only the C library is needed.
+        runtime = ("-nostdlib", "-lc") if compiler.is_zig else ()
         compiler.run("-shared", *flags, *objects, *runtime, "-o", output.resolve(),
                      folder=Path(name), what="linking the library")  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
@@ -23,12 +22,9 @@ def forgotten(monkeypatch):
 
 
 @pytest.fixture
-def elsewhere(forgotten, monkeypatch, tmp_path):
+def elsewhere(small, forgotten):
     """A checkout whose library was never made."""
-    shutil.copytree(build.SOURCES, tmp_path / "c")
-    monkeypatch.setattr(build, "FOLDER", tmp_path)
-    monkeypatch.setattr(build, "SOURCES", tmp_path / "c")
-    return tmp_path
+    return small
 
 
 def usable() -> list[str]:
