@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from singleimg import drawing, transforms
 from singleimg.transforms import elementary
 
-PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899863")
+PI = Decimal(
+    "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899863"
+)
 
 
 def sine(x: Decimal) -> Decimal:
@@ -163,14 +165,20 @@ def inexact(text: str) -> list[str]:
                 found.append(f"{module}.{name}")
         elif isinstance(node, ast.ImportFrom) and node.module in ("math", "cmath", "numpy"):
             found.append(f"from {node.module}")
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            if any(isinstance(one, ast.Name | ast.Attribute | ast.Call) for one in ast.walk(node)):
-                found.append("**")
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _known(node):
+            found.append("**")
     return found
 
 
+def _known(node: ast.AST) -> bool:
+    """Whether an expression has constants alone."""
+    return not any(isinstance(one, ast.Name | ast.Attribute | ast.Call) for one in ast.walk(node))
+
+
 def test_what_may_round_otherwise_is_seen():
-    text = "import math\nmath.exp(1)\nnp.sin(x)\nfrom math import cos\nmath.sqrt(2)\nx**2\n2.0**-53\n"
+    text = (
+        "import math\nmath.exp(1)\nnp.sin(x)\nfrom math import cos\nmath.sqrt(2)\nx**2\n2.0**-53\n"
+    )
     assert sorted(inexact(text)) == ["**", "from math", "math.exp", "np.sin"]
 
 
