@@ -110,7 +110,11 @@ class SingleImage:
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` img_size×img_size×3, RGB."""
-        return self.render_samples([self.draw(index)])[0]
+        return self.render_many([index])[0]
+
+    def render_many(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """The pixels of many images, in the same order."""
+        return self.render_samples(self.draw_many(indices).samples)
 
     def render_samples(self, samples: Sequence[Sample]) -> list[np.ndarray]:
         """The pixels of what :meth:`draw` returned, in the same order."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,7 +115,7 @@ class Columns:
         for name, kinds in seen.items():
             self._take_in(name, set(kinds), always and not gated and len(kinds) == _TRIALS)
         one = drawn.of(np.array([0]))
-        return step.after(size, replace(one, on=np.array([True]), gated=True) if gated else one)
+        return step.after(size, one.gated_by(np.array([True])) if gated else one)
 
     def _take_in(self, name: str, kinds: set[str], always: bool) -> None:
         self.types[name] = _joint(kinds)

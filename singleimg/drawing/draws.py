@@ -78,6 +78,10 @@ class Drawn:
             None if self.params is None else [self.params[k] for k in rows.tolist()],
         )
 
+    def gated_by(self, on: np.ndarray) -> Drawn:
+        """The same of a leaf that drew whether it happens."""
+        return Drawn(self.name, on, True, self.columns, params=self.params)
+
     def dicts(self, count: int) -> list[dict[str, Any]]:
         """The parameters image by image, plain Python values; ``count`` is n.
 

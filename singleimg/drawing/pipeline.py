@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from singleimg.drawing.draws import Draws, Sample
-from singleimg.drawing.steps import LawStep, Step
+from singleimg.drawing.steps import LawStep, Measured, Step
 from singleimg.drawing.stream import Stream, Streams
 from singleimg.transforms.base import Size
 
@@ -50,12 +49,11 @@ class Pipeline:
         # Of one source nothing is to be drawn: its lane is its own.
         chosen = Streams(seed, indices).below(sources) if sources > 1 else np.zeros_like(indices)
 
-        @cache
-        def size() -> np.ndarray:
-            sizes = {source: size_of(source) for source in dict.fromkeys(chosen.tolist())}
-            return np.array([sizes[source] for source in chosen.tolist()], np.int64).reshape(-1, 2)
+        def sizes() -> np.ndarray:
+            found = {source: size_of(source) for source in dict.fromkeys(chosen.tolist())}
+            return np.array([found[source] for source in chosen.tolist()], np.int64).reshape(-1, 2)
 
-        steps = []
+        size, steps = Measured(sizes), []
         for place, step in enumerate(self.steps):
             drawn = step.draw(Streams(seed, indices, 2 * place + 1), size)
             steps.append(drawn)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Step(ABC):
 
     def after(self, size: Measure, drawn: Drawn) -> Measure:
         """The sizes of what comes out, measured once and only when they are asked for."""
-        return cache(lambda: self.output_sizes(size(), drawn))
+        return Measured(lambda: self.output_sizes(size(), drawn))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -102,7 +102,7 @@ class Leaf(Step):
         on = numbers.uniform() < self.p
         rows = np.flatnonzero(on)
         drawn = self.draw_params(numbers.of(rows), of_some(size, rows))
-        return replace(joined(self.name, len(on), [(rows, drawn)]), on=on, gated=True)
+        return joined(self.name, len(on), [(rows, drawn)]).gated_by(on)
 
     def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         if self.p is None:
@@ -208,7 +208,7 @@ class ApplyStep(ContainerStep):
 
     def which(self, numbers: Streams) -> np.ndarray:
         on = numbers.uniform() < self.p
-        return np.where(on[:, None], super().which(numbers), -1)
+        return np.where(on[:, None], np.arange(len(self.children)), -1)
 
 
 @dataclass
@@ -235,11 +235,25 @@ class OrderStep(ContainerStep):
         return numbers.permutation(len(self.children))
 
 
+class Measured:
+    """A measure that is taken once, when it is asked for."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._measure, self._sizes = measure, None
+
+    def __call__(self) -> np.ndarray:
+        if self._sizes is None:
+            self._sizes = self._measure()
+        return self._sizes
+
+
 def in_order(order: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Which transform of a container comes next for which images, until all is done."""
     for place in order.T:
-        for position in np.unique(place[place >= 0]).tolist():
-            yield position, np.flatnonzero(place == position)
+        for position in range(order.shape[1]):
+            rows = np.flatnonzero(place == position)
+            if len(rows):
+                yield position, rows
 
 
 def of_some(size: Measure, rows: np.ndarray) -> Measure:
@@ -260,4 +274,4 @@ def changed(size: Measure, rows: np.ndarray, after: Measure) -> Measure:
         sizes[rows] = after()
         return sizes
 
-    return cache(measure)
+    return Measured(measure)

@@ -18,6 +18,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
@@ -74,6 +76,38 @@ class Stream:
         return Streams(seed, np.array([index]), lane)
 
 
+@dataclass
+class _Progress:
+    """How far the streams of many images are.
+
+    taken: how many words of each, one number as long as that is the same for all. words: the block
+    in which each of them is, uint64 n×8.
+    """
+
+    seed: int
+    indices: np.ndarray
+    lane: int
+    words: np.ndarray
+    taken: int | np.ndarray = 0
+    floats: np.ndarray | None = None  # of all words, once one is asked for as long as all are even
+
+    def blocks(self, rows: np.ndarray | slice, block: int | np.ndarray) -> np.ndarray:
+        """The blocks of these images: uint64, rows × 8."""
+        indices = self.indices[rows]
+        keys = np.empty((len(indices), 4), "<i8")
+        keys[:, 0], keys[:, 1], keys[:, 2], keys[:, 3] = self.seed, indices, self.lane, block
+        new, digests = _EMPTY.copy, []
+        for key in keys.view("V32").ravel().tolist():
+            state = new()
+            state.update(key)
+            digests.append(state.digest())
+        return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 8)
+
+
+def _uniforms(words: np.ndarray) -> np.ndarray:
+    return (words >> _UNUSED) * 2.0**-53
+
+
 class Streams:
     """The streams of many images, of each one number at a time: arrays of as many as images.
 
@@ -82,55 +116,59 @@ class Streams:
     """
 
     def __init__(self, seed: int, indices: np.ndarray, lane: int = 0) -> None:
-        self._seed, self._indices, self._lane = seed, indices, lane
-        self._taken = np.zeros(len(indices), np.int64)
-        self._words = np.empty((len(indices), 8), np.uint64)  # the block in which each image is
-        self._rows = np.arange(len(indices))
+        self._rows: np.ndarray | None = None  # which of the images; None: all of them
+        self._progress = _Progress(seed, indices, lane, np.empty((0, 8), np.uint64))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._progress.indices if self._rows is None else self._rows)
 
     def of(self, rows: np.ndarray) -> Streams:
         """The same streams of some of these images, by their places among them (int64)."""
-        if len(rows) == len(self._rows):
+        if len(rows) == len(self):
             return self
-        some = object.__new__(Streams)
-        some.__dict__ = {**self.__dict__, "_rows": self._rows[rows]}
+        some = copy(self)
+        some._rows = rows if self._rows is None else self._rows[rows]
         return some
 
-    @contextmanager
-    def one(self, k: int) -> Iterator[Stream]:
-        """The stream of the ``k``-th of these images; it goes on here where that was left."""
-        row = self._rows[k : k + 1]
-        taken = int(self._taken[row[0]])
-        stream = Stream(self._seed, int(self._indices[row[0]]), self._lane, taken)
-        yield stream
-        self._taken[row] = stream.taken
-        if stream.taken % 8:
-            self._words[row] = self._blocks(row)
-
     def words(self) -> np.ndarray:
-        """The next word of each: uint64, 0 … 2**64 - 1."""
-        taken = self._taken[self._rows]
+        """The next word of each: uint64, 0 … 2**64 - 1; not to be written to."""
+        now, place = self._progress, self._next_together()
+        if place is not None:
+            return now.words[:, place]
+        rows = self._apart()
+        taken = now.taken[rows]
         place = taken & 7
-        fresh = self._rows[place == 0]
+        fresh = rows[place == 0]
         if len(fresh):
-            self._words[fresh] = self._blocks(fresh)
-        self._taken[self._rows] = taken + 1
-        return self._words.ravel()[self._rows * 8 + place]
+            now.words[fresh] = now.blocks(fresh, now.taken[fresh] >> 3)
+        now.taken[rows] = taken + 1
+        return now.words.ravel()[rows * 8 + place]
 
     def uniform(self) -> np.ndarray:
-        """Floats in [0, 1) with 53 random bits."""
-        return (self.words() >> _UNUSED) * 2.0**-53
+        """Floats in [0, 1) with 53 random bits; not to be written to."""
+        now, place = self._progress, self._next_together()
+        if place is None:
+            return _uniforms(self.words())
+        if now.floats is None:
+            now.floats = _uniforms(now.words)
+        return now.floats[:, place]
+
+    def _next_together(self) -> int | None:
+        """Where in its block the next word of every image is; None where that differs."""
+        now = self._progress
+        if self._rows is not None or not isinstance(now.taken, int):
+            return None
+        block, place = divmod(now.taken, 8)
+        if place == 0:
+            now.words, now.floats = now.blocks(slice(None), block), None
+        now.taken += 1
+        return place
 
     def below(self, n: int | np.ndarray) -> np.ndarray:
-        """Integers in 0 … n - 1, int64 (n ≤ 2**53, one for all or one for each)."""
-        word, n = self.words(), np.asarray(n).astype(np.uint64)
-        high, low, n_high, n_low = word >> _HALF, word & _LOW, n >> _HALF, n & _LOW
-        # The upper half of a product of 128 bits, from four of 64; none of the sums overflows.
-        middle = high * n_low + (low * n_low >> _HALF)
-        other = low * n_high + (middle & _LOW)
-        return (high * n_high + (middle >> _HALF) + (other >> _HALF)).astype(np.int64)
+        """Integers in 0 … n - 1, int64 (n < 2**32, one for all or one for each)."""
+        word, n = self.words(), np.uint64(n)
+        # The upper half of a product of 128 bits, from two of 64; the sum does not overflow.
+        return (((word >> _HALF) * n + ((word & _LOW) * n >> _HALF)) >> _HALF).astype(np.int64)
 
     def permutation(self, n: int) -> np.ndarray:
         """Random orders of 0 … n - 1: int64, a row for each image (Fisher-Yates)."""
@@ -142,14 +180,20 @@ class Streams:
             order[row, other] = moved
         return order
 
-    def _blocks(self, rows: np.ndarray) -> np.ndarray:
-        """The blocks in which these rows are: uint64, rows × 8."""
-        keys = np.empty((len(rows), 4), "<i8")
-        keys[:, 0], keys[:, 1], keys[:, 2] = self._seed, self._indices[rows], self._lane
-        keys[:, 3] = self._taken[rows] >> 3
-        copy, digests = _EMPTY.copy, []
-        for key in keys.view("V32").ravel().tolist():
-            state = copy()
-            state.update(key)
-            digests.append(state.digest())
-        return np.frombuffer(b"".join(digests), "<u8").reshape(-1, 8)
+    @contextmanager
+    def one(self, k: int) -> Iterator[Stream]:
+        """The stream of the ``k``-th of these images; it goes on here where that was left."""
+        now, row = self._progress, self._apart()[k]
+        stream = Stream(now.seed, int(now.indices[row]), now.lane, int(now.taken[row]))
+        yield stream
+        now.taken[row] = stream.taken
+        if stream.taken % 8:
+            now.words[row] = now.blocks(slice(row, row + 1), stream.taken >> 3)
+
+    def _apart(self) -> np.ndarray:
+        """The rows of these images, of which each now has a place of its own."""
+        now, count = self._progress, len(self._progress.indices)
+        if isinstance(now.taken, int):
+            words = now.words if now.taken else np.empty((count, 8), np.uint64)
+            now.words, now.taken = words.copy(), np.full(count, now.taken)
+        return np.arange(count) if self._rows is None else self._rows

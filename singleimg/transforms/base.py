@@ -10,6 +10,7 @@ import importlib
 from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -94,10 +95,12 @@ def check_ranges(
         )
 
 
+log_of = lru_cache(log)  # of a setting, which is the same for all images
+
+
 def log_uniform(low: Number, high: Number, draw: Number) -> Number:
-    """``draw``, 0 … 1, on a logarithmic scale from ``low`` to ``high``."""
-    start = log(low)
-    return exp(start + (log(high) - start) * draw)
+    """``draw``, 0 … 1, on a logarithmic scale between numbers of these logarithms."""
+    return exp(low + (high - low) * draw)
 
 
 def random_corner(

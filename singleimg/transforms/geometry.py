@@ -21,10 +21,11 @@ from singleimg.transforms.base import (
     Numbers,
     Parameters,
     check_ranges,
+    log_of,
     log_uniform,
     random_corner,
 )
-from singleimg.transforms.elementary import cos, radians, sin, sin_cos
+from singleimg.transforms.elementary import cos, log, radians, sin, sin_cos
 
 _TRIES = 10_000
 
@@ -137,7 +138,7 @@ class CropResizeAffineLaw(Law):
             some = numbers.of(todo)
             first, second = some.uniform(), some.uniform()
             area = low[todo] + (high[todo] - low[todo]) * first
-            aspect = log_uniform(*self.ratio, second)
+            aspect = log_uniform(*map(log_of, self.ratio), second)
             w[todo], h[todo] = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
             fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
             todo = todo[~fits[todo]]
@@ -184,7 +185,7 @@ class RotatedCropLaw(Law):
             side, none = np.minimum(H, W) / (cos(worst) + sin(worst)), np.zeros(len(numbers))
             return {"angle": angle, "width": side, "height": side, "u": none, "v": none}
         sine, cosine = map(np.abs, sin_cos(radians(angle)))
-        aspect = log_uniform(*self.ratio, draws[1])
+        aspect = log_uniform(*map(log_of, self.ratio), draws[1])
         tallest = np.minimum(W / (aspect * cosine + sine), H / (aspect * sine + cosine))
         area = self._draw_area(aspect * (tallest * tallest), H * W, draws[2])
         w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
@@ -202,7 +203,9 @@ class RotatedCropLaw(Law):
                 f"room for 1/{whole[first] / largest[first]:.3g} only: type a larger first number, "
                 "or a smaller deg."
             )
-        return log_uniform(low, high, draw) if self.area == "log" else low + (high - low) * draw
+        if self.area == "log":
+            return log_uniform(log(low), log(high), draw)
+        return low + (high - low) * draw
 
     def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
         return np.full_like(sizes, self.size)

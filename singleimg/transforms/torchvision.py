@@ -263,8 +263,7 @@ class GaussianBlurLaw(Law):
         object.__setattr__(self, "sigma", (float(sigma[0]), float(sigma[-1])))
 
     def draw(self, numbers: Numbers, size: Measure) -> Parameters:
-        sigma = _between(numbers, *self.sigma)
-        return {"sigma": np.stack([sigma, sigma], axis=1)}
+        return {"sigma": _between(numbers, *self.sigma)[:, None].repeat(2, axis=1)}
 
 
 def _between(numbers: Numbers, low: float, high: float) -> np.ndarray:
