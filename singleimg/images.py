@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from singleimg.drawing.columns import Columns
-from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.draws import Draws, Sample
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import LawStep, Step
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.picture import Pictures
@@ -92,19 +93,28 @@ class SingleImage:
 
     def draw(self, index: int) -> Sample:
         """The drawn parameters of image ``index`` (0 or more); renders nothing."""
-        return self.pipeline.draw(self.seed, index, len(self.pictures), self.pictures.size_of)
+        return self.draw_many([index]).samples[0]
+
+    def draw_many(self, indices: Sequence[int]) -> Draws:
+        """The drawn parameters of many images at once, as columns."""
+        pictures = self.pictures
+        return self.pipeline.draw_many(self.seed, indices, len(pictures), pictures.size_of)
 
     def varies(self) -> bool:
         """Whether images of one picture differ from one another, as far as a few draws show."""
         leaves = [leaf for step in self.pipeline.steps for leaf in step.leaves()]
         if not all(isinstance(leaf, LawStep) for leaf in leaves):
             return True  # what has no law may draw while it renders
-        first, *others = (self.draw(index).params for index in range(_DRAWS))
-        return any(params != first for params in others)
+        first, *others = self.draw_many(range(_DRAWS)).samples
+        return any(sample.params != first.params for sample in others)
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` img_size×img_size×3, RGB."""
-        return self.render_samples([self.draw(index)])[0]
+        return self.render_many([index])[0]
+
+    def render_many(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """The pixels of many images, in the same order."""
+        return self.render_samples(self.draw_many(indices).samples)
 
     def render_samples(self, samples: Sequence[Sample]) -> list[np.ndarray]:
         """The pixels of what :meth:`draw` returned, in the same order."""

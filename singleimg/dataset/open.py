@@ -12,6 +12,7 @@ from singleimg.config import checks, saved
 from singleimg.config.compose import compose, override
 from singleimg.config.explain import explained
 from singleimg.config.make import instantiate, instantiate_transforms, resolved_transforms
+from singleimg.dataset.recipe import check_draws
 from singleimg.dataset.target import RECIPE, RESOLVED, Target
 from singleimg.drawing.describe import step_of_entry
 from singleimg.drawing.steps import Step
@@ -117,5 +118,8 @@ def saved_config(
     """The configuration of a dataset that was made, and the hashes of its sources."""
     target = Target.at(str(path))
     recipe = target.recipe()
+    if recipe is not None:
+        read = "read its images by StoredDataset, or use that version to render them again."
+        check_draws(recipe, str(path), read)
     sources = None if recipe is None else recipe.pixels["sources"]
     return saved.load(target.store, trusted_modules), sources

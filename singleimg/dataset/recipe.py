@@ -15,13 +15,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from singleimg.errors import UserError
 from singleimg.version import __version__
 
 # OpenCV comes under several names, of which one is installed.
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
            "opencv-contrib-python")  # fmt: skip
 _ALBUMENTATIONS = ("albumentations", "albucore")
-NUMBERING = 1  # of the rules in stream.py and drawing.py: a change to a draw raises it
+# Of the rules in drawing/stream.py and transforms/: a change to a draw raises it. 1: with libm's
+# exp, log, sin and cos, whose last bits are a matter of processor and version.
+NUMBERING = 2
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,19 @@ def parse_recipe(text: str | bytes) -> Recipe:
     """The recipe in the text of a ``recipe.json``."""
     parts = json.loads(text)
     return Recipe(dict(parts["pixels"]), dict(parts["layout"]), dict(parts["made_with"]))
+
+
+def check_draws(recipe: Recipe, what: str, mend: str) -> None:
+    """Raises UserError for the recipe of ``what`` when other numbers are drawn for it here.
+
+    ``mend``: what to do then, the end of a sentence.
+    """
+    if recipe.pixels.get("draws", NUMBERING) != NUMBERING:
+        by = recipe.made_with.get("singleimg", "of another version")
+        raise UserError(
+            f"{what} was made by singleimg {by}, which drew other numbers than {__version__}: "
+            f"{mend}"
+        )
 
 
 def canonical(value: Any) -> str:

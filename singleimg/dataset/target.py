@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from singleimg.dataset.recipe import Recipe, parse_recipe
+from singleimg.dataset.recipe import Recipe, check_draws, parse_recipe
 from singleimg.errors import UserError, WriteError
 from singleimg.outputs.base import Output
 from singleimg.storage.base import TEMPORARY, Store
@@ -143,6 +143,13 @@ class Target:
         )
 
     def _check_same(self, found: Recipe, recipe: Recipe) -> None:
+        if found.pixels.get("draws") != recipe.pixels.get("draws"):  # an export has those of then
+            check_draws(
+                found,
+                f"targetpath={self.store}",
+                "type another targetpath, if_exists=overwrite to replace it, or use that version "
+                "to go on with it.",
+            )
         differences = replace(found, made_with=recipe.made_with).differences(recipe)
         if differences:
             raise UserError(

@@ -135,16 +135,26 @@ class RenderedDataset(Dataset):
         image = decode(self.file(index)) if self.encoded else Image.fromarray(self.render(index))
         return _transformed(image, self.transform), 0
 
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
+        """A batch, of which a DataLoader asks at once: what is drawn for it is drawn at once."""
+        images = [Image.fromarray(pixels) for pixels in self._render(indices)]
+        if self.encoded:
+            images = [decode(self._encoder.file(np.asarray(image))) for image in images]
+        return [(_transformed(image, self.transform), 0) for image in images]
+
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` H×W×3, RGB."""
-        index = _index(index, self._count)
+        return self._render([index])[0]
+
+    def _render(self, indices: Sequence[int]) -> list[np.ndarray]:
+        places = [_index(index, self._count) for index in indices]
         if get_worker_info() is None:
             with self._images.engine.one_thread():
-                return self._images.render(index)
+                return self._images.render_many(places)
         if self._process != os.getpid():  # after a fork the threads are to be set up anew
             self._images.engine.set_up_process()
             self._process = os.getpid()
-        return self._images.render(index)
+        return self._images.render_many(places)
 
     def file(self, index: int) -> bytes:
         """The bytes of the file that a run would store for image ``index``."""

@@ -13,9 +13,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from singleimg.drawing.pipeline import Pipeline, Sample, plain
-from singleimg.drawing.steps import ApplyStep, ChoiceStep, ContainerStep, Leaf, Step
-from singleimg.drawing.stream import Stream
+import numpy as np
+
+from singleimg.drawing.draws import Sample, plain
+from singleimg.drawing.pipeline import Pipeline
+from singleimg.drawing.steps import (
+    ApplyStep,
+    ChoiceStep,
+    ContainerStep,
+    Leaf,
+    Step,
+    repeated,
+)
+from singleimg.drawing.stream import Streams
 from singleimg.errors import UserError
 from singleimg.transforms.base import Measure, Size
 
@@ -35,7 +45,7 @@ class Columns:
         self._prefixes: list[str] = []  # of the leaves, in their order
         self.types: dict[str, str] = {}
         self.always: set[str] = set()
-        measure = lambda: size  # noqa: E731
+        measure: Measure = lambda: np.array([size])  # noqa: E731
         for place, step in enumerate(self._steps):
             measure = self._add(step, place, measure, always=True)
         self._index()
@@ -82,7 +92,7 @@ class Columns:
     # --- which columns there are ---
 
     def _add(self, step: Step, place: int, size: Measure, always: bool) -> Measure:
-        """Takes in the columns of a step that gets pictures of ``size``; the size that it gives.
+        """Takes in the columns of a step that gets a picture of ``size``; the size that it gives.
 
         Measured when asked for, as draws do: a transform that is tried on a black picture may fail.
         """
@@ -97,15 +107,15 @@ class Columns:
         if gated:
             self._take_in(f"{prefix}_apply", {"bool"}, always)
         seen: dict[str, list[str]] = {}
-        params: dict[str, Any] = {}
-        for trial in range(_TRIALS):
-            params = step.draw_params(Stream(0, trial, place), size)
+        drawn = step.draw_params(Streams(0, np.arange(_TRIALS), place), repeated(size, _TRIALS))
+        for params in drawn.dicts(_TRIALS):
             for name, value in _flat(prefix, plain(params)):
                 if value is not None:
                     seen.setdefault(name, []).append(_KINDS[type(value)])
         for name, kinds in seen.items():
             self._take_in(name, set(kinds), always and not gated and len(kinds) == _TRIALS)
-        return step.after(size, {"apply": True, **params} if gated else params)
+        one = drawn.of(np.array([0]))
+        return step.after(size, one.gated_by(np.array([True])) if gated else one)
 
     def _take_in(self, name: str, kinds: set[str], always: bool) -> None:
         self.types[name] = _joint(kinds)

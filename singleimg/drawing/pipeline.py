@@ -1,47 +1,16 @@
-"""Index → random stream → drawn parameters: what is decided about image ``i`` before any pixel."""
+"""Indices → random streams → drawn parameters: what is decided of images before any pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from singleimg.drawing.steps import LawStep, Step
-from singleimg.drawing.stream import Stream
+import numpy as np
+
+from singleimg.drawing.draws import Draws, Sample
+from singleimg.drawing.steps import LawStep, Measured, Step
+from singleimg.drawing.stream import Stream, Streams
 from singleimg.transforms.base import Size
-
-
-@dataclass(frozen=True, repr=False)
-class Sample:
-    """What was drawn for image ``index``: its source and one dict of parameters per transform."""
-
-    seed: int
-    index: int
-    source: int
-    names: tuple[str, ...]
-    params: tuple[dict[str, Any], ...]
-
-    def __repr__(self) -> str:
-        return f"Sample(index={self.index}, source={self.source}, {' → '.join(self.names)})"
-
-    def record(self) -> dict[str, Any]:
-        """The draws as plain JSON values: ``index``, ``source``, ``transforms``."""
-        steps = zip(self.names, self.params, strict=True)
-        transforms = [{"name": name, **plain(params)} for name, params in steps]
-        return {"index": self.index, "source": self.source, "transforms": transforms}
-
-
-def plain(value: Any) -> Any:
-    """``value`` with tensors, arrays, tuples and enums turned into JSON values."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # of torch and NumPy
-        return value.tolist()
-    if isinstance(value, int | float | str | bool | None):
-        return value.value if hasattr(value, "value") else value
-    return plain(value.value) if hasattr(value, "value") else repr(value)
 
 
 class Pipeline:
@@ -70,14 +39,26 @@ class Pipeline:
 
     def draw(self, seed: int, index: int, sources: int, size_of: Callable[[int], Size]) -> Sample:
         """The draws of image ``index``; ``size_of(k)`` is the (height, width) of source ``k``."""
-        source = Stream(seed, index, 0).below(sources)
-        size: Callable[[], Size] = lambda: size_of(source)  # noqa: E731
-        params = []
+        return self.draw_many(seed, [index], sources, size_of).samples[0]
+
+    def draw_many(
+        self, seed: int, indices: Sequence[int], sources: int, size_of: Callable[[int], Size]
+    ) -> Draws:
+        """The same of many images at once."""
+        indices = np.array(indices, np.int64)
+        # Of one source nothing is to be drawn: its lane is its own.
+        chosen = Streams(seed, indices).below(sources) if sources > 1 else np.zeros_like(indices)
+
+        def sizes() -> np.ndarray:
+            found = {source: size_of(source) for source in dict.fromkeys(chosen.tolist())}
+            return np.array([found[source] for source in chosen.tolist()], np.int64).reshape(-1, 2)
+
+        size, steps = Measured(sizes), []
         for place, step in enumerate(self.steps):
-            drawn = step.draw(Stream(seed, index, 2 * place + 1), size)
-            params.append(drawn)
+            drawn = step.draw(Streams(seed, indices, 2 * place + 1), size)
+            steps.append(drawn)
             size = step.after(size, drawn)
-        return Sample(seed, index, source, tuple(s.name for s in self.steps), tuple(params))
+        return Draws(seed, indices, chosen, tuple(steps))
 
     def render(self, image: Any, sample: Sample) -> Any:
         """``image`` through every step with the drawn parameters (Pillow in, Pillow out)."""

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from singleimg.drawing.stream import Stream
+import numpy as np
+
+from singleimg.drawing.draws import Drawn, joined
+from singleimg.drawing.stream import Stream, Streams
 from singleimg.errors import ALL_OF_IT, UserError, own_failure
 from singleimg.transforms.base import Law, Measure, Size
 
@@ -30,8 +33,12 @@ class Step(ABC):
     place: int
 
     @abstractmethod
-    def draw(self, stream: Stream, size: Measure) -> dict[str, Any]:
-        """Parameters for an image of ``size()`` (height, width); no pixel is needed."""
+    def draw(self, numbers: Streams, size: Measure) -> Drawn:
+        """Parameters for images whose sizes are ``size()``; no pixel is needed."""
+
+    @abstractmethod
+    def output_sizes(self, sizes: np.ndarray, drawn: Drawn) -> np.ndarray:
+        """Heights and widths of what ``render`` returns: int64 n×2, as ``sizes``."""
 
     @abstractmethod
     def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
@@ -41,23 +48,16 @@ class Step(ABC):
         """
 
     @abstractmethod
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        """(height, width) of what ``render`` returns."""
-
-    @abstractmethod
     def leaves(self) -> Iterator[Leaf]:
         """This step, or the steps that it contains."""
 
-    def after(self, size: Measure, params: dict[str, Any]) -> Measure:
-        """The size of what comes out, measured once and only when it is asked for."""
-        found: list[Size] = []
+    def draw_one(self, stream: Stream, size: Size) -> dict[str, Any]:
+        """The parameters for one image of that size, from the beginning of its stream."""
+        return self.draw(stream.alone(), lambda: np.array([size])).dicts(1)[0]
 
-        def measure() -> Size:
-            if not found:
-                found.append(self.output_size(size(), params))
-            return found[0]
-
-        return measure
+    def after(self, size: Measure, drawn: Drawn) -> Measure:
+        """The sizes of what comes out, measured once and only when they are asked for."""
+        return Measured(lambda: self.output_sizes(size(), drawn))
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -89,19 +89,20 @@ class Leaf(Step):
         """What the transform was made with, as attributes under torchvision's names."""
 
     @abstractmethod
-    def draw_params(self, stream: Stream, size: Measure) -> dict[str, Any]:
+    def draw_params(self, numbers: Streams, size: Measure) -> Drawn:
         """The parameters, given that it happens."""
 
     @abstractmethod
     def apply(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         """The transformed image, given that it happens."""
 
-    def draw(self, stream: Stream, size: Measure) -> dict[str, Any]:
+    def draw(self, numbers: Streams, size: Measure) -> Drawn:
         if self.p is None:
-            return self.draw_params(stream, size)
-        if stream.uniform() >= self.p:
-            return {"apply": False}
-        return {"apply": True, **self.draw_params(stream, size)}
+            return self.draw_params(numbers, size)
+        on = numbers.uniform() < self.p
+        rows = np.flatnonzero(on)
+        drawn = self.draw_params(numbers.of(rows), of_some(size, rows))
+        return joined(self.name, len(on), [(rows, drawn)]).gated_by(on)
 
     def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         if self.p is None:
@@ -142,16 +143,16 @@ class LawStep(Leaf):
     def settings(self) -> Law:
         return self.law
 
-    def draw_params(self, stream: Stream, size: Measure) -> dict[str, Any]:
+    def draw_params(self, numbers: Streams, size: Measure) -> Drawn:
         with self.errors():
-            return self.law.draw(stream, size)
+            return Drawn(self.name, columns=self.law.draw(numbers, size))
 
     def apply(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         with self.errors():
             return self.transform.transform(image, params)
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return self.law.output_size(size, params)
+    def output_sizes(self, sizes: np.ndarray, drawn: Drawn) -> np.ndarray:
+        return self.law.output_sizes(sizes, drawn.columns)
 
 
 @dataclass
@@ -162,32 +163,41 @@ class ContainerStep(Step):
     place: int
     children: Sequence[Step] = field(default_factory=list)
 
-    def which(self, stream: Stream) -> list[int]:
-        """Positions of the transforms that happen, in their order."""
-        return list(range(len(self.children)))
+    def which(self, numbers: Streams) -> np.ndarray:
+        """Positions of the transforms that happen, in their order, then −1: int64 n×children."""
+        return np.tile(np.arange(len(self.children)), (len(numbers), 1))
 
     def leaves(self) -> Iterator[Leaf]:
         for child in self.children:
             yield from child.leaves()
 
-    def draw(self, stream: Stream, size: Measure) -> dict[str, Any]:
-        order, drawn = self.which(stream), []
-        for position in order:
-            child = self.children[position]
-            params = child.draw(stream, size)
-            drawn.append({"name": child.name, "params": params})
-            size = child.after(size, params)
-        return {"order": order, "transforms": drawn}
+    def draw(self, numbers: Streams, size: Measure) -> Drawn:
+        order = self.which(numbers)
+        parts: list[list[tuple[np.ndarray, Drawn]]] = [[] for _ in self.children]
+        for position, rows in in_order(order):
+            child, some = self.children[position], of_some(size, rows)
+            drawn = child.draw(numbers.of(rows), some)
+            parts[position].append((rows, drawn))
+            size = changed(size, rows, child.after(some, drawn))
+        nobody = np.empty(0, np.int64)
+        for child, found in zip(self.children, parts, strict=True):
+            if not found:  # its columns are there all the same
+                found.append((nobody, child.draw(numbers.of(nobody), of_some(size, nobody))))
+        each = zip(self.children, parts, strict=True)
+        children = tuple(joined(child.name, len(order), found) for child, found in each)
+        return Drawn(self.name, order=order, children=children)
 
     def render(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:
         for position, drawn in zip(params["order"], params["transforms"], strict=True):
             image = self.children[position].render(image, drawn["params"], stream)
         return image
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        for position, drawn in zip(params["order"], params["transforms"], strict=True):
-            size = self.children[position].output_size(size, drawn["params"])
-        return size
+    def output_sizes(self, sizes: np.ndarray, drawn: Drawn) -> np.ndarray:
+        sizes = sizes.copy()
+        for position, rows in in_order(drawn.order):
+            child = drawn.children[position].of(rows)
+            sizes[rows] = self.children[position].output_sizes(sizes[rows], child)
+        return sizes
 
 
 @dataclass
@@ -196,8 +206,9 @@ class ApplyStep(ContainerStep):
 
     p: float = 0.5
 
-    def which(self, stream: Stream) -> list[int]:
-        return super().which(stream) if stream.uniform() < self.p else []
+    def which(self, numbers: Streams) -> np.ndarray:
+        on = numbers.uniform() < self.p
+        return np.where(on[:, None], np.arange(len(self.children)), -1)
 
 
 @dataclass
@@ -206,18 +217,61 @@ class ChoiceStep(ContainerStep):
 
     weights: Sequence[float] = ()
 
-    def which(self, stream: Stream) -> list[int]:
-        point = stream.uniform() * sum(self.weights)
+    def which(self, numbers: Streams) -> np.ndarray:
+        point = numbers.uniform() * sum(self.weights)
+        order = np.full((len(numbers), len(self.children)), -1)
         for position, weight in enumerate(self.weights):
             point -= weight
-            if point < 0:
-                return [position]
-        return [len(self.weights) - 1]
+            order[(point < 0) & (order[:, 0] < 0), 0] = position
+        order[order[:, 0] < 0, 0] = len(self.weights) - 1
+        return order
 
 
 @dataclass
 class OrderStep(ContainerStep):
     """``RandomOrder``: all of them, in random order."""
 
-    def which(self, stream: Stream) -> list[int]:
-        return stream.permutation(len(self.children))
+    def which(self, numbers: Streams) -> np.ndarray:
+        return numbers.permutation(len(self.children))
+
+
+class Measured:
+    """A measure that is taken once, when it is asked for."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._measure, self._sizes = measure, None
+
+    def __call__(self) -> np.ndarray:
+        if self._sizes is None:
+            self._sizes = self._measure()
+        return self._sizes
+
+
+def in_order(order: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Which transform of a container comes next for which images, until all is done."""
+    for place in order.T:
+        for position in range(order.shape[1]):
+            rows = np.flatnonzero(place == position)
+            if len(rows):
+                yield position, rows
+
+
+def of_some(size: Measure, rows: np.ndarray) -> Measure:
+    """The sizes of some images; of none nothing is measured."""
+    return lambda: size()[rows] if len(rows) else np.empty((0, 2), np.int64)
+
+
+def repeated(size: Measure, count: int) -> Measure:
+    """The size of one image for several."""
+    return lambda: np.repeat(size(), count, axis=0)
+
+
+def changed(size: Measure, rows: np.ndarray, after: Measure) -> Measure:
+    """``size`` with that of some images replaced."""
+
+    def measure() -> np.ndarray:
+        sizes = size().copy()
+        sizes[rows] = after()
+        return sizes
+
+    return Measured(measure)

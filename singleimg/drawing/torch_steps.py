@@ -20,6 +20,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2._transform import _RandomApplyTransform
 
 from singleimg.drawing.describe import LAWS
+from singleimg.drawing.draws import Drawn
 from singleimg.drawing.steps import (
     ApplyStep,
     ChoiceStep,
@@ -29,7 +30,7 @@ from singleimg.drawing.steps import (
     OrderStep,
     Step,
 )
-from singleimg.drawing.stream import Stream
+from singleimg.drawing.stream import Stream, Streams
 from singleimg.drawing.torch_random import StreamMode
 from singleimg.errors import UserError, misfit
 from singleimg.transforms.base import Law, Measure, Size
@@ -41,7 +42,7 @@ _LIBRARIES = ("torchvision", "singleimg")  # whose transforms draw from torch al
 class Blank(Image.Image):
     """A picture with a size but no pixels, for ``make_params``; the size is found when asked."""
 
-    def __init__(self, size: Measure) -> None:
+    def __init__(self, size: Callable[[], Size]) -> None:
         super().__init__()
         self._mode = "RGB"
         self._measure = size
@@ -81,7 +82,15 @@ class TorchStep(Leaf):
         module = type(self.transform).__module__
         return [] if module.partition(".")[0] in _LIBRARIES else [module.partition(".")[0]]
 
-    def draw_params(self, stream: Stream, size: Measure) -> dict[str, Any]:
+    def draw_params(self, numbers: Streams, size: Measure) -> Drawn:
+        params = []
+        for k in range(len(numbers)):
+            with numbers.one(k) as stream:
+                params.append(self.params_of(stream, lambda k=k: tuple(size()[k].tolist())))
+        return Drawn(self.name, params=params)
+
+    def params_of(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
+        """What is drawn for one image."""
         with self.errors(), self._seeded(stream), StreamMode(stream, torch.float64):
             return self.transform.make_params([Blank(size)])
 
@@ -94,6 +103,13 @@ class TorchStep(Leaf):
             return image
         name = f"augment.transforms[{self.place}] ({self.name})"
         raise misfit(name, image, "a Pillow image or a tensor 3×H×W")
+
+    def output_sizes(self, sizes: np.ndarray, drawn: Drawn) -> np.ndarray:
+        found = [
+            self.output_size(tuple(size), params)
+            for size, params in zip(sizes.tolist(), drawn.dicts(len(sizes)), strict=True)
+        ]
+        return np.array(found, np.int64).reshape(-1, 2)
 
     def output_size(self, size: Size, params: dict[str, Any]) -> Size:
         """The transform's own word, or a trial."""
@@ -139,7 +155,7 @@ class OpaqueStep(TorchStep):
 
     transform: Callable
 
-    def draw_params(self, stream: Stream, size: Measure) -> dict[str, Any]:
+    def params_of(self, stream: Stream, size: Callable[[], Size]) -> dict[str, Any]:
         return {}
 
     def apply(self, image: Any, params: dict[str, Any], stream: Stream) -> Any:

@@ -177,7 +177,7 @@ def _same_on_tensors(step: Leaf) -> bool:
     pixels = np.clip(np.stack(channels, -1), 0, 255).astype(np.uint8)
     for trial in range(_TRIALS):
         try:
-            params = step.draw(Stream(0, trial), lambda: pixels.shape[:2])
+            params = step.draw_one(Stream(0, trial), pixels.shape[:2])
             shown = as_pixels(step.render(Image.fromarray(pixels), params, Stream(1, trial)))
             other = as_pixels(step.render(_tensor(pixels), params, Stream(1, trial)))
         except UserError:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -69,19 +70,27 @@ class Pictures:
         self, source: Source, folder: Path | None = None, expected: Sequence[str] | None = None
     ) -> None:
         self.source, self.folder, self.expected = source, folder, expected
+        self.sizes: dict[int, tuple[int, int]] = {}  # of those that were loaded
         self.load = lru_cache(maxsize=self.kept)(self._load)
 
-    def __reduce__(self) -> tuple[type[Pictures], tuple]:
-        return Pictures, (self.source, self.folder, self.expected)
+    def __reduce__(self) -> tuple[type[Pictures], tuple, dict[str, Any]]:
+        return Pictures, (self.source, self.folder, self.expected), {"sizes": self.sizes}
 
     def __len__(self) -> int:
         return len(self.source)
 
     def size_of(self, k: int) -> tuple[int, int]:
         """Height and width of picture ``k``."""
-        return self.load(k).size
+        if k not in self.sizes:  # many are asked for, of which few are kept
+            self.load(k)
+        return self.sizes[k]
 
     def _load(self, k: int) -> Picture:
+        picture = self._found(k)
+        self.sizes[k] = picture.size
+        return picture
+
+    def _found(self, k: int) -> Picture:
         file = self.folder / f"{k}.npy" if self.folder else None
         if file and file.exists():
             # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
@@ -99,7 +108,9 @@ class Pictures:
 
     def shared_in(self, folder: Path) -> Pictures:
         """The same pictures, where :meth:`share` put them."""
-        return Pictures(self.source, folder, self.expected)
+        shared = Pictures(self.source, folder, self.expected)
+        shared.sizes = self.sizes
+        return shared
 
     def share(self, folder: Path) -> None:
         """Puts decoded pictures into ``folder``, which other processes then map into memory.

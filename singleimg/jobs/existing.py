@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from singleimg.config import saved
 from singleimg.config.make import instantiate
 from singleimg.config.paths import escape
-from singleimg.dataset.recipe import Recipe, versions
+from singleimg.dataset.recipe import NUMBERING, Recipe, versions
 from singleimg.dataset.target import RECIPE, Target
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
@@ -83,8 +83,19 @@ def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
     committed = files_of(target.summary() or {}).get(RECIPE)
     altered = recipe is None or recipe.text().encode() != text
     if altered or committed not in (None, target.digest_of(RECIPE)):
-        return prepare(settings.copy()).recipe, True
+        return described_recipe(target, settings), True
     return recipe, False
+
+
+def described_recipe(target: Target, settings: DictConfig) -> Recipe:
+    """What the configuration describes, by the numbering of draws that the records speak of."""
+    recipe = prepare(settings.copy()).recipe
+    made_with = {record.fingerprint: record.made_with for record in target.manifest.scan().records}
+    for numbering in range(1, NUMBERING):
+        former = replace(recipe, pixels={**recipe.pixels, "draws": float(numbering)})
+        if former.fingerprint in made_with:
+            return replace(former, made_with=made_with[former.fingerprint])
+    return recipe
 
 
 def files_of(summary: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from singleimg.backends.base import Backend, WorkerLost
 from singleimg.backends.joblib import JoblibBackend
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
+from singleimg.dataset.recipe import check_draws
 from singleimg.dataset.target import DATASET, PARAMS, RECIPE
 from singleimg.errors import UserError
 from singleimg.jobs.existing import ExistingDataset, files_of, other_versions
@@ -139,6 +140,8 @@ def summary_problems(dataset: ExistingDataset, problems: Sequence[Problem]) -> l
 def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:
     """Renders a random sample of images again; those whose bytes are not the committed ones."""
     manifest = dataset.target.manifest
+    without = "leave task.deep out, or use that version."
+    check_draws(dataset.recipe, f"targetpath={dataset.target.store}", without)
     recorded = set(manifest.names())
     good = [s for s in dataset.shards if s.number not in bad and record_place(s) in recorded]
     count = sum(map(len, good))

@@ -21,7 +21,7 @@ from singleimg.config.make import instantiate, resolved_transforms
 from singleimg.config.paths import PATHS, escape, here
 from singleimg.config.saved import SWEPT
 from singleimg.dataset.open import from_config
-from singleimg.dataset.recipe import Recipe, make_recipe
+from singleimg.dataset.recipe import Recipe, check_draws, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url, misfit
 from singleimg.jobs.estimate import Estimate
@@ -158,6 +158,23 @@ def refuse_unconverted(cfg: DictConfig, source: Source, recipe: Recipe) -> None:
             f"have other colours than sRGB ({recipe.made_with['profiles']}): type another "
             "targetpath, or if_exists=overwrite to replace it."
         )
+
+
+def refuse_former_set() -> None:
+    """Raises UserError where a dataset's own configuration is run that cannot make it again."""
+    if not HydraConfig.initialized():
+        return
+    for one in HydraConfig.get().runtime.config_sources:
+        folder = Path(one.path)
+        if one.schema == "file" and folder != CONF and saved.is_dataset(folder):
+            recipe = Target.at(str(folder)).recipe()
+            if recipe is not None:
+                check_draws(
+                    recipe,
+                    str(folder),
+                    "use that version to make it again, or copy its config.yaml into a folder of "
+                    "its own to make new images by its settings.",
+                )
 
 
 def describe(

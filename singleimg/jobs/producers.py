@@ -24,6 +24,7 @@ from singleimg.storage.shards import Shard, Shards
 
 # What a reader raises of bytes that are not those that were committed, or not there.
 _DAMAGES = (DamagedFile, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_AT_ONCE = 250  # images that are drawn at once: of more none would be cheaper by much
 Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it if that is kept
 
 
@@ -65,6 +66,12 @@ class Producer(ABC):
         return self
 
 
+def _drawn(images: SingleImage, shard: Shard) -> Iterator[Sequence[Sample]]:
+    """What is drawn for the images of a shard, many at once."""
+    for start in range(shard.start, shard.stop, _AT_ONCE):
+        yield images.draw_many(range(start, min(start + _AT_ONCE, shard.stop))).samples
+
+
 class Rendered(Producer):
     """Images as the recipe makes them; ``draws``: whether what was drawn is kept."""
 
@@ -81,11 +88,12 @@ class Rendered(Producer):
 
     def images(self, shard: Shard) -> Iterator[Made]:
         step = self._images.engine.batch
-        for start in range(shard.start, shard.stop, step):
-            indices = range(start, min(start + step, shard.stop))
-            samples = [self._images.draw(index) for index in indices]
-            for sample, pixels in zip(samples, self._images.render_samples(samples), strict=True):
-                yield self._encoder.file(pixels), sample if self._draws else None
+        for drawn in _drawn(self._images, shard):
+            for start in range(0, len(drawn), step):
+                samples = drawn[start : start + step]
+                rendered = self._images.render_samples(samples)
+                for sample, pixels in zip(samples, rendered, strict=True):
+                    yield self._encoder.file(pixels), sample if self._draws else None
 
     def set_up_process(self) -> None:
         self._images.engine.set_up_process()
@@ -133,8 +141,11 @@ class Stored(Producer):
             self.columns = images.columns()
 
     def images(self, shard: Shard) -> Iterator[Made]:
-        for index in range(shard.start, shard.stop):
-            yield self._file(index), None if self._images is None else self._images.draw(index)
+        if self._images is None:
+            yield from ((self._file(index), None) for index in range(shard.start, shard.stop))
+            return
+        for drawn in _drawn(self._images, shard):
+            yield from ((self._file(sample.index), sample) for sample in drawn)
 
     def _file(self, index: int) -> bytes:
         try:

@@ -13,7 +13,7 @@ from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
 from singleimg.config.paths import escape
 from singleimg.dataset.open import from_config
-from singleimg.dataset.recipe import Recipe, versions
+from singleimg.dataset.recipe import Recipe, check_draws, versions
 from singleimg.dataset.target import CONFIG, RESOLVED
 from singleimg.errors import UserError
 from singleimg.jobs.driver import closing_lines, complete, is_whole
@@ -67,6 +67,9 @@ def describe_export(cfg: DictConfig, stored: ExistingDataset) -> Job:
         raise UserError(f"output={output.name} writes nothing: type another output.")
     check_place(to, output)
     draws = output.draws if cfg.save_params is None else cfg.save_params
+    if draws:
+        without = "type save_params=false to export its images alone, or use that version."
+        check_draws(stored.recipe, f"targetpath={stored.target.store}", without)
     if draws and not cfg.allow_version_change:
         _check_versions(settings, stored)
     settings.save_params = written.save_params = draws

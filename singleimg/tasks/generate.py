@@ -14,7 +14,7 @@ from singleimg.jobs.driver import (
     is_whole,
     make,
 )
-from singleimg.jobs.job import prepare
+from singleimg.jobs.job import prepare, refuse_former_set
 from singleimg.report.grid import DEBUG_IMAGES, grid
 from singleimg.storage.lock import hold
 from singleimg.system.logs import log, logging_to_console
@@ -27,6 +27,8 @@ def generate(cfg: DictConfig) -> None:
     """
     with logging_to_console():
         cfg.num_imgs = DEBUG_IMAGES if cfg.debug else cfg.num_imgs
+        if cfg.if_exists != "overwrite":
+            refuse_former_set()
         job = prepare(cfg)
         if cfg.debug and job.store.local_path is None:
             raise UserError(

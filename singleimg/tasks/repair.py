@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
-from singleimg.dataset.recipe import Recipe
+from singleimg.dataset.recipe import Recipe, check_draws
 from singleimg.dataset.target import DATASET, RECIPE, Target
 from singleimg.errors import UserError
 from singleimg.jobs.driver import complete
@@ -40,6 +40,7 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
     For the holder of the lock.
     """
     target, settings = dataset.target, dataset.settings
+    check_draws(dataset.recipe, f"targetpath={target.store}", "use that version to mend it.")
     settings.allow_version_change = allow_version_change
     job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is
     bad = {problem.shard for problem in problems} - {None}

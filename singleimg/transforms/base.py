@@ -7,18 +7,20 @@ made only where somebody asks for it.
 from __future__ import annotations
 
 import importlib
-import math
 from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from singleimg.errors import UserError
+from singleimg.transforms.elementary import Number, exp, log
 
 Size = tuple[int, int]  # height, width
-Measure = Callable[[], Size]  # a size, found when it is asked for
+Measure = Callable[[], np.ndarray]  # sizes of n images, int64 n×2, found when they are asked for
+Parameters = dict[str, np.ndarray | None]  # of n images: n or n×k values each; None: no image's
 
 CORNERS = ("fill", "reflect", "image")
 INTERPOLATIONS = ("bilinear", "bicubic", "lanczos")
@@ -27,16 +29,25 @@ SUPPORT = {"bilinear": 1, "bicubic": 2, "lanczos": 3}  # half-width of the filte
 
 
 class Numbers(Protocol):
-    """Where random numbers come from: a ``singleimg.drawing.stream.Stream``, or torch."""
+    """Where the random numbers of n images come from, an array of n at a time.
 
-    def uniform(self) -> float:
-        """The next number, in [0, 1)."""
+    ``singleimg.drawing.stream.Streams``, or torch for one image.
+    """
 
-    def below(self, n: int) -> int:
-        """A whole number, 0 … n - 1."""
+    def __len__(self) -> int:
+        """n."""
 
-    def permutation(self, n: int) -> list[int]:
-        """A random order of 0 … n - 1."""
+    def of(self, rows: np.ndarray) -> Numbers:
+        """The same for some of the images, by their places (int64); the others draw nothing."""
+
+    def uniform(self) -> np.ndarray:
+        """The next number of each, in [0, 1)."""
+
+    def below(self, n: int | np.ndarray) -> np.ndarray:
+        """Whole numbers, 0 … n - 1, int64."""
+
+    def permutation(self, n: int) -> np.ndarray:
+        """Random orders of 0 … n - 1: int64, a row for each image."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +63,13 @@ class Law(ABC):
     home: ClassVar[str] = "torchvision.transforms.v2"
     gated: ClassVar[bool] = False
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
-        """The parameters for an image of ``size()`` (height, width), given that it happens."""
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
+        """The parameters of images whose sizes are ``size()``, given that it happens to them."""
         return {}
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        """Height and width of what comes out."""
-        return size
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        """Heights and widths of what comes out: int64 n×2, as ``sizes``."""
+        return sizes
 
     def absorb(self, previous: Law) -> Law | None:
         """This law with the one before it taken in, or None: they stay two."""
@@ -84,15 +95,30 @@ def check_ranges(
         )
 
 
-def log_uniform(low: float, high: float, draw: float) -> float:
-    """``draw``, 0 … 1, on a logarithmic scale from ``low`` to ``high``."""
-    return math.exp(math.log(low) + (math.log(high) - math.log(low)) * draw)
+log_of = lru_cache(log)  # of a setting, which is the same for all images
 
 
-def random_corner(numbers: Numbers, free_rows: int, free_columns: int) -> tuple[int, int]:
-    """A top-left corner, each whole pixel of the free room as likely, both ends included."""
-    row, column = numbers.uniform(), numbers.uniform()
-    return int(row * (free_rows + 1)), int(column * (free_columns + 1))
+def log_uniform(low: Number, high: Number, draw: Number) -> Number:
+    """``draw``, 0 … 1, on a logarithmic scale between numbers of these logarithms."""
+    return exp(low + (high - low) * draw)
+
+
+def random_corner(
+    numbers: Numbers, free_rows: np.ndarray, free_columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Top-left corners, each whole pixel of the free room as likely, both ends included."""
+    rows, columns = numbers.uniform(), numbers.uniform()
+    return (
+        (rows * (free_rows + 1)).astype(np.int64),
+        (columns * (free_columns + 1)).astype(np.int64),
+    )
+
+
+def rows_of(params: Parameters, count: int) -> list[dict[str, Any]]:
+    """The parameters of ``count`` images, image by image: plain Python values."""
+    columns = [[None] * count if one is None else one.tolist() for one in params.values()]
+    rows = zip(*columns, strict=True) if columns else [()] * count
+    return [dict(zip(params, row, strict=True)) for row in rows]
 
 
 def mirrored(indices: range, length: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+import numpy as np
 
 from singleimg.errors import UserError
 from singleimg.transforms.base import (
@@ -18,11 +19,13 @@ from singleimg.transforms.base import (
     Law,
     Measure,
     Numbers,
-    Size,
+    Parameters,
     check_ranges,
+    log_of,
     log_uniform,
     random_corner,
 )
+from singleimg.transforms.elementary import cos, log, radians, sin, sin_cos
 
 _TRIES = 10_000
 
@@ -42,21 +45,22 @@ class RandomSquareCropLaw(Law):
                 f"RandomSquareCrop: fraction={self.fraction:g} is not over 0 and up to 1."
             )
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
         """``top``, ``left``, ``height``, ``width``: whole pixels."""
-        height, width = size()
-        side = int(self.fraction * min(height, width))
-        if side < 1:
+        height, width = size().T
+        side = (self.fraction * np.minimum(height, width)).astype(np.int64)
+        if (side < 1).any():
+            first = np.argmax(side < 1)
             raise UserError(
-                f"the source, {width}×{height} pixels, is smaller than the crop allows: initcrop="
-                f"{self.fraction:g} of its shorter side is less than one pixel, type a larger "
-                "initcrop or use a larger image."
+                f"the source, {width[first]}×{height[first]} pixels, is smaller than the crop "
+                f"allows: initcrop={self.fraction:g} of its shorter side is less than one pixel, "
+                "type a larger initcrop or use a larger image."
             )
         top, left = random_corner(numbers, height - side, width - side)
         return {"top": top, "left": left, "height": side, "width": side}
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return params["height"], params["width"]
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        return np.stack([params["height"], params["width"]], axis=1)
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,15 @@ class CropResizeAffineLaw(Law):
         """
         return replace(self, square=previous) if type(previous) is RandomSquareCropLaw else None
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
         """``top left height width`` (pixels), ``angle shear`` (degrees), ``interpolation``."""
-        height, width = size()
-        top, left = 0, 0
+        height, width = size().T
+        top = left = np.zeros(len(numbers), np.int64)
         if self.square is not None:
             top, left, height, width = self.square.draw(numbers, size).values()
         box = self._draw_box(numbers, height, width)
         angle, shear, choice = numbers.uniform(), numbers.uniform(), numbers.uniform()
-        chosen = INTERPOLATIONS[int(choice * len(INTERPOLATIONS))]
+        names = np.array(INTERPOLATIONS if self.randinterp else [self.interpolation])
         return {
             "top": top + box[0],
             "left": left + box[1],
@@ -117,29 +121,37 @@ class CropResizeAffineLaw(Law):
             "width": box[3],
             "angle": (2 * angle - 1) * self.degrees,
             "shear": (2 * shear - 1) * self.shear,
-            "interpolation": chosen if self.randinterp else self.interpolation,
+            "interpolation": names[(choice * len(names)).astype(np.int64)],
         }
 
-    def _draw_box(self, numbers: Numbers, height: int, width: int) -> tuple[int, int, int, int]:
+    def _draw_box(
+        self, numbers: Numbers, height: np.ndarray, width: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Top, left, height, width of the boxes; an image draws until its box fits."""
         if self.scale is None:
-            side = min(height, width)
+            side = np.minimum(height, width)
             return (height - side) // 2, (width - side) // 2, side, side
         low, high = (height * width / inverse for inverse in self.scale)
+        h, w = np.empty((2, len(numbers)), np.int64)
+        todo = np.arange(len(numbers))
         for _ in range(_TRIES):
-            first, second = numbers.uniform(), numbers.uniform()
-            area = low + (high - low) * first
-            aspect = log_uniform(*self.ratio, second)
-            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-            if 0 < w <= width and 0 < h <= height:
+            some = numbers.of(todo)
+            first, second = some.uniform(), some.uniform()
+            area = low[todo] + (high[todo] - low[todo]) * first
+            aspect = log_uniform(*map(log_of, self.ratio), second)
+            w[todo], h[todo] = np.rint(np.sqrt(area * aspect)), np.rint(np.sqrt(area / aspect))
+            fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+            todo = todo[~fits[todo]]
+            if not len(todo):
                 return *random_corner(numbers, height - h, width - w), h, w
         raise UserError(
-            f"no crop of scale=[{self.scale[0]:g},{self.scale[1]:g}] fits into {width}×{height} "
-            f"pixels in {_TRIES:,} tries: type a larger first number of scale, or use a larger or "
-            "squarer image."
+            f"no crop of scale=[{self.scale[0]:g},{self.scale[1]:g}] fits into "
+            f"{width[todo[0]]}×{height[todo[0]]} pixels in {_TRIES:,} tries: type a larger first "
+            "number of scale, or use a larger or squarer image."
         )
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return self.size, self.size
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        return np.full_like(sizes, self.size)
 
 
 @dataclass(frozen=True)
@@ -160,37 +172,40 @@ class RotatedCropLaw(Law):
         if self.area not in ("uniform", "log"):
             raise UserError(f"RotatedCrop: area={self.area} is not one of uniform, log.")
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
         """``angle`` (degrees), ``width height`` of the patch and its centre ``u v`` (pixels).
 
         ``u`` is to the right and ``v`` down from the centre of the source, all floats.
         """
-        H, W = size()
+        H, W = size().T
         draws = [numbers.uniform() for _ in range(5)]
         angle = (2 * draws[0] - 1) * self.degrees
-        cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
         if self.scale is None:
-            worst = math.radians(min(self.degrees, 45))
-            w = h = min(H, W) / (math.cos(worst) + math.sin(worst))
-            return {"angle": angle, "width": w, "height": h, "u": 0.0, "v": 0.0}
-        aspect = log_uniform(*self.ratio, draws[1])
-        tallest = min(W / (aspect * cos + sin), H / (aspect * sin + cos))
-        area = self._draw_area(aspect * tallest**2, H * W, draws[2])
-        w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
-        u = (2 * draws[3] - 1) * max(0.0, W - w * cos - h * sin) / 2
-        v = (2 * draws[4] - 1) * max(0.0, H - w * sin - h * cos) / 2
+            worst = radians(min(self.degrees, 45))
+            side, none = np.minimum(H, W) / (cos(worst) + sin(worst)), np.zeros(len(numbers))
+            return {"angle": angle, "width": side, "height": side, "u": none, "v": none}
+        sine, cosine = map(np.abs, sin_cos(radians(angle)))
+        aspect = log_uniform(*map(log_of, self.ratio), draws[1])
+        tallest = np.minimum(W / (aspect * cosine + sine), H / (aspect * sine + cosine))
+        area = self._draw_area(aspect * (tallest * tallest), H * W, draws[2])
+        w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
+        u = (2 * draws[3] - 1) * np.maximum(0.0, W - w * cosine - h * sine) / 2
+        v = (2 * draws[4] - 1) * np.maximum(0.0, H - w * sine - h * cosine) / 2
         return {"angle": angle, "width": w, "height": h, "u": u, "v": v}
 
-    def _draw_area(self, largest: float, whole: float, draw: float) -> float:
-        low, high = whole / self.scale[0], min(whole / self.scale[1], largest)
-        if low > high:
+    def _draw_area(self, largest: np.ndarray, whole: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        low, high = whole / self.scale[0], np.minimum(whole / self.scale[1], largest)
+        if (low > high).any():
+            first = np.argmax(low > high)
             raise UserError(
                 f"scale=[{self.scale[0]:g},{self.scale[1]:g}] asks for patches of at least "
                 f"1/{self.scale[0]:g} of the image, and at deg={self.degrees:g} some angles leave "
-                f"room for 1/{whole / largest:.3g} only: type a larger first number, or a "
-                "smaller deg."
+                f"room for 1/{whole[first] / largest[first]:.3g} only: type a larger first number, "
+                "or a smaller deg."
             )
-        return log_uniform(low, high, draw) if self.area == "log" else low + (high - low) * draw
+        if self.area == "log":
+            return log_uniform(log(low), log(high), draw)
+        return low + (high - low) * draw
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return self.size, self.size
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        return np.full_like(sizes, self.size)

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from singleimg.transforms.base import RATIO
+from singleimg.transforms.elementary import radians, sin_cos
 from singleimg.transforms.geometry import RotatedCropLaw
 from singleimg.transforms.pillow import LawfulTransform, reflected
 
@@ -47,8 +48,7 @@ class RotatedCrop(LawfulTransform):
         turned = reflected(inpt, margin, margin)
         if params["angle"]:
             turned = turned.rotate(params["angle"], Image.Resampling.BILINEAR, expand=True)
-        angle = math.radians(params["angle"])
-        cos, sin = math.cos(angle), math.sin(angle)
+        sin, cos = sin_cos(radians(params["angle"]))
         x = turned.width / 2 + params["u"] * cos + params["v"] * sin
         y = turned.height / 2 - params["u"] * sin + params["v"] * cos
         box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)

@@ -11,20 +11,30 @@ from PIL import Image
 from torchvision.transforms import v2
 from torchvision.transforms.v2._utils import query_size
 
-from singleimg.transforms.base import Law, mirrored
+from singleimg.transforms.base import Law, mirrored, rows_of
 
 
 class _TorchNumbers:
-    """Torch's own generator."""
+    """Torch's own generator, for ``count`` images: one, or none of them."""
 
-    def uniform(self) -> float:
-        return torch.rand(1, dtype=torch.float64).item()
+    def __init__(self, count: int = 1) -> None:
+        self._count = count
 
-    def below(self, n: int) -> int:
-        return int(torch.randint(n, ()))
+    def __len__(self) -> int:
+        return self._count
 
-    def permutation(self, n: int) -> list[int]:
-        return torch.randperm(n).tolist()
+    def of(self, rows: np.ndarray) -> _TorchNumbers:
+        return _TorchNumbers(len(rows))
+
+    def uniform(self) -> np.ndarray:
+        return torch.rand(self._count, dtype=torch.float64).numpy()
+
+    def below(self, n: int | np.ndarray) -> np.ndarray:
+        bounds = np.broadcast_to(n, self._count).tolist()
+        return np.array([int(torch.randint(bound, ())) for bound in bounds], np.int64)
+
+    def permutation(self, n: int) -> np.ndarray:
+        return np.array([torch.randperm(n).tolist() for _ in range(self._count)]).reshape(-1, n)
 
 
 class LawfulTransform(v2.Transform):
@@ -36,7 +46,8 @@ class LawfulTransform(v2.Transform):
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """What the law draws, from torch's generator, for the size of the inputs."""
-        return self.law.draw(_TorchNumbers(), lambda: tuple(query_size(flat_inputs)))
+        params = self.law.draw(_TorchNumbers(), lambda: np.array([query_size(flat_inputs)]))
+        return rows_of(params, 1)[0]
 
     def extra_repr(self) -> str:
         """The settings, as torchvision shows those of its own transforms."""

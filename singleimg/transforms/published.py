@@ -10,6 +10,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
 from singleimg.transforms.base import INTERPOLATIONS, RATIO, SUPPORT
+from singleimg.transforms.elementary import radians, sin_cos, tan
 from singleimg.transforms.geometry import CropResizeAffineLaw, RandomSquareCropLaw
 from singleimg.transforms.pillow import LawfulTransform, neighbourhood, reflected
 
@@ -103,8 +104,8 @@ class CropResizeAffine(LawfulTransform):
         """
         if self.law.corners == "fill":
             return 0, 0
-        angle, slope = math.radians(params["angle"]), math.tan(math.radians(params["shear"]))
-        cos, sin = math.cos(angle), math.sin(angle)
+        angle, slope = radians(params["angle"]), tan(radians(params["shear"]))
+        sin, cos = sin_cos(angle)
         x = self.law.size / 2 * (abs(cos - sin * slope) + abs(cos * slope + sin))
         y = self.law.size / 2 * (abs(sin) + abs(cos))
         return tuple(2 * math.ceil(max(0.0, e - self.law.canvas / 2 + 2) / 2) for e in (x, y))

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from singleimg.transforms.base import Law, Measure, Numbers, Size
+import numpy as np
+
+from singleimg.transforms.base import Law, Measure, Numbers, Parameters, Size
 
 
 class NotPlain(ValueError):
@@ -68,8 +70,8 @@ class RandomGrayscaleLaw(GatedLaw):
 
     p: float = 0.1
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
-        return {"num_input_channels": 3}
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
+        return {"num_input_channels": np.full(len(numbers), 3)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +135,10 @@ class ResizeLaw(Law):
         if self.max_size is not None:
             _need(shorter is not None and type(self.max_size) is int and self.max_size > shorter)
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return resized(size, self.size, self.max_size)
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        found = [tuple(size) for size in sizes.tolist()]
+        known = {size: resized(size, self.size, self.max_size) for size in set(found)}
+        return np.array([known[size] for size in found]).reshape(-1, 2)
 
 
 def resized(size: Size, wanted: Sequence[int], max_size: int | None) -> Size:
@@ -157,8 +161,8 @@ class CenterCropLaw(Law):
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", _pair(self.size))
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return self.size
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        return np.tile(np.array(self.size), (len(sizes), 1))
 
 
 @dataclass(frozen=True)
@@ -175,26 +179,30 @@ class RandomCropLaw(Law):
         object.__setattr__(self, "size", _pair(self.size))
         _need(self.padding is None and self.pad_if_needed is False)
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
-        whole = size()
-        free = [length - side for length, side in zip(whole, self.size, strict=True)]
-        if min(free) < 0:
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
+        sizes, count = size(), len(numbers)
+        free = (sizes - self.size).T
+        if (free < 0).any():
+            whole = tuple(sizes[np.argmax((free < 0).any(axis=0))].tolist())
             raise ValueError(
-                f"Required crop size {self.size} is larger than input image size {tuple(whole)}."
+                f"Required crop size {self.size} is larger than input image size {whole}."
             )
-        top, left = (numbers.below(room + 1) if room else 0 for room in free)
+        top, left = np.zeros((2, count), np.int64)
+        for corner, room in ((top, free[0]), (left, free[1])):
+            rows = np.flatnonzero(room)  # where there is no room nothing is drawn
+            corner[rows] = numbers.of(rows).below(room[rows] + 1)
         return {
-            "needs_crop": any(free),
+            "needs_crop": free.any(axis=0),
             "top": top,
             "left": left,
-            "height": self.size[0],
-            "width": self.size[1],
-            "needs_pad": False,
-            "padding": [0, 0, 0, 0],
+            "height": np.full(count, self.size[0]),
+            "width": np.full(count, self.size[1]),
+            "needs_pad": np.zeros(count, bool),
+            "padding": np.zeros((count, 4), np.int64),
         }
 
-    def output_size(self, size: Size, params: dict[str, Any]) -> Size:
-        return self.size
+    def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
+        return np.tile(np.array(self.size), (len(sizes), 1))
 
 
 @dataclass(frozen=True)
@@ -212,8 +220,8 @@ class ColorJitterLaw(Law):
         for key in ("brightness", "contrast", "saturation", "hue"):
             object.__setattr__(self, key, _jitter_range(getattr(self, key), key == "hue"))
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
-        params: dict[str, Any] = {"fn_idx": numbers.permutation(4)}
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
+        params: Parameters = {"fn_idx": numbers.permutation(4)}
         for key in ("brightness", "contrast", "saturation", "hue"):
             bounds = getattr(self, key)
             params[f"{key}_factor"] = None if bounds is None else _between(numbers, *bounds)
@@ -254,9 +262,9 @@ class GaussianBlurLaw(Law):
         object.__setattr__(self, "kernel_size", kernel)
         object.__setattr__(self, "sigma", (float(sigma[0]), float(sigma[-1])))
 
-    def draw(self, numbers: Numbers, size: Measure) -> dict[str, Any]:
-        return {"sigma": [_between(numbers, *self.sigma)] * 2}
+    def draw(self, numbers: Numbers, size: Measure) -> Parameters:
+        return {"sigma": _between(numbers, *self.sigma)[:, None].repeat(2, axis=1)}
 
 
-def _between(numbers: Numbers, low: float, high: float) -> float:
+def _between(numbers: Numbers, low: float, high: float) -> np.ndarray:
     return numbers.uniform() * (high - low) + low

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 from torchvision.transforms import v2
@@ -13,9 +14,10 @@ from torchvision.transforms import v2
 from singleimg.config.make import instantiate_transforms
 from singleimg.dataset.open import steps_of
 from singleimg.drawing.describe import LAWS, step_of_entry
-from singleimg.drawing.pipeline import Pipeline, plain
+from singleimg.drawing.draws import plain
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import LawStep
-from singleimg.drawing.stream import Stream
+from singleimg.drawing.stream import Stream, Streams
 from singleimg.drawing.torch_steps import TorchStep, step_of
 from tests.config.test_checks import loaded
 
@@ -84,7 +86,7 @@ def test_a_law_draws_number_for_number_what_torchvision_draws(entry):
     torchs = TorchStep(transform, 0, getattr(transform, "p", None))
     assert isinstance(ours, LawStep) and ours.name == torchs.name == type(transform).__name__
     for index in range(50):
-        drawn = [plain(one.draw(Stream(7, index), lambda: SIZE)) for one in (ours, torchs)]
+        drawn = [plain(one.draw_one(Stream(7, index), SIZE)) for one in (ours, torchs)]
         assert drawn[0] == drawn[1]
 
 
@@ -92,9 +94,11 @@ def test_a_law_draws_number_for_number_what_torchvision_draws(entry):
 def test_a_law_tells_the_size_that_comes_out(entry):
     step, image = step_of_entry(entry, 0), Image.new("RGB", SIZE[::-1])
     for index in range(5):
-        params = step.draw(Stream(0, index), lambda: SIZE)
-        out = step.render(image, params, Stream(1, index))
-        assert step.output_size(SIZE, params) == tuple(v2.functional.get_size(out))
+        drawn = step.draw(Streams(0, np.array([index])), lambda: np.array([SIZE]))
+        out = step.render(image, drawn.dicts(1)[0], Stream(1, index))
+        measured = step.output_sizes(np.array([SIZE]), drawn)
+        assert measured.dtype == np.int64
+        assert measured.tolist() == [list(v2.functional.get_size(out))]
 
 
 @pytest.mark.parametrize("entry", KNOWN, ids=label)

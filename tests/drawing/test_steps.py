@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from singleimg.drawing.pipeline import Pipeline, plain
+from singleimg.drawing.draws import plain
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.stream import Stream
 from singleimg.drawing.torch_random import StreamMode
 from singleimg.errors import UserError

@@ -18,7 +18,7 @@ from singleimg.config import saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
 from singleimg.config.paths import here
-from singleimg.dataset.recipe import Recipe
+from singleimg.dataset.recipe import Recipe, check_draws
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, is_url
 from singleimg.jobs.driver import about_run
@@ -179,6 +179,13 @@ def _load_last(run: Run) -> dict[str, Any] | None:
     last = checkpoints.load(file)
     if last["fingerprint"] != run.fingerprint:
         before = load_record(run.folder)
+        rendered = before["decides"].get("inputs", {}).get("rendered", {})
+        check_draws(
+            Recipe(rendered, {}, before["made_with"]),
+            f"targetpath={run.folder}",
+            "type another targetpath, task.resume=never to replace it, or use that version to go "
+            "on with it.",
+        )
         old, new = (Recipe(one["decides"], {}, {}) for one in (before, run.record))
         changed = [line.removeprefix("pixels.") for line in old.differences(new)]
         raise UserError(
