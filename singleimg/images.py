@@ -114,15 +114,15 @@ class SingleImage:
 
     def render_many(self, indices: Sequence[int]) -> list[np.ndarray]:
         """The pixels of many images, in the same order."""
-        return self.render_samples(self.draw_many(indices).samples)
+        return self.render_drawn(self.draw_many(indices))
 
-    def render_samples(self, samples: Sequence[Sample]) -> list[np.ndarray]:
-        """The pixels of what :meth:`draw` returned, in the same order."""
-        batch = [(self.pictures.load(sample.source), sample) for sample in samples]
-        images = self.renderer.render(batch)
+    def render_drawn(self, draws: Draws) -> list[np.ndarray]:
+        """The pixels of what :meth:`draw_many` returned, in the same order."""
+        pictures = [self.pictures.load(source) for source in draws.sources.tolist()]
+        images = self.renderer.render(draws, pictures)
         name = f"{type(self.renderer).__name__}.render"
-        if not isinstance(images, list) or len(images) != len(batch):
-            raise misfit(name, images, f"a list of as many images as samples ({len(batch)})")
+        if not isinstance(images, list) or len(images) != len(draws):
+            raise misfit(name, images, f"a list of as many images as samples ({len(draws)})")
         for pixels in images:
             if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
                 raise misfit(name, pixels, "for each sample an array, uint8 H×W×3,")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.draws import Draws
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.picture import Picture
 
 alone = RLock()
@@ -23,8 +25,11 @@ class Renderer(ABC):
     slow: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
-    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
-        """Each sample rendered from its picture: ``uint8`` H×W×3, memory of its own."""
+    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        """What was drawn for each image (``draws.samples``) rendered from its picture.
+
+        ``pictures``: one for each image. Each result is ``uint8`` H×W×3, memory of its own.
+        """
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,18 @@ class Engine(ABC):
         """Made once in each process; imports what it renders with."""
 
     def set_up_process(self) -> None:
-        """One thread for torch: workers share the cores, and one thread sums in one order."""
-        import torch
-
-        torch.set_num_threads(1)
+        """One thread for torch, where it is at hand: workers share the cores, and one thread sums
+        in one order. It is not imported for that."""
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
 
     @contextmanager
     def one_thread(self) -> Iterator[None]:
         """The same for a while, in a process whose threads are somebody else's."""
-        import torch
-
+        torch = sys.modules.get("torch")
+        if torch is None:
+            yield
+            return
         with alone:  # the number of threads is one for the whole process
             before = torch.get_num_threads()
             self.set_up_process()

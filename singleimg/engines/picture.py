@@ -6,32 +6,30 @@ import shutil
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from singleimg.engines.raster.call import Levels, Raster
+from singleimg.engines.raster.pyramid import levels_of
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
 
-_SMALLEST = 64  # pixels; a level smaller than that helps nobody
+_MOST = 64  # levels; each halves the area
 
 
 class Picture:
-    """One source image: ``pixels``, ``uint8`` H×W×3, and half sizes of it made when asked for.
+    """One source image: ``pixels``, ``uint8`` H×W×3, and its levels made when asked for.
 
-    ``levels``: how many halvings :meth:`level` offers; 0 for a picture that is used only once.
+    ``smaller``: the levels over 0, if somebody made them before.
     """
 
-    def __init__(self, pixels: np.ndarray, levels: int = 0) -> None:
+    def __init__(self, pixels: np.ndarray, smaller: Sequence[np.ndarray] | None = None) -> None:
         self.pixels = pixels
-        self.levels = levels
-        self._halved = {0: pixels}
-
-    @classmethod
-    def of_source(cls, pixels: np.ndarray) -> Picture:
-        """A picture from which many images are rendered."""
-        return cls(pixels, max(0, (min(pixels.shape[:2]) // _SMALLEST).bit_length() - 1))
+        self._lock = Lock()
+        self._levels = None if smaller is None else Levels([pixels, *smaller])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -43,17 +41,17 @@ class Picture:
         """The same as a Pillow image."""
         return Image.fromarray(self.pixels)
 
-    def level(self, k: int) -> np.ndarray:
-        """The picture halved ``k`` times: each pixel is the mean of 2^k × 2^k, rounded once."""
-        if k not in self._halved:
-            import cv2  # only the engines that have it ask for levels
+    def levels(self, raster: Raster) -> Levels:
+        """The sizes that the raster reads, made once."""
+        if self._levels is None:
+            with self._lock:
+                if self._levels is None:
+                    self._levels = Levels(levels_of(self.pixels, raster))
+        return self._levels
 
-            size = 2**k
-            height, width = (length // size for length in self.size)
-            # A whole number of pixels each, or OpenCV would take means of parts of them.
-            whole = self.pixels[: height * size, : width * size]
-            self._halved[k] = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
-        return self._halved[k]
+    def smaller(self) -> Sequence[np.ndarray]:
+        """The levels over 0 that were made, if any were."""
+        return () if self._levels is None else self._levels.pixels[1:]
 
 
 class Pictures:
@@ -93,8 +91,9 @@ class Pictures:
     def _found(self, k: int) -> Picture:
         file = self.folder / f"{k}.npy" if self.folder else None
         if file and file.exists():
-            # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
-            return Picture.of_source(np.load(file, mmap_mode="c").view(np.ndarray))
+            smaller = [_mapped(self.folder / f"{k}-{level}.npy") for level in range(1, _MOST)]
+            present = [level for level in smaller if level is not None]
+            return Picture(_mapped(file), present or None)
         pixels = self.source.decoded(k).pixels
         if self.expected is not None and pixel_hash(pixels) != self.expected[k]:
             # It may be of a dataset from before profiles were read.
@@ -104,7 +103,7 @@ class Pictures:
                     f"{self.source.where(k)} has changed since this dataset was begun: put the old "
                     "picture back, or type another targetpath."
                 )
-        return Picture.of_source(pixels)
+        return Picture(pixels)
 
     def shared_in(self, folder: Path) -> Pictures:
         """The same pictures, where :meth:`share` put them."""
@@ -113,16 +112,26 @@ class Pictures:
         return shared
 
     def share(self, folder: Path) -> None:
-        """Puts decoded pictures into ``folder``, which other processes then map into memory.
+        """Puts decoded pictures, and the levels that were made of them, into ``folder``, which
+        other processes then map into memory.
 
         What does not fit (4 GB, half of the free disk) every process decodes for itself.
         """
         room = min(self.room, shutil.disk_usage(folder).free // 2)
         for k in range(len(self)):
-            pixels = self.load(k).pixels
-            room -= pixels.nbytes
+            picture = self.load(k)
+            levels = [*enumerate(picture.smaller(), start=1), (0, picture.pixels)]
+            room -= sum(pixels.nbytes for _, pixels in levels)
             if room < 0:
                 return
-            temporary = folder / f".tmp-{k}.npy"
-            np.save(temporary, pixels)
-            temporary.rename(folder / f"{k}.npy")
+            for level, pixels in levels:  # the picture last: who finds it finds them all
+                temporary = folder / f".tmp-{k}.npy"
+                np.save(temporary, pixels)
+                temporary.rename(folder / (f"{k}-{level}.npy" if level else f"{k}.npy"))
+
+
+def _mapped(file: Path) -> np.ndarray | None:
+    if not file.exists():
+        return None
+    # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
+    return np.load(file, mmap_mode="c").view(np.ndarray)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.draws import Draws
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.picture import Picture
 
@@ -29,8 +30,9 @@ class ReferenceRenderer(Renderer):
         self.slow: dict[str, str] = {}
         self._pipeline = pipeline
 
-    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
-        return [as_pixels(self._pipeline.render(pic.image, sample)) for pic, sample in batch]
+    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        pairs = zip(pictures, draws.samples, strict=True)
+        return [as_pixels(self._pipeline.render(pic.image, sample)) for pic, sample in pairs]
 
 
 def as_pixels(image: Any) -> np.ndarray:

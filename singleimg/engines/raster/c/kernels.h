@@ -6,7 +6,7 @@
 
 typedef struct {
     const char *name; /* plain, avx2, avx512, neon */
-    int32_t (*render)(const Render *render);
+    int32_t (*render)(Render *render);
     int32_t (*level)(const Level *from, uint8_t *to, int32_t height, int32_t width,
                      uint8_t *work, int64_t work_bytes);
 } Kernels;

@@ -12,7 +12,7 @@
 EXPORT int32_t raster_version(void);
 EXPORT const Kernels *raster_kernels(const char *name);
 EXPORT const char *raster_kernel(const Kernels *kernels);
-EXPORT int32_t raster_render(const Kernels *kernels, const Render *render);
+EXPORT int32_t raster_render(const Kernels *kernels, Render *render);
 EXPORT int32_t raster_level(const Kernels *kernels, const Level *from, uint8_t *to,
                             int64_t to_bytes, int32_t height, int32_t width, uint8_t *work,
                             int64_t work_bytes);
@@ -57,12 +57,11 @@ static int is_picture(int32_t height, int32_t width, int64_t bytes) {
            3 * (int64_t)height * width <= bytes;
 }
 
-int32_t raster_render(const Kernels *kernels, const Render *render) {
+int32_t raster_render(const Kernels *kernels, Render *render) {
     if (!kernels || !render || !render->levels || render->level_count < 1 || !render->work ||
         render->work_bytes < 0 || !render->out || render->step_count < 0 ||
         (render->step_count && !render->steps) || render->taps_count < 0 ||
-        (render->taps_count && !render->taps) ||
-        !is_picture(render->height, render->width, render->out_bytes))
+        render->out_bytes < 0 || (render->taps_count && !render->taps))
         return RASTER_SIZE;
     for (int32_t k = 0; k < render->level_count; k++) {
         const Level *level = render->levels + k;

@@ -10,6 +10,7 @@
 enum {
     RASTER_OK = 0,
     RASTER_WORKSPACE = 1,  // the workspace is too small: call again with a larger one
+    RASTER_OUT = 2,        // so is ``out``; height and width say what is needed
     RASTER_SIZE = -1,      // a size or a number is out of its range
     RASTER_STEP = -2,      // a step that does not exist, or that cannot be done here
 };
@@ -43,8 +44,8 @@ typedef struct {
     double real[10];
 } Step;
 
-// One image to make: ``steps`` applied to the first of ``levels``; ``out``: packed RGB.
-// ``taps``: weights of blurs in 1/2^14, which steps refer to.
+// One image to make: ``steps`` applied to the first of ``levels``; ``out``: packed RGB, of which
+// height and width are filled in. ``taps``: weights of blurs in 1/2^14, which steps refer to.
 typedef struct {
     const Level *levels;
     const Step *steps;

@@ -196,7 +196,7 @@ static int is_step(const Step *step, const View *view, int64_t taps) {
     }
 }
 
-int32_t NAME(render)(const Render *given) {
+int32_t NAME(render)(Render *given) {
     Work work = {given->work, given->work_bytes, 0};
     Source source = {view_of_level(given->levels), given->levels, given->level_count, 0, 0};
     Image image = {NULL, 0, 0};  // once pixels have changed
@@ -207,7 +207,7 @@ int32_t NAME(render)(const Render *given) {
         if (!is_step(step, &source.view, given->taps_count)) return RASTER_SIZE;
         int32_t code = RASTER_OK;
         if (count && (step->operation != STEP_COLOUR || count == MOST_COLOURS)) {
-            NAME(colour)(image.pixels, (int64_t)image.height * image.width, colours, count);
+            NAME(colour)(image.pixels, (int64_t)image.height * image.width, colours, count, NULL);
             count = 0;
         }
         if (step->operation >= STEP_FLIP_X && !image.pixels)
@@ -239,14 +239,14 @@ int32_t NAME(render)(const Render *given) {
             image.pixels = NULL;  // a part of it: what changes pixels makes a copy
         }
     }
-    if (source.view.height != given->height || source.view.width != given->width) return RASTER_SIZE;
+    given->height = source.view.height, given->width = source.view.width;
+    if (3 * (int64_t)given->height * given->width > given->out_bytes) return RASTER_OUT;
     if (!image.pixels) {
         const int32_t code = copied_of(&work, &source.view, &image);
         if (code) return code;
     }
     const int64_t pixels = (int64_t)image.height * image.width;
-    if (count) NAME(colour)(image.pixels, pixels, colours, count);
-    NAME(packed)(given->out, image.pixels, pixels);
+    NAME(colour)(image.pixels, pixels, colours, count, given->out);
     return RASTER_OK;
 }
 
