@@ -3,22 +3,22 @@
 #include "internal.h"
 #include "simd.h"
 
-enum { MOST_TAPS = 8, STRIP = 64, READS = 10, AHEAD = 4 };
+enum { MOST_TAPS = 8, PHASES = 16, STRIP = 64, READS = 10, AHEAD = 4 };
 
 static inline double tent(double u) {
     const double height = 1.0 - (u < 0.0 ? -u : u);
     return height > 0.0 ? height : 0.0;
 }
 
-int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps, int32_t phases,
+int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
                              Footprint *footprint) {
-    const int32_t back = taps / 2 - 1, shift = phases == 16 ? 12 : 13;
-    int8_t *weights = work_take(work, (int64_t)phases * phases * taps * MOST_TAPS);
+    const int32_t back = taps / 2 - 1;
+    int8_t *weights = work_take(work, (int64_t)PHASES * PHASES * taps * MOST_TAPS);
     if (!weights) return RASTER_WORKSPACE;
-    *footprint = (Footprint){taps, shift, weights};
-    for (int32_t py = 0; py < phases; py++)
-        for (int32_t px = 0; px < phases; px++) {
-            const double fx = (px + 0.5) / phases + back, fy = (py + 0.5) / phases + back;
+    *footprint = (Footprint){taps, weights};
+    for (int32_t py = 0; py < PHASES; py++)
+        for (int32_t px = 0; px < PHASES; px++) {
+            const double fx = (px + 0.5) / PHASES + back, fy = (py + 0.5) / PHASES + back;
             double values[MOST_TAPS][MOST_TAPS], sums[MOST_TAPS] = {0};
             for (int32_t j = 0; j < taps; j++) {
                 const double dy = j - fy, down0 = across[1] * dy, down1 = across[3] * dy;
@@ -33,7 +33,7 @@ int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps, int
             for (int32_t i = 0; i < MOST_TAPS; i++) total += sums[i];
             const double scale = 128.0 / total;
             int32_t left = 128;
-            int8_t *row = weights + ((int64_t)py * phases + px) * taps * MOST_TAPS;
+            int8_t *row = weights + ((int64_t)py * PHASES + px) * taps * MOST_TAPS;
             for (int32_t j = 0; j < taps; j++)
                 for (int32_t i = 0; i < MOST_TAPS; i++) {
                     const int32_t weight = (int32_t)(values[j][i] * scale + 0.5);
@@ -41,7 +41,8 @@ int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps, int
                     left -= weight;
                 }
             // What rounding left over goes to the nearest pixel, so that weights sum to 128.
-            int8_t *nearest = row + (back + (2 * py >= phases)) * MOST_TAPS + back + (2 * px >= phases);
+            int8_t *nearest = row + (back + (2 * py >= PHASES)) * MOST_TAPS + back +
+                              (2 * px >= PHASES);
             *nearest = (int8_t)(*nearest + left);
         }
     return RASTER_OK;
@@ -70,7 +71,7 @@ static inline __attribute__((always_inline)) void summed(uint8_t *out, const uin
     }
     __m128i half = _mm_add_epi16(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     half = _mm_add_epi16(half, _mm_srli_si128(half, 8));
-    half = _mm_srli_epi16(_mm_add_epi16(half, _mm_set1_epi16(4)), 7);
+    half = _mm_srli_epi16(_mm_add_epi16(half, _mm_set1_epi16(8)), 7);
     const int32_t pixel = _mm_cvtsi128_si32(_mm_packus_epi16(half, half));
     memcpy(out, &pixel, 4);
 }
@@ -87,9 +88,9 @@ static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, cons
         green = vmlaq_s16(green, vreinterpretq_s16_u16(vmovl_u8(eight.val[1])), weight);
         blue = vmlaq_s16(blue, vreinterpretq_s16_u16(vmovl_u8(eight.val[2])), weight);
     }
-    out[0] = (uint8_t)((vaddvq_s16(red) + 4) >> 7);
-    out[1] = (uint8_t)((vaddvq_s16(green) + 4) >> 7);
-    out[2] = (uint8_t)((vaddvq_s16(blue) + 4) >> 7);
+    out[0] = (uint8_t)((vaddvq_s16(red) + 8) >> 7);
+    out[1] = (uint8_t)((vaddvq_s16(green) + 8) >> 7);
+    out[2] = (uint8_t)((vaddvq_s16(blue) + 8) >> 7);
     out[3] = 255;
 }
 
@@ -97,7 +98,7 @@ static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, cons
 
 static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, const int8_t *weights,
                           int32_t taps) {
-    int32_t sums[3] = {4, 4, 4};
+    int32_t sums[3] = {8, 8, 8};
     for (int32_t j = 0; j < taps; j++)
         for (int32_t i = 0; i < taps; i++)
             for (int c = 0; c < 3; c++)
@@ -110,9 +111,8 @@ static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, cons
 
 // The first of the pixels that are read at a place, and the weights for its fraction.
 static inline const int8_t *weights_at(const Footprint *footprint, int64_t X, int64_t Y) {
-    const int32_t shift = footprint->shift, phases = 1 << (16 - shift);
-    const int32_t px = (int32_t)(X & 65535) >> shift, py = (int32_t)(Y & 65535) >> shift;
-    return footprint->weights + (int64_t)(py * phases + px) * footprint->taps * MOST_TAPS;
+    const int32_t px = (int32_t)(X & 65535) >> 12, py = (int32_t)(Y & 65535) >> 12;
+    return footprint->weights + (int64_t)(py * PHASES + px) * footprint->taps * MOST_TAPS;
 }
 
 // Whether all that is read around a place along one axis is inside.

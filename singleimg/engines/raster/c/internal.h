@@ -151,11 +151,11 @@ Grid NAME(grid_of)(const Source *source, const Reading *reading, const double *b
 
 // An oriented filter of ``taps``² pixels, and its weights for places between pixels.
 typedef struct {
-    int32_t taps, shift;
+    int32_t taps;
     int8_t *weights;
 } Footprint;
 
-int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps, int32_t phases,
+int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
                              Footprint *footprint);
 void NAME(footprint_image)(const View *level, const Matrix *matrix, const Footprint *footprint,
                            Image *image);

@@ -89,8 +89,7 @@ int32_t NAME(rotated)(Work *work, const Source *source, const Step *step, Image 
         const double oriented[4] = {cos / half_x / across, sin / half_x / down,
                                     -sin / half_y / across, cos / half_y / down};
         Footprint footprint;
-        code = NAME(footprint_make)(work, oriented, half <= SIX ? 6 : 8, side <= 64 ? 8 : 16,
-                                    &footprint);
+        code = NAME(footprint_make)(work, oriented, half <= SIX ? 6 : 8, &footprint);
         if (!code) NAME(footprint_image)(&reading.view, &matrix, &footprint, image);
     } else {
         // Pixel (i, j) of the rotated level lies at (i + ½) / across, (j + ½) / across.
