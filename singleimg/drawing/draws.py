@@ -113,7 +113,7 @@ def joined(name: str, count: int, parts: Sequence[tuple[np.ndarray, Drawn]]) -> 
 
     Of each part the places of its images come first; it is of the others that it did not happen.
     """
-    if len(parts) == 1 and len(parts[0][0]) == count:
+    if len(parts) == 1 and len(parts[0][0]) == count > 0:
         return parts[0][1]
     first = parts[0][1]
 
