@@ -365,8 +365,8 @@ def test_no_size_is_asked_for_that_no_draw_depends_on():
         ),
         (
             {"_target_": f"{OURS}.CropResizeAffine", "size": 9, "scale": [2, 1], "ratio": [40, 50]},
-            "no crop of scale=[2,1] fits into 3000×3000 pixels in 10,000 tries: type a larger first "
-            "number of scale, or use a larger or squarer image.",
+            "no crop of scale=[2,1] fits into 3000×3000 pixels in 10,000 tries: type a larger "
+            "first number of scale, or use a larger or squarer image.",
         ),
         (
             {"_target_": f"{OURS}.RotatedCrop", "size": 9, "scale": [1.1, 1], "ratio": [2, 2]},
