@@ -25,7 +25,7 @@ PIPELINES = {
     **{name: None for name in ("none", "weak", "script", "strong", "paper")},
     "nothing": [],
     "laws": LAWS,
-    "in random order": [v2.RandomOrder(LAWS)],
+    "in random order": [v2.RandomOrder([v2.ColorJitter(0.4), LAWS[2], v2.RandomInvert()])],
     "without laws": every_kind(),
 }
 
