@@ -1,15 +1,15 @@
-"""What an earlier version wrote is read, verified, gone on with, made again, exported and loaded.
+"""What version 0.1.0 wrote is read, verified, exported and loaded, and gone on with by it alone.
 
 The datasets in ``tests/fixtures/written`` have keys of the encoder below ``output`` and dotted
-paths of their time in ``config.yaml``; none of these files is edited here but for where they lie.
-Where other versions of the libraries made them, bytes are not compared: then going on is refused
-first, and asked for.
+paths of their time in ``config.yaml``, and draws by the numbering 1, whose last bits were those of
+a library; none of these files is edited here but for where they lie.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
@@ -20,9 +20,14 @@ import pytest
 from PIL import Image
 
 from singleimg import RenderedDataset, SingleImage, StoredDataset, UserError
+from singleimg.config import saved
+from singleimg.dataset.open import from_config
+from singleimg.dataset.recipe import NUMBERING
+from singleimg.dataset.target import Target
+from singleimg.version import __version__
 from tests.fixtures.make import DATASETS, IMAGES, SHARD, WRITTEN
-from tests.scenarios import leftovers, tree_hash
-from tests.written import digests_of, lay_out, others, recipe_of, same_bytes
+from tests.scenarios import tree_hash
+from tests.written import digests_of, lay_out, recipe_of
 
 UNFINISHED = "folder-unfinished"
 FINISHED = [name for name in DATASETS if name != UNFINISHED]
@@ -56,15 +61,19 @@ def written(tmp_path_factory) -> Path:
     return folder
 
 
-def typed_again(run, dataset: Path, *more: str) -> Any:
-    """The command that goes on with a dataset; what other versions made is refused before."""
-    command = ("-cp", str(dataset), "-cn", "config", f"targetpath={dataset}", *more)
-    if others(recipe_of(dataset)["made_with"]):
-        said = run(*command, code=1).stderr
-        assert "was made with other versions, which may round otherwise" in said
-        assert "allow_version_change=true to go on all the same" in said
-        command = (*command, "allow_version_change=true")
-    return run(*command)
+BY = "was made by singleimg 0.1.0, which drew other numbers than"
+ON = "type another targetpath, if_exists=overwrite to replace it, or use that version to go on with"
+
+
+def command_of(dataset: Path, *more: str) -> tuple[str, ...]:
+    """The command that goes on with a dataset."""
+    return "-cp", str(dataset), "-cn", "config", f"targetpath={dataset}", *more
+
+
+def refused(run, mend: str, *typed: str) -> None:
+    """Whether a command is refused by one sentence that names the version and ends in ``mend``."""
+    said = run(*typed, code=1).stderr
+    assert f"{BY} {__version__}: {mend}" in said and "Traceback" not in said
 
 
 # --- read ----------------------------------------------------------------------------------------
@@ -109,107 +118,102 @@ def draws_beside(dataset: Path) -> Iterator[dict[str, Any]]:
                     yield {**{name: row[name] for name in names}, "transforms": transforms}
 
 
+def drawn_now(dataset: Path) -> list[dict[str, Any]]:
+    """What its settings draw here, number 2 of the numberings."""
+    images = from_config(saved.load(Target.at(str(dataset)).store))
+    return [json.loads(json.dumps(images.draw(index).record())) for index in range(IMAGES)]
+
+
 @pytest.mark.parametrize(
     "name", [name for name in DATASETS if name.startswith(("folder", "webdataset", "lmdb-native"))]
 )
-def test_the_recipe_draws_what_was_saved(written, name):
-    images, saved = SingleImage.open(written / name), list(draws_beside(written / name))
-    assert [row["index"] for row in saved] == sorted(digests_of(written / name))
-    assert [json.loads(json.dumps(images.draw(row["index"]).record())) for row in saved] == saved
+def test_what_is_drawn_now_differs_from_what_was_saved_in_last_bits_alone(written, name):
+    before, now = list(draws_beside(written / name)), drawn_now(written / name)
+    assert [row["index"] for row in before] == sorted(digests_of(written / name))
+    assert shape_of(now[: len(before)]) == shape_of(before)
+    pairs = zip(numbers_of(now[: len(before)]), numbers_of(before), strict=True)
+    assert all(one == pytest.approx(other, rel=1e-12, abs=1e-9) for one, other in pairs)
 
 
-@pytest.mark.parametrize("name", ["parquet-reference", "parquet-native"])
-def test_the_recipe_draws_what_stands_in_the_columns_of_a_table(written, name):
-    parquet = pytest.importorskip("pyarrow.parquet")
-    images = SingleImage.open(written / name)
-    columns, rows = images.columns(), []
-    for file in sorted((written / name / "train").glob("*.parquet")):
-        rows += parquet.read_table(file).drop_columns(["image"]).to_pylist()
-    for index, row in enumerate(rows):
-        expected = {"index": index, "source": 0, **columns.row(images.draw(index))}
-        there = [{k: v for k, v in one.items() if v is not None} for one in (row, expected)]
-        assert there[0] == there[1] and len(there[0]) > 6
-    assert len(rows) == IMAGES
+def shape_of(value: Any) -> Any:
+    """``value`` without its floats."""
+    if isinstance(value, dict):
+        return {key: shape_of(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shape_of(one) for one in value]
+    return float if isinstance(value, float) else value
 
 
-def test_the_recipe_draws_what_stands_in_a_file_of_mds(written):
-    images = SingleImage.open(written / "mds-reference")
-    files = sorted((written / "mds-reference" / "train").glob("*/*.mds"))
-    for index in range(IMAGES):
-        record = json.dumps(images.draw(index).record()).encode()
-        assert record in files[index // SHARD].read_bytes()
+def numbers_of(value: Any) -> list[float]:
+    """The floats in ``value``."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return [number for one in inner for number in numbers_of(one)]
+    return [value] if isinstance(value, float) else []
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_the_recipe_renders_what_was_stored(written, name):
-    recipe, digests = recipe_of(written / name), digests_of(written / name)
-    images, rendered = SingleImage.open(written / name), RenderedDataset(written / name)
-    size = int(recipe["pixels"]["img_size"])
-    assert len(rendered) == IMAGES and images.render(1).shape == (size, size, 3)
-    assert (images.render(1) == rendered.render(1)).all()
-    if not same_bytes(recipe["made_with"]):
-        pytest.skip(f"made with other versions: {', '.join(others(recipe['made_with']))}")
-    assert {i: sha256(rendered.file(i)).hexdigest() for i in digests} == digests
+@pytest.mark.parametrize("kind", [SingleImage.open, RenderedDataset])
+def test_its_images_are_not_rendered_again_from_other_numbers(written, kind):
+    dataset = written / "parquet-native"
+    with pytest.raises(UserError) as caught:
+        kind(dataset)
+    assert str(caught.value) == (
+        f"{dataset} {BY} {__version__}: read its images by StoredDataset, or use that version to "
+        "render them again."
+    )
 
 
-# --- gone on with --------------------------------------------------------------------------------
+# --- gone on with by that version alone ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FINISHED)
-def test_a_finished_set_is_there_already(run, tmp_path, name):
-    need(format_of(name))
+@pytest.mark.parametrize("name", ["folder-native", "webdataset-reference", UNFINISHED])
+def test_to_go_on_with_it_is_refused(run, tmp_path, name):
     target = lay_out(name, tmp_path)
     before = tree_hash(target)
-    command = ("-cp", str(target), "-cn", "config", f"targetpath={target}")
-    assert f"All {IMAGES} images are in {target} already." in run(*command).stdout
+    saved_command = "use that version to make it again, or copy its config.yaml into a folder of"
+    for typed in (command_of(target), command_of(target, f"num_imgs={MORE}")):
+        refused(run, saved_command, *typed, "allow_version_change=true")
+    refused(run, saved_command, "-cp", str(target), "-cn", "config", f"targetpath={tmp_path / 'a'}")
+    assert tree_hash(target) == before and not (tmp_path / "a").exists()
+
+
+def test_to_type_its_command_again_is_refused(run, tmp_path):
+    target = lay_out("folder-native", tmp_path)
+    before = tree_hash(target)
+    typed = (*DATASETS["folder-native"], f"imgpath={tmp_path}/picture.png", f"targetpath={target}")
+    refused(run, ON, *typed, f"num_imgs={IMAGES}", f"output.shard_size={SHARD}")
+    refused(run, ON, *typed, f"num_imgs={MORE}", f"output.shard_size={SHARD}")
     assert tree_hash(target) == before
 
 
-@pytest.mark.parametrize("name", FINISHED)
-def test_a_finished_set_grows(run, tmp_path, name):
-    need(format_of(name))
-    target = lay_out(name, tmp_path)
-    records = [file.read_bytes() for file in sorted((target / "manifest").iterdir())]
-    said = typed_again(run, target, f"num_imgs={MORE}").stdout
-    assert f"{MORE - IMAGES} of {MORE} images of " in said
-    stored, rendered = StoredDataset(target), RenderedDataset(target)
-    assert len(stored) == len(rendered) == MORE and leftovers(target) == []
-    assert [f.read_bytes() for f in sorted((target / "manifest").iterdir())][:3] == records
-    assert {i: sha256(stored.file(i)).hexdigest() for i in range(MORE)} == digests_of(target)
-    # Rendered by what is saved now, with the recipe that was saved then.
-    for index in range(IMAGES, MORE):
-        assert stored.file(index) == rendered.file(index)
-    assert recipe_of(target) == recipe_of(WRITTEN / name)
+def test_to_mend_it_is_refused_once_something_is_to_be_mended(run, tmp_path):
+    target = lay_out("folder-native", tmp_path)
+    repair = ("task=repair", f"targetpath={target}", "threads=1")
+    assert "are as they were committed" in run(*repair).stdout
+    next(target.glob("train/picture/000001/*5.jpg")).write_bytes(b"x")
+    before = tree_hash(target)
+    refused(run, "use that version to mend it.", *repair)
+    deep = ("task=verify", "task.deep=true", f"targetpath={target}", "threads=1")
+    refused(run, "leave task.deep out, or use that version.", *deep)
+    assert tree_hash(target) == before
 
 
-def test_an_unfinished_set_is_finished_as_if_nobody_had_stopped_it(run, tmp_path):
-    target = lay_out(UNFINISHED, tmp_path)
-    first = digests_of(target)
-    said = typed_again(run, target).stdout
-    assert f"{IMAGES - SHARD} of {IMAGES} images of 24 px" in said
-    assert {i: d for i, d in digests_of(target).items() if i in first} == first
-    assert {i: sha256(StoredDataset(target).file(i)).hexdigest() for i in range(IMAGES)} == (
-        digests_of(target)
-    )
-    new = tmp_path / "new"
-    run("-cp", str(target), "-cn", "config", f"targetpath={new}")
-    if not others(recipe_of(target)["made_with"]):
-        assert tree_hash(target) == tree_hash(new)
+def test_an_altered_recipe_is_named_and_nothing_else(run, tmp_path):
+    target = lay_out("folder-native", tmp_path)
+    text = (target / "recipe.json").read_text()
+    (target / "recipe.json").write_text(text.replace('"seed": 0.0', '"seed": 1.0'))
+    said = run("task=verify", f"targetpath={target}", "threads=1", code=1)
+    assert said.stdout == "recipe.json is altered\n" and "1 thing is wrong" in said.stderr
 
 
-def test_what_other_versions_made_is_gone_on_with_only_when_asked_for(run, tmp_path):
-    """The rule of this file, where the versions are those of the fixtures too."""
-    target = lay_out(UNFINISHED, tmp_path)
-    recipe = recipe_of(target)
-    recipe["made_with"]["torch"] = "2.0"
-    (target / "recipe.json").write_text(json.dumps(recipe, indent=2) + "\n")
-    assert "torch" in others(recipe["made_with"]) and not same_bytes(recipe["made_with"])
-    typed_again(run, target)
-    assert len(StoredDataset(target)) == IMAGES
-    assert recipe_of(target)["made_with"]["torch"] == "2.0"
+def test_it_is_replaced_where_that_is_typed(run, tmp_path):
+    target = lay_out("folder-native", tmp_path)
+    run(*command_of(target, "if_exists=overwrite"))
+    assert len(StoredDataset(target)) == len(RenderedDataset(target)) == IMAGES
+    assert recipe_of(target)["pixels"]["draws"] == NUMBERING
 
 
-# --- made again, exported ------------------------------------------------------------------------
+# --- its settings, exported ----------------------------------------------------------------------
 
 ENCODERS = {
     "folder-native": {"encoding": "jpeg", "quality": 90.0, "subsampling": "4:4:4",
@@ -219,55 +223,61 @@ ENCODERS = {
 }  # fmt: skip
 
 
+def settings_of(dataset: Path) -> Path:
+    """Its configuration in a folder of its own."""
+    folder = dataset.parent / "settings"
+    folder.mkdir()
+    shutil.copy(dataset / "config.yaml", folder)
+    return folder
+
+
 @pytest.mark.parametrize("name", FINISHED)
-def test_it_is_made_again_to_the_byte(run, tmp_path, name):
+def test_its_settings_make_the_same_recipe_but_for_the_draws(run, tmp_path, name):
     need(format_of(name))
     target, new = lay_out(name, tmp_path), tmp_path / "new"
-    run("-cp", str(target), "-cn", "config", f"targetpath={new}")
+    run("-cp", str(settings_of(target)), "-cn", "config", f"targetpath={new}")
     old, made = recipe_of(target), recipe_of(new)
-    for part in ("fingerprint", "pixels", "layout"):
-        assert made[part] == old[part]
+    assert made["pixels"] == {**old["pixels"], "draws": NUMBERING}
+    assert made["layout"] == old["layout"]
     assert made["pixels"]["encoder"] == ENCODERS.get(name, old["pixels"]["encoder"])
     assert len(StoredDataset(new)) == IMAGES
-    if same_bytes(old["made_with"]):
-        assert digests_of(new) == digests_of(target)
-    if not others(old["made_with"]):
-        assert tree_hash(new) == tree_hash(target)
 
 
 def test_the_quality_that_was_typed_then_is_that_of_the_images(run, tmp_path):
-    """Keys of the encoder below ``output`` of a saved file count, in what is added to it too."""
-    target = lay_out("folder-native", tmp_path)
-    typed_again(run, target, f"num_imgs={MORE}")
-    old, added = (Image.open(io.BytesIO(StoredDataset(target).file(i))) for i in (0, MORE - 1))
-    assert added.quantization == old.quantization
+    """Keys of the encoder below ``output`` of a saved file count."""
+    target, new = lay_out("folder-native", tmp_path), tmp_path / "new"
+    run("-cp", str(settings_of(target)), "-cn", "config", f"targetpath={new}")
+    old, made = (Image.open(io.BytesIO(StoredDataset(one).file(0))) for one in (target, new))
+    assert made.quantization == old.quantization
     assert max(old.quantization[0]) < 30  # of quality 90; of 75 it is 61
-    assert {sampling[1:3] for sampling in added.layer} == {(1, 1)}  # 4:4:4
+    assert {sampling[1:3] for sampling in made.layer} == {(1, 1)}  # 4:4:4
 
 
 def test_a_key_that_is_added_reaches_the_transforms(run, tmp_path):
     target, new = lay_out("folder-native", tmp_path), tmp_path / "new"
-    run("-cp", str(target), "-cn", "config", f"targetpath={new}", "deg=45", "num_imgs=4")
+    settings = ("-cp", str(settings_of(target)), "-cn", "config")
+    run(*settings, f"targetpath={new}", "deg=45", "num_imgs=4")
     old, made = recipe_of(target)["pixels"], recipe_of(new)["pixels"]
     crop = next(entry for entry in made["transforms"] if "degrees" in entry)
     assert crop["degrees"] == 45.0
     crop["degrees"] = 30.0
-    assert made == old
+    assert made == {**old, "draws": NUMBERING}
 
 
 @pytest.mark.parametrize("name", FINISHED)
 def test_it_is_exported_image_by_image(run, written, tmp_path, name):
     wanted = EXPORT_TO[format_of(name)]
     need(*{format_of(name), wanted} - {"mds"})
-    new, made_with = tmp_path / "new", recipe_of(written / name)["made_with"]
+    new = tmp_path / "new"
     command = ("task=export", f"targetpath={written / name}", f"output={wanted}", f"task.to={new}")
-    if wanted in ("webdataset", "parquet") and others(made_with):  # what is drawn is saved with it
-        assert "was made with other versions" in run(*command, code=1).stderr
+    if wanted in ("webdataset", "parquet"):  # what is drawn would be saved with it
+        without = "type save_params=false to export its images alone, or use that version."
+        refused(run, without, *command, "allow_version_change=true")
         command = (*command, "save_params=false")
     run(*command)
     one, other = StoredDataset(written / name), StoredDataset(new)
     assert [other.file(i) for i in range(len(other))] == [one.file(i) for i in range(IMAGES)]
     assert recipe_of(new)["pixels"] == recipe_of(written / name)["pixels"]
-    # What is written beside the images now has the encoder of then.
-    again = run("-cp", str(new), "-cn", "config", f"targetpath={new}").stdout
+    again, verified = run(*command).stdout, run("task=verify", f"targetpath={new}").stdout
     assert f"All {IMAGES} images are in {new} already." in again
+    assert verified == f"All {IMAGES} images in {new} are as they were committed.\n"

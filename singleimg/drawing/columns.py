@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.drawing.draws import Sample, plain
+from singleimg.drawing.draws import Drawn, Draws, Sample, plain
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import (
     ApplyStep,
     ChoiceStep,
     ContainerStep,
+    LawStep,
     Leaf,
+    OrderStep,
     Step,
     repeated,
 )
@@ -31,6 +33,7 @@ from singleimg.transforms.base import Measure, Size
 
 _TRIALS = 16  # draws of each transform from which the types of its parameters are known
 _WIDEST = 64  # elements of a list that get a column each; a longer one is a text of JSON
+_ABSENT = object()  # no value, and no null either
 _KINDS = {bool: "bool", int: "int64", float: "float64", str: "string"}
 
 
@@ -53,6 +56,11 @@ class Columns:
     def _index(self) -> None:
         leaves = [leaf for step in self._steps for leaf in step.leaves()]
         self._prefix_of = dict(zip(map(id, leaves), self._prefixes, strict=True))
+        self._by_columns = all(map(_in_order, self._steps))
+        self._last: tuple[Draws, list[dict[str, Any]]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
@@ -63,11 +71,50 @@ class Columns:
 
         Raises UserError when a value does not fit the type of its column.
         """
+        if sample.drawn is not None and self._by_columns:
+            draws, place = sample.drawn
+            if self._last is None or self._last[0] is not draws:
+                self._last = draws, self.rows(draws)
+            return self._last[1][place]
         row: dict[str, Any] = {}
         for step, params in zip(self._steps, sample.params, strict=True):
             for name, value in self._values(step, params):
                 row[name] = self._fitting(name, value)
         return row
+
+    def rows(self, draws: Draws) -> list[dict[str, Any]]:
+        """The rows of many images, of a pipeline of laws that happen in their order."""
+        everyone = np.ones(len(draws), bool)
+        columns = [
+            column
+            for step, drawn in zip(self._steps, draws.steps, strict=True)
+            for column in self._filled(step, drawn, everyone)
+        ]
+        if not columns:
+            return [{} for _ in range(len(draws))]
+        names = [name for name, _ in columns]
+        return [
+            {name: value for name, value in zip(names, row, strict=True) if value is not _ABSENT}
+            for row in zip(*(values for _, values in columns), strict=True)
+        ]
+
+    def _filled(self, step: Step, drawn: Drawn, on: np.ndarray) -> Iterator[tuple[str, list[Any]]]:
+        """The columns of a step and their values, absent where not ``on``."""
+        if isinstance(step, ContainerStep):
+            for position, child in enumerate(step.children):
+                happens = on & (drawn.order == position).any(axis=1)
+                yield from self._filled(child, drawn.children[position], happens)
+            return
+        prefix = self._prefix_of[id(step)]
+        if drawn.gated:
+            yield f"{prefix}_apply", _where(on, drawn.on)
+            on = on & drawn.on
+        for name, column in drawn.columns.items():
+            if column is None or column.ndim == 1:
+                yield f"{prefix}_{name}", _where(on, column)
+                continue
+            for place, part in enumerate(column.T):
+                yield f"{prefix}_{name}_{place}", _where(on, part)
 
     def _fitting(self, name: str, value: Any) -> Any:
         kind, own = self.types.get(name), _KINDS.get(type(value))
@@ -131,6 +178,20 @@ class Columns:
             name = f"{words}_{number}"
         self._prefixes.append(name)
         return name
+
+
+def _in_order(step: Step) -> bool:
+    """Whether a step is of laws that happen in the order in which they stand."""
+    if isinstance(step, ContainerStep):
+        return not isinstance(step, OrderStep) and all(map(_in_order, step.children))
+    return isinstance(step, LawStep)
+
+
+def _where(on: np.ndarray, column: np.ndarray | None) -> list[Any]:
+    values = [None] * len(on) if column is None else column.tolist()
+    if on.all():
+        return values
+    return [value if here else _ABSENT for value, here in zip(values, on.tolist(), strict=True)]
 
 
 def _joint(kinds: set[str]) -> str:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from singleimg.drawing.texts import plain, transforms_texts
 from singleimg.transforms.base import Parameters, rows_of
 
 
 @dataclass(frozen=True, repr=False)
 class Sample:
-    """What was drawn for image ``index``: its source and one dict of parameters per transform."""
+    """What was drawn for image ``index``: its source and one dict of parameters per transform.
+
+    drawn: the draws that it is of, if it was drawn with others, and its place among them.
+    """
 
     seed: int
     index: int
     source: int
     names: tuple[str, ...]
     params: tuple[dict[str, Any], ...]
+    drawn: tuple[Draws, int] | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[type[Sample], tuple]:
+        return Sample, (self.seed, self.index, self.source, self.names, self.params)
 
     def __repr__(self) -> str:
         return f"Sample(index={self.index}, source={self.source}, {' → '.join(self.names)})"
@@ -31,18 +40,17 @@ class Sample:
         transforms = [{"name": name, **plain(params)} for name, params in steps]
         return {"index": self.index, "source": self.source, "transforms": transforms}
 
+    def text(self) -> str:
+        """``record()`` as JSON."""
+        transforms = self.transforms_text()
+        return f'{{"index": {self.index}, "source": {self.source}, "transforms": {transforms}}}'
 
-def plain(value: Any) -> Any:
-    """``value`` with tensors, arrays, tuples and enums turned into JSON values."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):  # of torch and NumPy
-        return value.tolist()
-    if isinstance(value, int | float | str | bool | None):
-        return value.value if hasattr(value, "value") else value
-    return plain(value.value) if hasattr(value, "value") else repr(value)
+    def transforms_text(self) -> str:
+        """The ``transforms`` of it as JSON."""
+        if self.drawn is None:
+            return json.dumps(self.record()["transforms"])
+        draws, place = self.drawn
+        return draws.texts[place]
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,7 @@ def joined(name: str, count: int, parts: Sequence[tuple[np.ndarray, Drawn]]) -> 
 
     Of each part the places of its images come first; it is of the others that it did not happen.
     """
-    if len(parts) == 1 and len(parts[0][0]) == count:
+    if len(parts) == 1 and len(parts[0][0]) == count > 0:
         return parts[0][1]
     first = parts[0][1]
 
@@ -175,11 +183,16 @@ class Draws:
         params = [step.dicts(count) for step in self.steps]
         rows = zip(*params, strict=True) if params else [()] * count
         return [
-            Sample(self.seed, index, source, names, row)
-            for index, source, row in zip(
-                self.indices.tolist(), self.sources.tolist(), rows, strict=True
+            Sample(self.seed, index, source, names, row, (self, place))
+            for place, (index, source, row) in enumerate(
+                zip(self.indices.tolist(), self.sources.tolist(), rows, strict=True)
             )
         ]
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What was drawn for each by its transforms, as JSON."""
+        return transforms_texts(self.steps, len(self))
 
     def sample(self, k: int) -> Sample:
         """The ``k``-th of them."""

@@ -50,8 +50,10 @@ class Pipeline:
         chosen = Streams(seed, indices).below(sources) if sources > 1 else np.zeros_like(indices)
 
         def sizes() -> np.ndarray:
-            found = {source: size_of(source) for source in dict.fromkeys(chosen.tolist())}
-            return np.array([found[source] for source in chosen.tolist()], np.int64).reshape(-1, 2)
+            known = np.zeros((sources, 2), np.int64)
+            for source in set(chosen.tolist()):
+                known[source] = size_of(source)
+            return known[chosen]
 
         size, steps = Measured(sizes), []
         for place, step in enumerate(self.steps):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -119,7 +118,7 @@ def _write(
     for index, (data, sample) in enumerate(producer.images(shard), shard.start):
         writer.write(index, data, sample)
         if beside and sample is not None:
-            draws.append(json.dumps(sample.record()) + "\n")
+            draws.append(sample.text() + "\n")
         counter.step(len(data))
     counter.flush()
     return draws

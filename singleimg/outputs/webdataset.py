@@ -95,10 +95,10 @@ class TarWriter:
 
 
 def _flat(sample: Sample, columns: Columns) -> dict[str, Any]:
-    record, row = sample.record(), columns.row(sample)
+    row = columns.row(sample)
     steady = {name: row[name] for name in row if name in columns.always}
-    record["transforms"] = json.dumps(record["transforms"])
-    return {**record, **steady}
+    drawn = {"index": sample.index, "source": sample.source}
+    return {**drawn, "transforms": sample.transforms_text(), **steady}
 
 
 class _Hashed(io.RawIOBase):

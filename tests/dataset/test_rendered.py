@@ -195,6 +195,21 @@ def test_a_shuffled_epoch_holds_every_image_once(path, files):
     assert sorted(shown) == sorted(kept) and shown != kept
 
 
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_batch_is_drawn_at_once_and_holds_what_each_image_is_alone(picture, encoded):
+    cfg = compose(f"imgpath={picture}", "img_size=32", "augment=strong", "num_imgs=30")
+    dataset = RenderedDataset(cfg, encoded=encoded, transform=np.asarray)
+    lots: list[list[int]] = []
+    draw_many = dataset._images.draw_many
+    dataset._images.draw_many = lambda places: lots.append(list(places)) or draw_many(places)
+    batch = dataset.__getitems__([3, 3, -1, 7])
+    assert lots == [[3, 3, 29, 7]]
+    for index, (image, label) in zip((3, 3, 29, 7), batch, strict=True):
+        assert np.array_equal(image, dataset[index][0]) and label == 0
+    with pytest.raises(IndexError, match=r"^image 30 of 30$"):
+        dataset.__getitems__([1, 30])
+
+
 @pytest.mark.parametrize("kind", [StoredDataset, RenderedDataset])
 def test_two_replicas_share_all_images_between_them(stored, kind):
     dataset = kind(stored["folder"], transform=v2.PILToTensor())

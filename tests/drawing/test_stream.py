@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singleimg.drawing.stream import Stream
+from singleimg.drawing.stream import Stream, Streams
 
 NUMBERS = st.integers(0, 2**63 - 1)
 
@@ -37,6 +37,38 @@ def test_neighbours_share_no_words(seed, index, lane):
     ours = set(words(seed, index, lane, 16))
     for other in ((seed ^ 1, index, lane), (seed, index ^ 1, lane), (seed, index, lane + 1)):
         assert not ours & set(words(*other, 16))
+
+
+@given(NUMBERS, st.lists(NUMBERS, min_size=1, max_size=9), st.data())
+def test_many_streams_give_what_each_gives_alone(seed, indices, data):
+    """Whatever is taken, by whichever of them, in turn."""
+    alone = [Stream(seed, index, 3) for index in indices]
+    many = Streams(seed, np.array(indices), 3)
+    for _ in range(data.draw(st.integers(1, 12))):
+        rows = sorted(data.draw(st.sets(st.integers(0, len(indices) - 1))))
+        rows = list(range(len(indices))) if data.draw(st.booleans()) else rows
+        some, each = many.of(np.array(rows, int)), [alone[row] for row in rows]
+        assert len(some) == len(rows)
+        what = data.draw(st.sampled_from(["word", "uniform", "below", "bounds", "order", "one"]))
+        if what == "word":
+            assert some.words().tolist() == [one.word() for one in each]
+        elif what == "uniform":
+            assert some.uniform().tolist() == [one.uniform() for one in each]
+        elif what == "below":
+            n = data.draw(st.integers(1, 2**32 - 1))
+            assert some.below(n).tolist() == [one.below(n) for one in each]
+        elif what == "bounds":
+            bounds = [1 + 7 * row for row in rows]
+            found = some.below(np.array(bounds, int)).tolist()
+            assert found == [one.below(n) for one, n in zip(each, bounds, strict=True)]
+        elif what == "order":
+            n = data.draw(st.integers(1, 11))
+            assert some.permutation(n).tolist() == [one.permutation(n) for one in each]
+        elif rows:  # one of them is handed on, to who knows streams of one image alone
+            k = data.draw(st.integers(0, len(rows) - 1))
+            with some.one(k) as stream:
+                taken = [stream.word() for _ in range(data.draw(st.integers(0, 17)))]
+            assert taken == [each[k].word() for _ in taken]
 
 
 def test_seed_plus_one_is_not_the_next_image():
