@@ -111,29 +111,36 @@ def libc() -> str:
         return "musl"
 
 
-def find_compiler() -> Compiler | None:
-    """``CC`` where it is set, else the first of cc, gcc, clang and zig that is there and works."""
+def find_compiler() -> Compiler:
+    """``CC`` where it is set, else the first of cc, gcc, clang and zig that is there and works.
+
+    Raises CompileError where there is none.
+    """
     if chosen := shlex.split(os.environ.get("CC", "")):
-        return None if chosen == [NO_COMPILER] else Compiler(tuple(chosen))
+        if chosen == [NO_COMPILER]:
+            raise CompileError(f"CC={NO_COMPILER} allows no C compiler")
+        return Compiler(tuple(chosen))
+    said = "no C compiler was found"
     for name in ("cc", "gcc", "clang"):
-        # Some are there without the headers, or are a stub that asks for an install, as on macOS.
-        if shutil.which(name) and _works(Compiler((name,))):
-            return Compiler((name,))
+        # Some lack the headers, or are a stub that asks for an install, as on macOS.
+        try:
+            if shutil.which(name):
+                return _probed(Compiler((name,)))
+        except CompileError as error:
+            said = f"no C compiler works: {error}"
     if importlib.util.find_spec("ziglang"):
         return Compiler((sys.executable, "-m", "ziglang", "cc"))
-    return None
+    raise CompileError(said)
 
 
-def _works(compiler: Compiler) -> bool:
-    """Whether it knows all flags, finds the headers and can link."""
+def _probed(compiler: Compiler) -> Compiler:
+    """The same, if it knows all flags, finds the headers and can link."""
     sets = [flag for flags in compiler.sets.values() for flag in flags]
     with TemporaryDirectory() as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
-        with suppress(CompileError):
-            compiler.run(*FLAGS, *sets, "-shared", "probe.c", "-o", "probe.so",
-                         folder=Path(folder), what="probing")  # fmt: skip
-            return True
-    return False
+        compiler.run(*FLAGS, *sets, "-shared", "probe.c", "-o", "probe.so",
+                     folder=Path(folder), what="a trial")  # fmt: skip
+    return compiler
 
 
 def library_path() -> Path:
@@ -167,8 +174,6 @@ def ensure(*, anew: bool = False) -> Path:
         if path.exists() and not anew:
             return path
         compiler = find_compiler()
-        if compiler is None:
-            raise CompileError("no C compiler was found")
         # The linker writes where there is room for it; what it leaves when killed goes next time.
         handle, name = mkstemp(prefix=f"{path.stem}.", suffix=".tmp", dir=FOLDER)
         try:
