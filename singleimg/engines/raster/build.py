@@ -167,19 +167,21 @@ def ensure(*, anew: bool = False) -> Path:
 
     Raises CompileError, and OSError where the folder cannot be written.
     """
-    path = library_path()
-    if path.exists() and not anew:
-        return path
+    if library_path().exists() and not anew:
+        return library_path()
     with _alone():
+        path = library_path()
         if path.exists() and not anew:
             return path
-        compiler = find_compiler()
-        # The linker writes where there is room for it; what it leaves when killed goes next time.
+        with TemporaryDirectory() as folder:
+            compile_library(Path(folder, path.name), find_compiler())
+            content = Path(folder, path.name).read_bytes()
+        if library_path() != path:
+            raise CompileError("the C files changed while they were compiled")
         handle, name = mkstemp(prefix=f"{path.stem}.", suffix=".tmp", dir=FOLDER)
         try:
-            with open(handle, "wb") as file, TemporaryDirectory() as folder:
-                compile_library(Path(folder, path.name), compiler)
-                file.write(Path(folder, path.name).read_bytes())
+            with open(handle, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, 0o755)
@@ -187,6 +189,7 @@ def ensure(*, anew: bool = False) -> Path:
         except BaseException:
             os.unlink(name)
             raise
+        # Of older sources, and what a killed process left.
         for other in FOLDER.glob(f"{_stem()}-*"):
             if other != path:
                 other.unlink(missing_ok=True)
@@ -196,10 +199,14 @@ def ensure(*, anew: bool = False) -> Path:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Holds a lock of the system, which goes with its holder; without it work is done twice."""
-    with open(FOLDER / "raster-build.lock", "ab") as file:
+    # To be read only: another user's umask may allow no more.
+    handle = os.open(FOLDER / "raster-build.lock", os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
         with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def compile_library(output: Path, compiler: Compiler, flags: Sequence[str] = ()) -> None:

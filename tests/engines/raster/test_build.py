@@ -176,7 +176,7 @@ def test_it_is_made_once_and_other_sources_have_another(small):
 
 def test_flags_and_the_names_of_files_are_part_of_its_name(small):
     names = {build.library_path()}
-    (small / "c" / "isa.h").rename(small / "c" / "sets.h")
+    (small / "c" / "isa.h").rename(small / "c" / "isb.h")
     names.add(build.library_path())
     with open(small / "build.py", "a", encoding="utf-8") as file:
         file.write('FLAGS += ("-O2",)\n')
@@ -214,6 +214,14 @@ def test_what_a_killed_process_left_goes_with_the_next(small):
     assert {file.name for file in small.glob("raster-*")} == {
         build.library_path().name, "raster-build.lock",
     }  # fmt: skip
+
+
+def test_sources_that_change_meanwhile_give_no_library(small, tmp_path, monkeypatch):
+    slow = f'echo "/* */" >> {small}/c/kernels.h; exec {shutil.which("cc")} "$@"'
+    monkeypatch.setenv("CC", str(script(tmp_path / "cc", slow)))
+    with pytest.raises(CompileError, match="changed while they were compiled"):
+        build.ensure()
+    assert libraries(small) == []
 
 
 def test_an_error_is_told_in_the_compilers_first_words(small, monkeypatch):
