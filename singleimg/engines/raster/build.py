@@ -100,6 +100,8 @@ class Compiler:
             lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
             errors = [line for line in lines if re.search(r": (fatal )?error:|undefined", line)]
             said = errors[:MESSAGES] or lines[-MESSAGES:] or [f"exit status {done.returncode}"]
+            if self.is_zig and "PermissionError" in done.stdout:  # a mount with noexec
+                said = ["its folder lets no program run: TMPDIR=/another/folder before the command"]
             raise CompileError("\n".join([f"{what} by {shlex.join(self.command)} failed:", *said]))
 
 

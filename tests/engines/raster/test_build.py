@@ -244,6 +244,13 @@ def test_an_error_is_told_in_the_compilers_first_words(small, monkeypatch):
         build.ensure()
 
 
+def test_zig_in_a_folder_mounted_noexec_says_where_else_to_put_it(small, tmp_path, monkeypatch):
+    denied = "echo 'PermissionError: [Errno 13] Permission denied'; exit 1"
+    monkeypatch.setenv("CC", str(script(tmp_path / "zig", denied)))
+    with pytest.raises(CompileError, match="failed:\nits folder lets no program run: TMPDIR="):
+        build.ensure()
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(small):
     small.chmod(0o500)
