@@ -5,44 +5,73 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import singleimg
 from tests.conftest import ROOT, images_of
 
 pytestmark = pytest.mark.wheel
 _LEFT = (".git", "build", "dist", "__pycache__")
+RASTER = "singleimg/engines/raster"
 SMALL = ("num_imgs=3", "img_size=32")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, since a build leaves folders in the project."""
-    folder = tmp_path_factory.mktemp("wheel")
+def project(tmp_path_factory) -> Path:
+    """A copy, since a build leaves folders in the project."""
+    folder = tmp_path_factory.mktemp("wheel") / "project"
     shutil.copytree(
-        ROOT, folder / "project",
+        ROOT, folder,
         ignore=lambda place, names: {
             name for name in names
             if name in _LEFT or name.endswith(".egg-info") or Path(place, name) == ROOT / "outputs"
         },
     )  # fmt: skip
-    (folder / "project" / "outputs" / "mine").mkdir(parents=True)
-    (folder / "project" / "outputs" / "mine" / "patch_0.jpg").touch()
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q",
-         "-w", folder / "dist"],
-        cwd=folder / "project", check=True, timeout=300,
-    )  # fmt: skip
-    [built] = (folder / "dist").iterdir()
-    return built
+    (folder / "outputs" / "mine").mkdir(parents=True)
+    (folder / "outputs" / "mine" / "patch_0.jpg").touch()
+    (folder / RASTER / "raster-of-a-checkout.so").touch()
+    return folder
+
+
+def built(project: Path | str, *switches: str, code: int = 0, **environment: str) -> Path | str:
+    """The wheel that pip makes of a folder or an sdist; where it should fail, what it says."""
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "wheel", project, "--no-deps", "-q", *switches,
+             "-w", Path(project).parent / f"dist-{Path(empty).name}"],
+            cwd=empty, env={**os.environ, **environment}, timeout=300,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout
+        if code:
+            return done.stdout
+        [made] = (Path(project).parent / f"dist-{Path(empty).name}").iterdir()
+        return made
+
+
+@pytest.fixture(scope="module")
+def wheel(project) -> Path:
+    return built(project, "--no-build-isolation")
+
+
+def library_in(wheel: Path, folder: Path) -> Path:
+    """The compiled raster of a wheel, taken out."""
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith(".so")]
+    return Path(archive.extract(name, folder))
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +111,74 @@ def test_it_holds_the_code_and_every_setting_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert len(tops) == 2 and "singleimg" in tops  # and what pip keeps of it
-    code = {str(file.relative_to(ROOT)) for file in (ROOT / "singleimg").rglob("*.py")}
+    code = {
+        str(file.relative_to(ROOT))
+        for kind in ("py", "c", "h")
+        for file in (ROOT / "singleimg").rglob(f"*.{kind}")
+    }
     settings = {f"singleimg/{file.relative_to(ROOT)}" for file in (ROOT / "conf").rglob("*.yaml")}
     assert len(settings) > 50
+    [library] = [name for name in names if name.startswith(f"{RASTER}/raster-")]
     assert {name for name in names if name.startswith("singleimg/")} == (
-        code | settings | {"singleimg/py.typed"}
+        code - {f"{RASTER}/hook.py"} | settings | {"singleimg/py.typed", library}
     )
+
+
+# --- the compiled raster -------------------------------------------------------------------------
+
+
+def test_its_name_says_any_python_3_on_this_kind_of_machine(wheel):
+    tag = wheel.stem.split("-", 2)[2]
+    machine = platform.machine()
+    if sys.platform == "darwin":
+        assert tag == f"py3-none-macosx_11_0_{machine}"
+    else:
+        assert re.fullmatch(rf"py3-none-manylinux_2_\d+_{machine}", tag)
+    text = zipfile.ZipFile(wheel).read(f"singleimg-{singleimg.__version__}.dist-info/WHEEL")
+    assert {f"Tag: {tag}", "Root-Is-Purelib: false"} <= set(text.decode().splitlines())
+
+
+def test_auditwheel_finds_no_newer_glibc_in_it_than_its_name_says(wheel):
+    pytest.importorskip("auditwheel", reason="auditwheel is not installed (it is for Linux alone)")
+    said = subprocess.run(
+        [sys.executable, "-m", "auditwheel", "show", wheel],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    [found] = re.findall(r'platform\s+tag:\s+"manylinux_2_(\d+)_', said)
+    [named] = re.findall(r"manylinux_2_(\d+)_", wheel.name)
+    assert int(found) <= int(named) and "requires no external shared libraries" in said
+
+
+def test_without_a_compiler_the_install_brings_one_along(project, tmp_path):
+    """Needs the package registry: 101 MB."""
+    programs = Path(sys.executable).parent  # those of Python, and no compiler
+    made = built(project, PATH=str(programs), CC="")
+    functions = ctypes.CDLL(str(library_in(made, tmp_path)))
+    assert functions.raster_version() == 1
+    if sys.platform == "linux":
+        assert re.search(r"manylinux_2_17_", made.name)
+        assert b"GCC: (" not in library_in(made, tmp_path).read_bytes()
+    assert shutil.which("cc", path=str(programs)) is None
+
+
+def test_an_sdist_holds_what_the_library_is_made_of(project, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path],
+        cwd=project, check=True, capture_output=True, env={**os.environ, "CC": "false"},
+    )  # fmt: skip
+    [sdist] = tmp_path.iterdir()
+    made = built(sdist, "--no-build-isolation")
+    assert ctypes.CDLL(str(library_in(made, tmp_path))).raster_version() == 1
+
+
+def test_a_build_that_fails_says_so_in_few_lines_of_pips(project):
+    said = built(project, "--no-build-isolation", code=1, CC="/no/such/cc")
+    assert (
+        "The raster (C) was not compiled: /no/such/cc cannot be run (No such file or directory)\n"
+        in said
+    )
+    assert "apt-get install gcc" in said and "Traceback" not in said
+    assert built(project, "--no-build-isolation", CC="none").stem.endswith("py3-none-any")
 
 
 def test_the_command_the_module_and_a_checkout_make_the_same_bytes(start, run, tmp_path):

@@ -100,6 +100,8 @@ class Compiler:
             lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
             errors = [line for line in lines if re.search(r": (fatal )?error:|undefined", line)]
             said = errors[:MESSAGES] or lines[-MESSAGES:] or [f"exit status {done.returncode}"]
+            if self.is_zig and "PermissionError" in done.stdout:  # a mount with noexec
+                said = ["its folder lets no program run: TMPDIR=/another/folder before the command"]
             raise CompileError("\n".join([f"{what} by {shlex.join(self.command)} failed:", *said]))
 
 
@@ -111,29 +113,36 @@ def libc() -> str:
         return "musl"
 
 
-def find_compiler() -> Compiler | None:
-    """``CC`` where it is set, else the first of cc, gcc, clang and zig that is there and works."""
+def find_compiler() -> Compiler:
+    """``CC`` where it is set, else the first of cc, gcc, clang and zig that is there and works.
+
+    Raises CompileError where there is none.
+    """
     if chosen := shlex.split(os.environ.get("CC", "")):
-        return None if chosen == [NO_COMPILER] else Compiler(tuple(chosen))
+        if chosen == [NO_COMPILER]:
+            raise CompileError(f"CC={NO_COMPILER} allows no C compiler")
+        return Compiler(tuple(chosen))
+    said = "no C compiler was found"
     for name in ("cc", "gcc", "clang"):
-        # Some are there without the headers, or are a stub that asks for an install, as on macOS.
-        if shutil.which(name) and _works(Compiler((name,))):
-            return Compiler((name,))
+        # Some lack the headers, or are a stub that asks for an install, as on macOS.
+        try:
+            if shutil.which(name):
+                return _probed(Compiler((name,)))
+        except CompileError as error:
+            said = f"no C compiler works: {error}"
     if importlib.util.find_spec("ziglang"):
         return Compiler((sys.executable, "-m", "ziglang", "cc"))
-    return None
+    raise CompileError(said)
 
 
-def _works(compiler: Compiler) -> bool:
-    """Whether it knows all flags, finds the headers and can link."""
+def _probed(compiler: Compiler) -> Compiler:
+    """The same, if it knows all flags, finds the headers and can link."""
     sets = [flag for flags in compiler.sets.values() for flag in flags]
     with TemporaryDirectory() as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
-        with suppress(CompileError):
-            compiler.run(*FLAGS, *sets, "-shared", "probe.c", "-o", "probe.so",
-                         folder=Path(folder), what="probing")  # fmt: skip
-            return True
-    return False
+        compiler.run(*FLAGS, *sets, "-shared", "probe.c", "-o", "probe.so",
+                     folder=Path(folder), what="a trial")  # fmt: skip
+    return compiler
 
 
 def library_path() -> Path:
@@ -160,21 +169,21 @@ def ensure(*, anew: bool = False) -> Path:
 
     Raises CompileError, and OSError where the folder cannot be written.
     """
-    path = library_path()
-    if path.exists() and not anew:
-        return path
+    if library_path().exists() and not anew:
+        return library_path()
     with _alone():
+        path = library_path()
         if path.exists() and not anew:
             return path
-        compiler = find_compiler()
-        if compiler is None:
-            raise CompileError("no C compiler was found")
-        # The linker writes where there is room for it; what it leaves when killed goes next time.
+        with TemporaryDirectory() as folder:
+            compile_library(Path(folder, path.name), find_compiler())
+            content = Path(folder, path.name).read_bytes()
+        if library_path() != path:
+            raise CompileError("the C files changed while they were compiled")
         handle, name = mkstemp(prefix=f"{path.stem}.", suffix=".tmp", dir=FOLDER)
         try:
-            with open(handle, "wb") as file, TemporaryDirectory() as folder:
-                compile_library(Path(folder, path.name), compiler)
-                file.write(Path(folder, path.name).read_bytes())
+            with open(handle, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, 0o755)
@@ -182,6 +191,7 @@ def ensure(*, anew: bool = False) -> Path:
         except BaseException:
             os.unlink(name)
             raise
+        # Of older sources, and what a killed process left.
         for other in FOLDER.glob(f"{_stem()}-*"):
             if other != path:
                 other.unlink(missing_ok=True)
@@ -191,10 +201,14 @@ def ensure(*, anew: bool = False) -> Path:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Holds a lock of the system, which goes with its holder; without it work is done twice."""
-    with open(FOLDER / "raster-build.lock", "ab") as file:
+    # To be read only: another user's umask may allow no more.
+    handle = os.open(FOLDER / "raster-build.lock", os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
         with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def compile_library(output: Path, compiler: Compiler, flags: Sequence[str] = ()) -> None:

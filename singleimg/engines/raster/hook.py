@@ -35,7 +35,13 @@ class RasterHook(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """Asked for before the install's environment is complete."""
-        return [] if self._without() or self.build.find_compiler() else [ZIG]
+        if self._without():
+            return []
+        try:
+            self.build.find_compiler()
+        except self.build.CompileError:
+            return [ZIG]
+        return []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """``version``: editable or standard, which is a wheel to be installed."""
@@ -57,12 +63,9 @@ class RasterHook(BuildHookInterface):
         return os.environ.get("CC") == self.build.NO_COMPILER
 
     def _into_wheel(self, build_data: dict[str, Any]) -> None:
-        compiler = self.build.find_compiler()
-        if compiler is None:
-            raise self.build.CompileError("no C compiler was found")
         self.folder = TemporaryDirectory()  # until hatchling has read it
         library = Path(self.folder.name, self.build.library_path().name)
-        self.build.compile_library(library, compiler)
+        self.build.compile_library(library, self.build.find_compiler())
         build_data["force_include"][str(library)] = f"{PLACE}/{library.name}"
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{self._platform(library)}"

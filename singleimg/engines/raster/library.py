@@ -71,8 +71,9 @@ def _functions() -> CDLL:
     except (OSError, build.CompileError) as error:
         install = f"-e {shlex.quote(str(_ROOT))}" if _IN_CHECKOUT else "--force-reinstall singleimg"
         raise UserError(
-            f"The compiled raster cannot be used ({' '.join(str(error).split())}): type pip "
-            f"install {install}, or engine=reference, which does without."
+            f"The compiled raster cannot be used ({' '.join(str(error).split())}): mend that, or "
+            f"type pip install {install}, which makes it anew, or engine=reference, which does "
+            "without."
         ) from error
     functions.raster_version.restype = c_int32
     functions.raster_kernels.argtypes, functions.raster_kernels.restype = [c_char_p], c_void_p

@@ -73,32 +73,34 @@ def test_sources_that_changed_are_compiled_by_who_needs_them(elsewhere, caplog):
 
 
 def test_without_a_compiler_a_sentence_says_what_to_type(elsewhere, monkeypatch):
-    monkeypatch.setenv("CC", "none")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(elsewhere))
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
         load()
     assert str(caught.value) == (
-        "The compiled raster cannot be used (no C compiler was found): type pip install -e "
-        f"{ROOT}, or engine=reference, which does without."
+        "The compiled raster cannot be used (no C compiler was found): mend that, or type pip "
+        f"install -e {ROOT}, which makes it anew, or engine=reference, which does without."
     )
 
 
 def test_files_that_do_not_compile_end_in_a_sentence(elsewhere):
     with open(elsewhere / "c" / "raster.c", "a", encoding="utf-8") as file:
         file.write("int one = two;\n")
-    with pytest.raises(UserError, match=r"\(compiling raster.c for plain by .*two.*\): type pip"):
+    with pytest.raises(UserError, match=r"\(compiling raster.c for plain by .*two.*\): mend that"):
         load()
 
 
 def test_an_installed_package_compiles_nothing(elsewhere, monkeypatch):
     monkeypatch.setattr(library, "_IN_CHECKOUT", False)
-    with pytest.raises(UserError, match="--force-reinstall singleimg, or engine=reference"):
+    with pytest.raises(UserError, match="pip install --force-reinstall singleimg, which makes"):
         load()
     assert list(elsewhere.glob("raster-*")) == []
 
 
 def test_a_file_that_cannot_be_loaded_is_told(elsewhere):
     build.library_path().write_bytes(b"no library")
-    with pytest.raises(UserError, match=r"cannot be used \(.*raster-.*\): type pip install -e"):
+    with pytest.raises(UserError, match=r"cannot be used \(.*raster-.*\): mend that, or"):
         load()
 
 
