@@ -15,7 +15,10 @@ static uint32_t next(uint32_t below) {
 }
 
 static int32_t number_of(int32_t operation) {
-    if (operation <= 3) return (int32_t)((next(65535) - 32768) * (1u << next(10)));
+    if (operation <= 3) {
+        int32_t factor = (int32_t)next(65536) - 32768;
+        return factor * (1 << next(10));
+    }
     if (operation == 4) return (int32_t)next(256);
     if (operation == 7) return (int32_t)next(257);
     return (int32_t)(256 - (1u << next(9)));
