@@ -230,7 +230,8 @@ static inline void rgbx_store(uint8_t *to, V16 r, V16 g, V16 b) {
 enum { PACKED = 16, SPARE = 0 };  // pixels, RGBX to RGB
 static inline void rgb_pack(const uint8_t *from, uint8_t *to) {
     uint8x16x4_t pixels = vld4q_u8(from);
-    vst3q_u8(to, (uint8x16x3_t){{pixels.val[0], pixels.val[1], pixels.val[2]}});
+    uint8x16x3_t packed = {{pixels.val[0], pixels.val[1], pixels.val[2]}};
+    vst3q_u8(to, packed);  // a macro in clang
 }
 
 #undef U
