@@ -19,8 +19,8 @@ static inline V16 clipped(V16 level) { return v16_min(v16_max(level, v16_all(0))
 // --- blends: away from a grey, or towards it ---
 
 // The factor of docs/raster.md is q = factor << shift, factor of 16 bits: then q * d >> 16, d being
-// -255 ... 255, is the upper half of (d << shift) * factor. From a shift of 8 on d << shift would not
-// fit; there a d of 63 or more takes any level out of 0 ... 255, so that larger ones are cut off.
+// -255 ... 255, is the upper half of (d << shift) * factor. From a shift of 8 on, d << shift would
+// not fit; there a d of 63 or more takes any level out of 0 ... 255, so that larger ones are cut.
 typedef struct {
     int16_t factor, scale, limit;
 } Blend;
@@ -28,8 +28,8 @@ typedef struct {
 static Blend blend_of(int32_t q) {
     int shift = 0;
     while (q >> shift > INT16_MAX || q >> shift < INT16_MIN) shift++;
-    int limit = INT16_MAX >> shift;
-    return (Blend){(int16_t)(q >> shift), (int16_t)(1 << shift), (int16_t)(limit < 255 ? limit : 255)};
+    int16_t limit = INT16_MAX >> shift;
+    return (Blend){(int16_t)(q >> shift), (int16_t)(1 << shift), limit < 255 ? limit : 255};
 }
 
 static inline V16 blended(V16 level, V16 grey, Blend blend, int is_far) {
@@ -73,11 +73,21 @@ static void saturate(Planes *p, Blend blend) {
 
 // --- hue ---
 
-static inline V16 lowered(V16 value, V16 saturation, V16 part) {
-    V16 weight = v16_up8(v16_min(part, v16_all(255)));
-    return v16_sub(value, v16_high_rounded(value, v16_high_u(saturation, weight)));
+// ``part`` is over 0; 129 S + 1 is at most 32,896, so that t is at most 32,767.
+static inline V16 lowered(V16 value, V16 s129, V16 part) {
+    V16 t = v16_high_u(s129, v16_up8(v16_min(part, v16_all(255))));
+    return v16_sub(value, v16_high_rounded(value, t));
 }
 
+// S and H are whole quotients below 256 of divisors up to 510, and one float32 division gives both:
+//     S = 255 d / M     = d * (d * inverse)           inverse = 255 (1 + e) / (d M)
+//     H = 42.5 m / d    = (m / 6) * (M * inverse)     m = num + 2 d, which is 0 ... 3 d
+// d, M, m and d M are exact in float32. Of at most five roundings (that of 1/6 is one) each changes
+// the result by 2^-24 of it at most, together by less than 2^-21.6; e is 2^-20 within a hundredth.
+// So what is computed is never below the quotient, and above it by less than 2^-19.5 of it, less
+// than 2^-11; a quotient that is no whole number is at least 1/510 below the next. What is cut off
+// to whole numbers is therefore exact, on any processor: test_colour.py goes through all colours.
+// d = 0 gives S = 0, and the levels as they are.
 static void turn_hue(Planes *p, int16_t turn) {
     for (int i = 0; i < p->count; i += LANES) {
         V16 r = v16_load(p->r + i), g = v16_load(p->g + i), b = v16_load(p->b + i);
@@ -85,25 +95,25 @@ static void turn_hue(Planes *p, int16_t turn) {
         V16 d = v16_sub(value, v16_min(v16_min(r, g), b));
         V16 of_green = v16_select_equal(g, value, v16_sub(b, r), v16_sub(r, g));
         V16 num = v16_select_equal(r, value, v16_sub(g, b), of_green);
-        V16 base = v16_select_equal(g, value, v16_all(0), v16_all(85));
+        V16 base = v16_select_equal(g, value, v16_all(0), v16_all(85));  // 85 less, as m has 2 d
         base = v16_select_equal(r, value, v16_all(-85), base);
 
         F32 fd = f32_of(d), fv = f32_of(value), fm = f32_of(v16_add(num, v16_add(d, d)));
         F32 inverse = f32_div(f32_all(255.00025f), f32_max(f32_mul(fd, fv), f32_all(1.0f)));
-        V16 s = f32_floor(f32_mul(fd, f32_mul(fd, inverse)));
-        V16 h = f32_floor(f32_mul(f32_mul(fm, f32_all(1.0f / 6.0f)), f32_mul(fv, inverse)));
+        V16 s = f32_whole(f32_mul(fd, f32_mul(fd, inverse)));
+        V16 h = f32_whole(f32_mul(f32_mul(fm, f32_all(1.0f / 6.0f)), f32_mul(fv, inverse)));
 
         h = v16_add(h, base);
-        h = v16_min_u(h, v16_add(h, v16_all(255)));
+        h = v16_min_u(h, v16_add(h, v16_all(255)));  // 255 more where it is negative
         h = v16_and(v16_add(h, v16_all(turn)), v16_all(255));
         h = v16_mul(h, v16_all(6));
-        s = v16_add(v16_mul(s, v16_all(129)), v16_all(1));
+        V16 s129 = v16_add(v16_mul(s, v16_all(129)), v16_all(1));
         V16 from_cyan = v16_abs(v16_sub(h, v16_all(765)));
         V16 from_green = v16_abs(v16_sub(h, v16_all(510)));
         V16 from_blue = v16_abs(v16_sub(h, v16_all(1020)));
-        v16_store(p->r + i, lowered(value, s, v16_sub_saturated_u(v16_all(510), from_cyan)));
-        v16_store(p->g + i, lowered(value, s, v16_sub_saturated_u(from_green, v16_all(255))));
-        v16_store(p->b + i, lowered(value, s, v16_sub_saturated_u(from_blue, v16_all(255))));
+        v16_store(p->r + i, lowered(value, s129, v16_sub_saturated_u(v16_all(510), from_cyan)));
+        v16_store(p->g + i, lowered(value, s129, v16_sub_saturated_u(from_green, v16_all(255))));
+        v16_store(p->b + i, lowered(value, s129, v16_sub_saturated_u(from_blue, v16_all(255))));
     }
 }
 
@@ -205,6 +215,7 @@ static void change_block(uint8_t *pixels, int count, const int32_t *ops, int32_t
 void NAME(colour)(uint8_t *pixels, int64_t count, const int32_t *ops, int32_t n, uint8_t *rgb) {
     int16_t mean = 0;
     int32_t done = 0;
+    if (count <= 0) return;
     // Contrast needs the mean of the whole image as it then is: one pass ends before each.
     for (int32_t next = 0; next < n; next++) {
         if (ops[2 * next] != CONTRAST) continue;
@@ -224,7 +235,8 @@ void NAME(colour)(uint8_t *pixels, int64_t count, const int32_t *ops, int32_t n,
     }
     for (int64_t at = 0; at < count; at += BLOCK) {
         int size = count - at < BLOCK ? (int)(count - at) : BLOCK;
-        change_block(pixels + 4 * at, size, ops + 2 * done, n - done, mean, rgb ? rgb + 3 * at : NULL);
+        uint8_t *to = rgb ? rgb + 3 * at : NULL;
+        change_block(pixels + 4 * at, size, ops + 2 * done, n - done, mean, to);
     }
 }
 

@@ -2,7 +2,9 @@
 //
 // With AVX2, AVX-512 and NEON they are intrinsics, for compilers differ much in what they make of
 // products of sixteen bits; otherwise a "vector" is one number, and the compiler does what it can.
-// All give the same numbers. A lane holds int16_t; the operations ending in _u take it as uint16_t.
+// All give the same numbers. A lane holds int16_t; operations ending in _u take it as uint16_t.
+// v16_high is the upper half of the product of 32 bits; v16_high_rounded (a b + 2^14) >> 15. F32 are
+// as many numbers of float32: f32_of takes lanes as uint16_t, f32_whole cuts a fraction off.
 #ifndef RASTER_LANES_H
 #define RASTER_LANES_H
 
@@ -76,7 +78,7 @@ static inline F32 f32_of(V16 a) {
     return (F32){V(cvtepi32_ps)(V(unpacklo_epi16)(a, zero)),
                  V(cvtepi32_ps)(V(unpackhi_epi16)(a, zero))};
 }
-static inline V16 f32_floor(F32 a) {
+static inline V16 f32_whole(F32 a) {
     return V(packs_epi32)(V(cvttps_epi32)(a.low), V(cvttps_epi32)(a.high));
 }
 static inline F32 f32_all(float value) { return (F32){V(set1_ps)(value), V(set1_ps)(value)}; }
@@ -106,7 +108,8 @@ static inline V16 v16_luma(V16 r, V16 g, V16 b) {
 // The order of pixels within the lanes is another than in memory; rgbx_store undoes it.
 static inline void rgbx_load(const uint8_t *from, V16 *r, V16 *g, V16 *b) {
     V16 low_half = V(set1_epi32)(0xffff), level = V(set1_epi16)(255);
-    V16 first = BITS(loadu)((const void *)from), second = BITS(loadu)((const void *)(from + 2 * LANES));
+    V16 first = BITS(loadu)((const void *)from);
+    V16 second = BITS(loadu)((const void *)(from + 2 * LANES));
     V16 rg = V(packus_epi32)(BITS(and)(first, low_half), BITS(and)(second, low_half));
     V16 bx = V(packus_epi32)(V(srli_epi32)(first, 16), V(srli_epi32)(second, 16));
     *r = BITS(and)(rg, level);
@@ -191,7 +194,7 @@ static inline F32 f32_of(V16 a) {
     return (F32){vcvtq_f32_u32(vmovl_u16(vget_low_u16(U(a)))),
                  vcvtq_f32_u32(vmovl_high_u16(U(a)))};
 }
-static inline V16 f32_floor(F32 a) {
+static inline V16 f32_whole(F32 a) {
     return vmovn_high_s32(vmovn_s32(vcvtq_s32_f32(a.low)), vcvtq_s32_f32(a.high));
 }
 static inline F32 f32_all(float value) { return (F32){vdupq_n_f32(value), vdupq_n_f32(value)}; }
@@ -227,7 +230,8 @@ static inline void rgbx_store(uint8_t *to, V16 r, V16 g, V16 b) {
 enum { PACKED = 16, SPARE = 0 };  // pixels, RGBX to RGB
 static inline void rgb_pack(const uint8_t *from, uint8_t *to) {
     uint8x16x4_t pixels = vld4q_u8(from);
-    vst3q_u8(to, (uint8x16x3_t){{pixels.val[0], pixels.val[1], pixels.val[2]}});
+    uint8x16x3_t packed = {{pixels.val[0], pixels.val[1], pixels.val[2]}};
+    vst3q_u8(to, packed);  // a macro in clang
 }
 
 #undef U
@@ -267,7 +271,7 @@ static inline V16 v16_select_equal(V16 a, V16 b, V16 yes, V16 no) { return a == 
 static inline V16 v16_select_less(V16 a, V16 b, V16 yes, V16 no) { return a < b ? yes : no; }
 
 static inline F32 f32_of(V16 a) { return (float)(uint16_t)a; }
-static inline V16 f32_floor(F32 a) { return (V16)(int32_t)a; }
+static inline V16 f32_whole(F32 a) { return (V16)(int32_t)a; }
 static inline F32 f32_all(float value) { return value; }
 static inline F32 f32_mul(F32 a, F32 b) { return a * b; }
 static inline F32 f32_div(F32 a, F32 b) { return a / b; }
@@ -289,14 +293,8 @@ static inline void rgbx_store(uint8_t *to, V16 r, V16 g, V16 b) {
     memcpy(to, &pixel, 4);
 }
 
-enum { PACKED = 4, SPARE = 0 };  // pixels, RGBX to RGB
-static inline void rgb_pack(const uint8_t *from, uint8_t *to) {
-    uint32_t p[4];
-    memcpy(p, from, 16);
-    uint32_t words[3] = {(p[0] & 0xffffff) | p[1] << 24, (p[1] >> 8 & 0xffff) | p[2] << 16,
-                         (p[2] >> 16 & 0xff) | p[3] << 8};
-    memcpy(to, words, 12);
-}
+enum { PACKED = 1, SPARE = 1 };  // pixels, RGBX to RGB; the fourth byte is written over
+static inline void rgb_pack(const uint8_t *from, uint8_t *to) { memcpy(to, from, 4); }
 
 #endif
 
