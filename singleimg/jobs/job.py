@@ -118,6 +118,7 @@ def prepare(cfg: DictConfig) -> Job:
             "A picture of %d px is less than a tenth of img_size=%d: its images show no detail.",
             smallest, cfg.img_size,
         )  # fmt: skip
+    images = from_config(cfg, sources, source, engine)
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),
@@ -126,7 +127,7 @@ def prepare(cfg: DictConfig) -> Job:
         engine=engine.name,
         encoder=encoder.recipe(),
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
-        libraries=[*engine.libraries, *output.libraries],
+        libraries=[*engine.decides(images.pipeline), *encoder.libraries, *output.libraries],
     )
     if profiles:
         recipe.made_with["profiles"] = "; ".join(sorted(profiles))
@@ -134,7 +135,6 @@ def prepare(cfg: DictConfig) -> Job:
     if profiles and cfg.if_exists == "resume":
         refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
-    images = from_config(cfg, sources, source, engine)
     if cfg.num_imgs > len(sources) and not images.varies():
         log.warning(
             "augment=%s changes nothing: %s images of %s are the same again and again.",
