@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -70,14 +69,14 @@ def render_shard(task: ShardTask) -> None:
 def _make(work: Work, shard: Shard, counter: Counter) -> None:
     producer, output = work.producer, work.output
     if output.layout() is None:
-        _write(shard, producer, output.open(None, shard), counter)
+        _write(shard, producer, output, output.open(None, shard), counter)
         return
     with work.store.writing(f"shard {shard.name}"), Staging(work.store, shard) as staging:
         writer = output.open(staging, shard, producer.columns)
         if not (hasattr(writer, "write") and hasattr(writer, "close")):
             owed = "a writer with write and close"
             raise misfit(f"{type(output).__name__}.open", writer, owed)
-        draws = _write(shard, producer, writer, counter, beside=not output.draws_inside)
+        draws = _write(shard, producer, output, writer, counter, beside=not output.draws_inside)
         entries = _checked(writer.close(), writer, shard)
         place = output.place(shard)
         if place is not None and not staging.has(place):
@@ -112,14 +111,20 @@ def _checked(entries: object, writer: Writer, shard: Shard) -> list[Entry]:
 
 
 def _write(
-    shard: Shard, producer: Producer, writer: Writer, counter: Counter, beside: bool = False
+    shard: Shard,
+    producer: Producer,
+    output: Output,
+    writer: Writer,
+    counter: Counter,
+    beside: bool = False,
 ) -> list[str]:
     """Has every image written; what was drawn for each, a line of JSON, if it lies ``beside``."""
     draws = []
     for index, (data, sample) in enumerate(producer.images(shard), shard.start):
-        writer.write(index, data, sample)
-        if beside and sample is not None:
-            draws.append(json.dumps(sample.record()) + "\n")
+        drawn = None if sample is None else output.drawn(sample, producer.columns)
+        writer.write(index, data, None if beside else drawn)
+        if beside and drawn is not None:
+            draws.append(drawn + "\n")
         counter.step(len(data))
     counter.flush()
     return draws
