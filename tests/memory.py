@@ -33,8 +33,8 @@ def task_of(name: str, folder: Path, shard: Shard) -> Task:
     folder.mkdir()
     picture = folder.with_name("picture.png")
     Image.new("RGB", (300, 200)).save(picture)
-    cfg = compose(f"imgpath={picture}", f"output={name}", "engine=reference", "augment=paper",
-                  "save_params=true", "output.shard_size=100000", f"targetpath={folder}")  # fmt: skip
+    typed = (f"output={name}", f"output.shard_size={IMAGES}", "save_params=true")
+    cfg = compose(f"imgpath={picture}", f"targetpath={folder}", "engine=reference", *typed)
     producer = Rendered(SingleImage.from_config(cfg), instantiate(cfg, "encode"), draws=True)
     output = instantiate(cfg, "output", image_suffix=".jpg")
     counts = folder.with_name(f"{folder.name}-counts")

@@ -213,7 +213,7 @@ def _together(producer: Producer, effort: Estimate, workers: int) -> float:
 
     def work(_: int) -> None:
         while time.perf_counter() - begin < _SECONDS:
-            index = next(indices)
+            index = next(indices) % effort.images
             next(producer.images(Shard(0, index, index + 1)))
 
     with ThreadPoolExecutor(workers) as pool:
