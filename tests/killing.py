@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
-from singleimg.jobs import commit, parts
+from singleimg.jobs import commit, parts, plan
 from singleimg.jobs.parts import Parts
 
 PLACES = ("in a part", "before its rename", "in assembly", "before parts are removed")
-KILL = "SINGLEIMG_TESTS_KILL"  # variable: place, which time, and a file that tells of it
+KILL = "SINGLEIMG_TESTS_KILL"  # variable: see armed
 
 
 def arm(place: str, time: int, told: Path | None = None) -> None:
@@ -45,11 +45,19 @@ def arm(place: str, time: int, told: Path | None = None) -> None:
         _before(Parts, "remove", lambda *_: come() and kill())
 
 
+def armed(place: str, time: int, told: Path, chunk: int) -> dict[str, str]:
+    """The environment of a command whose worker is killed there, with chunks of so many images."""
+    return {KILL: f"{place}|{time}|{told}|{chunk}"}
+
+
 def arm_by_environment() -> None:
-    """Arms a worker process, where the environment says so."""
+    """Arms this process if it is a worker, where the environment says so."""
     said = os.environ.get(KILL)
-    if said and "loky" in Path("/proc/self/cmdline").read_text():
-        place, time, told = said.split(":")
+    if said is None:
+        return
+    place, time, told, chunk = said.split("|")
+    plan.CHUNK = int(chunk)
+    if "loky" in Path("/proc/self/cmdline").read_text():
         arm(place, int(time), Path(told))
 
 
@@ -63,8 +71,6 @@ def killed(place: str, time: int, chunk: int, work: Callable[[], object]) -> boo
     cv2.setNumThreads(1)  # ends its threads: a child that has them no more would wait for them
     child = os.fork()
     if child == 0:
-        from singleimg.jobs import plan
-
         plan.CHUNK = chunk
         arm(place, time)
         try:

@@ -15,7 +15,7 @@ from singleimg.backends.base import WorkerLost
 from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot
 from singleimg.errors import UserError, WriteError
-from singleimg.jobs.estimate import Estimate, check_disk
+from singleimg.jobs.estimate import Estimate, check_disk, check_temporary
 from singleimg.jobs.job import Job
 from singleimg.jobs.parts import FOLDER, clear, sweep
 from singleimg.jobs.plan import Plan
@@ -126,8 +126,10 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
             f"{effort.describe(seconds)}: type num_imgs=1000 for a first look, or "
             f"num_imgs={job.num_imgs} for all of them."
         )
-    folder, free = job.store.local_path if job.writes else None, ""
-    if folder is not None:  # with what will be overwritten
+    folder, free = job.store.local_path, ""
+    if job.writes and folder is None:
+        check_temporary(effort.parts + plan.staged(effort))
+    elif job.writes:  # with what will be overwritten
         freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
         free = f", {size(check_disk(folder, effort.disk + effort.parts, freed))} free"
     log.info(

@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heapreplace
 from itertools import islice
 from math import inf
 from pathlib import Path
+from tempfile import gettempdir
 
 from singleimg.errors import UserError
 from singleimg.system.figures import duration, size
@@ -139,6 +140,18 @@ class Estimate:
             said.append(f"{size(self.disk + self.parts)} meanwhile")
         disk = f" ({', '.join(said)})" if said else ""
         return f"about {size(self.bytes)}{disk}, {duration(seconds)}"
+
+
+def check_temporary(needed: int) -> None:
+    """Raises UserError when the system's folder for temporary files has no room for ``needed``."""
+    folder = Path(gettempdir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"The folder for temporary files, {folder}, needs about {size(needed)} for what is on "
+            f"its way, and {size(free)} are free: make room there, or type TMPDIR=/another/folder "
+            "before the command."
+        )
 
 
 def check_disk(target: Path, needed: int, freed: int = 0) -> int:

@@ -89,5 +89,10 @@ class Plan:
         begun = sum(sizes[-(2 + self.workers // 4) :])
         return begun * max(effort.bytes, effort.disk) // effort.images
 
+    def staged(self, effort: Estimate) -> int:
+        """Bytes of the shards that are on their way to a store at once, at most."""
+        sizes = sorted(map(len, self.shards))[-self.workers :]
+        return sum(sizes) * max(effort.bytes, effort.disk) // effort.images
+
     def _is_assembled(self, shard: Shard) -> bool:
         return self.assembles and len(shard) > self.size

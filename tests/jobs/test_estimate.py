@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from itertools import count
+from tempfile import gettempdir
 
 import pytest
 
 from singleimg.errors import UserError
-from singleimg.jobs.estimate import Cores, Estimate, check_disk, measure_cores
+from singleimg.jobs.estimate import Cores, Estimate, check_disk, check_temporary, measure_cores
 
 
 def test_what_cannot_fit_is_refused(tmp_path):
@@ -21,6 +22,19 @@ def test_what_cannot_fit_is_refused(tmp_path):
         " are free: type a smaller num_imgs, or a targetpath on another disk."
     )
     assert check_disk(tmp_path, 1) > 0
+
+
+def test_what_is_on_its_way_to_a_store_has_to_fit_into_the_folder_for_temporary_files():
+    check_temporary(1)
+    with pytest.raises(UserError) as caught:
+        check_temporary(10**18)
+    assert str(caught.value).startswith(
+        f"The folder for temporary files, {gettempdir()}, needs about 1e+06 TB for what is on its "
+        "way, and "
+    )
+    assert str(caught.value).endswith(
+        " are free: make room there, or type TMPDIR=/another/folder before the command."
+    )
 
 
 @pytest.mark.parametrize(

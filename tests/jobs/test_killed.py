@@ -14,8 +14,9 @@ from singleimg.jobs import driver, plan
 from singleimg.jobs.parts import FOLDER
 from singleimg.jobs.producers import Made, Rendered
 from singleimg.storage.shards import Shard
-from tests.killing import PLACES, killed
-from tests.scenarios import false_records, leftovers, tree_hash
+from tests.killing import PLACES, armed, killed
+from tests.scenarios import Command, false_records, leftovers, tree_hash
+from tests.stubs import NAP
 
 IMAGES, SHARD, CHUNK = 60, 24, 5  # in three shards: of five chunks, five and three
 THREADS = ("backend=threading", "threads=2", "backend.from_seconds=0")
@@ -101,4 +102,21 @@ def test_what_was_made_is_not_made_again(picture, tmp_path, monkeypatch, undistu
     monkeypatch.setattr(driver, "run_chunks", lambda *a, **k: made.clear() or run_chunks(*a, **k))
     make_it(typed, target, *more)
     assert sorted(made) == sorted(set(range(IMAGES)) - kept - committed)
+    assert tree_hash(target) == undisturbed("webdataset") and leftovers(target) == []
+
+
+WORKERS = ("threads=2", "backend.from_seconds=0")
+
+
+@pytest.mark.parametrize(
+    "place", [pytest.param(p, marks=[] if p == "in assembly" else pytest.mark.slow) for p in PLACES]
+)
+def test_what_a_killed_worker_had_in_hand_is_made_by_others(picture, tmp_path, undisturbed, place):
+    """The real command, of which one worker process is killed; the run goes on by itself."""
+    typed, target, told = settings(picture, "webdataset"), tmp_path / "set", tmp_path / "told"
+    command = Command(*typed, *WORKERS, f"targetpath={target}",
+                      **armed(place, 1, told, CHUNK), **{NAP: "0.03"})  # fmt: skip
+    result = command.end()
+    assert result.status == 0 and told.exists(), result.output
+    assert "A worker process was killed, most likely because memory ran out" in result.output
     assert tree_hash(target) == undisturbed("webdataset") and leftovers(target) == []
