@@ -1,4 +1,4 @@
-"""Where shards run: in this process, in worker processes or in threads, all through joblib."""
+"""Where chunks run: in this process, in worker processes or in threads, all through joblib."""
 
 from __future__ import annotations
 
