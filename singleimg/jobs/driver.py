@@ -203,7 +203,7 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
             # Workers take seconds to start: the driver makes chunks meanwhile.
             for task in waiting:
                 render_chunk(task)
-                if plan.workers > 1 and (progress.begun or time.monotonic() - begin > patience):
+                if progress.begun or time.monotonic() - begin > patience:
                     break
             for _ in results:
                 pass
