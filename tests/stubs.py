@@ -14,8 +14,10 @@ from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.picture import Picture
+from tests import killing
 
 NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that slow engines sleep before each image
+killing.arm_by_environment()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What decides the bytes of a dataset, written down so that two runs can be compared.
 
 ``pixels`` decides the bytes of every image, ``layout`` where they lie, ``made_with`` names the
-libraries, and the kind of processor where that decides too. The fingerprint is the SHA-256 of ``pixels`` as canonical JSON.
+libraries, and the kind of processor where that decides too. The fingerprint is the SHA-256 of
+``pixels`` as canonical JSON.
 """
 
 from __future__ import annotations

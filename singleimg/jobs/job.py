@@ -25,14 +25,17 @@ from singleimg.dataset.recipe import Recipe, check_draws, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url, misfit
 from singleimg.jobs.estimate import Estimate
+from singleimg.jobs.parts import key_of
+from singleimg.jobs.plan import Plan
 from singleimg.jobs.producers import Producer, Rendered
-from singleimg.jobs.worker import Work
+from singleimg.jobs.work import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
 from singleimg.storage.remote import check_keeps
 from singleimg.storage.shards import Shard, Shards
 from singleimg.system.logs import log
+from singleimg.version import __version__
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,15 @@ class Job:
         """All shards of the dataset."""
         return Shards(self.num_imgs, self.output.shard_size)
 
-    def workers_for(self, effort: Estimate, shards: Sequence[Shard]) -> int:
-        """How many are worth starting for these."""
-        return min(self.backend.worth_starting(self.workers, effort.seconds), len(shards))
+    def plan(self, effort: Estimate, shards: Sequence[Shard]) -> Plan:
+        """Who makes what of these."""
+        return Plan.of(shards, self.output, self.backend, self.workers, effort)
+
+    @property
+    def parts_key(self) -> str:
+        """Of the parts of which this run would make the same bytes."""
+        recipe = self.recipe
+        return key_of(recipe.fingerprint, recipe.layout, recipe.made_with, __version__)
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
@@ -83,6 +92,7 @@ class Job:
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
+            key=self.parts_key,
             trusted=tuple(self.settings.trusted_modules),
         )
 
