@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import psutil
 
 from singleimg.storage.manifest import Entry, Record, parse_entries, parse_record
@@ -255,7 +254,6 @@ def killed_at(
     Calls are counted from the first one before which ``counts()`` is true. False when there were
     fewer than that.
     """
-    cv2.setNumThreads(1)  # ends its threads: a child that has them no more would wait for them
     child = os.fork()
     if child == 0:
         left, begun = step, False

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from singleimg.drawing.pipeline import Pipeline, Sample
+from singleimg.drawing.draws import Draws
+from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.picture import Picture
+from tests import killing
 
 NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that slow engines sleep before each image
+killing.arm_by_environment()
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class _BlankRenderer(Renderer):
         self.slow: dict[str, str] = {}
         self._pixels = np.zeros((8, 8, 3), np.uint8)
 
-    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
-        return [self._pixels for _ in batch]
+    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        return [self._pixels for _ in pictures]
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ class SlowEngine(BlankEngine):
 
 
 class _SlowRenderer(_BlankRenderer):
-    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
-        time.sleep(float(os.environ.get(NAP, 0)) * len(batch))
-        numbers = [np.random.default_rng([sample.seed, sample.index]) for _, sample in batch]
+    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        time.sleep(float(os.environ.get(NAP, 0)) * len(draws))
+        numbers = [np.random.default_rng([draws.seed, index]) for index in draws.indices.tolist()]
         return [one.integers(0, 256, (32, 32, 3), np.uint8) for one in numbers]
 
 
@@ -64,6 +67,6 @@ class SlowNativeEngine(NativeEngine):
 
 
 class _SlowNativeRenderer(NativeRenderer):
-    def render(self, batch: Sequence[tuple[Picture, Sample]]) -> list[np.ndarray]:
-        time.sleep(float(os.environ.get(NAP, 0)) * len(batch))
-        return super().render(batch)
+    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+        time.sleep(float(os.environ.get(NAP, 0)) * len(draws))
+        return super().render(draws, pictures)

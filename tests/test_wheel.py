@@ -52,7 +52,7 @@ def built(project: Path | str, *switches: str, code: int = 0, **environment: str
         done = subprocess.run(
             [sys.executable, "-m", "pip", "wheel", project, "--no-deps", "-q", *switches,
              "-w", Path(project).parent / f"dist-{Path(empty).name}"],
-            cwd=empty, env={**os.environ, **environment}, timeout=300,
+            cwd=empty, env={**os.environ, **environment}, timeout=900,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert done.returncode == code, done.stdout

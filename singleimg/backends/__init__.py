@@ -1,1 +1,1 @@
-"""Where shards run: one file a backend. Imports errors and system."""
+"""Where chunks run: one file a backend. Imports errors and system."""

@@ -24,8 +24,11 @@ class Backend(ABC):
     def workers(self, threads: int | None) -> int:
         """How many tasks run at once, when ``threads`` are asked for (None: as is best)."""
 
-    def worth_starting(self, workers: int, seconds: float) -> int:
-        """How many of ``workers`` are, for so many ``seconds`` of work for one core."""
+    def worth_starting(self, workers: int, seconds: float, start: float) -> int:
+        """How many of ``workers`` are, for so many ``seconds`` of work for one core.
+
+        ``start``: seconds of a core that each takes until it is at work.
+        """
         return workers
 
     @abstractmethod

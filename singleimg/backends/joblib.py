@@ -1,4 +1,4 @@
-"""Where shards run: in this process, in worker processes or in threads, all through joblib."""
+"""Where chunks run: in this process, in worker processes or in threads, all through joblib."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from singleimg.system.signals import deferred
 from singleimg.system.streams import open_streams
 
 NAMES = ("loky", "sequential", "threading")  # of joblib's backends
+_STARTS = 2.5  # times what one worker takes to start: of less work several take no shorter
 _LOOK = 0.2  # seconds between two looks at whether the driver is there
 
 
@@ -30,13 +31,14 @@ class JoblibBackend(Backend):
     """A joblib backend by its name (``loky``, ``threading``, ``sequential``)."""
 
     name: str
-    from_seconds: float = 0  # of work for one core: for less than that no worker is started
+    from_seconds: float | None = None  # of work for one core; None: several times a worker's start
 
     def __post_init__(self) -> None:
-        if type(self.from_seconds) not in (int, float) or self.from_seconds < 0:
+        known = self.from_seconds is None or type(self.from_seconds) in (int, float)
+        if not known or (self.from_seconds or 0) < 0:
             raise UserError(
                 f"backend.from_seconds={self.from_seconds} is not a number of seconds, 0 or more: "
-                "type for example backend.from_seconds=10."
+                "type for example backend.from_seconds=10, or null for what a start is measured at."
             )
         if self.name not in NAMES:
             raise UserError(
@@ -54,8 +56,9 @@ class JoblibBackend(Backend):
             return 1
         return threads or available_cores()
 
-    def worth_starting(self, workers: int, seconds: float) -> int:
-        return 1 if seconds < self.from_seconds else workers
+    def worth_starting(self, workers: int, seconds: float, start: float) -> int:
+        least = _STARTS * start if self.from_seconds is None else self.from_seconds
+        return 1 if seconds < least else workers
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
         if workers == 1:
@@ -65,8 +68,10 @@ class JoblibBackend(Backend):
             _start_trackers()
             more = {"initializer": _begin_worker, "initargs": (os.getpid(),)}
         parallel = Parallel(
-            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1, **more
-        )
+            n_jobs=workers, backend=self.name, return_as="generator_unordered", batch_size=1,
+            pre_dispatch=workers,  # the driver may make what no worker has yet
+            **more,
+        )  # fmt: skip
         # Ctrl-C reaches every process of a terminal: only the driver is to answer it.
         with _losses(), deferred():
             if self.name == "threading":

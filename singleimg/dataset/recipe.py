@@ -1,14 +1,15 @@
 """What decides the bytes of a dataset, written down so that two runs can be compared.
 
 ``pixels`` decides the bytes of every image, ``layout`` where they lie, ``made_with`` names the
-libraries and the kind of processor. The fingerprint is the SHA-256 of ``pixels`` as canonical JSON.
+libraries, and the kind of processor where that decides too. The fingerprint is the SHA-256 of
+``pixels`` as canonical JSON.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -18,9 +19,6 @@ from typing import Any
 from singleimg.errors import UserError
 from singleimg.version import __version__
 
-# OpenCV comes under several names, of which one is installed.
-_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless",
-           "opencv-contrib-python")  # fmt: skip
 _ALBUMENTATIONS = ("albumentations", "albucore")
 # Of the rules in drawing/stream.py and transforms/: a change to a draw raises it. 1: with libm's
 # exp, log, sin and cos, whose last bits are a matter of processor and version.
@@ -65,7 +63,7 @@ def make_recipe(
     """The recipe of a run.
 
     ``sources`` are the hashes of the source pixels, in order; ``libraries`` those (by the names
-    that pip knows) whose code draws, renders or encodes.
+    that pip knows) whose code decides bytes, and "processor" where its kind does.
     """
     pixels = {
         "sources": sources,
@@ -81,19 +79,19 @@ def make_recipe(
     return Recipe(numbers_as_floats(pixels), layout, versions(libraries))
 
 
-def versions(libraries: Sequence[str]) -> dict[str, str]:
-    """What stands here: versions of ``libraries``, of this package, and the kind of processor."""
-    made_with = {"singleimg": __version__, **dict(map(_version, libraries))}
-    return {**made_with, "processor": processor()}
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """What stands here: the version of this package, and of each library of ``names``, or the kind
+    of ``processor``."""
+    return {"singleimg": __version__, **{name.lower(): _version(name) for name in names}}
 
 
-def _version(library: str) -> tuple[str, str]:
-    for name in _OPENCV if library in _OPENCV else (library,):
-        try:
-            return library.lower(), version(name)
-        except PackageNotFoundError:
-            continue
-    return library.lower(), "not installed"
+def _version(name: str) -> str:
+    if name == "processor":
+        return processor()
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def parse_recipe(text: str | bytes) -> Recipe:

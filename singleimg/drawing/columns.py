@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.drawing.draws import Drawn, Draws, Sample, plain
+from singleimg.drawing.drawn import Drawn
+from singleimg.drawing.draws import Draws, Sample
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import (
     ApplyStep,
@@ -28,6 +29,7 @@ from singleimg.drawing.steps import (
     repeated,
 )
 from singleimg.drawing.stream import Streams
+from singleimg.drawing.texts import plain
 from singleimg.errors import UserError
 from singleimg.transforms.base import Measure, Size
 

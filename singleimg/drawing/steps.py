@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.drawing.draws import Drawn, joined
+from singleimg.drawing.drawn import Drawn, joined
 from singleimg.drawing.stream import Stream, Streams
 from singleimg.errors import ALL_OF_IT, UserError, own_failure
 from singleimg.transforms.base import Law, Measure, Size

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from singleimg.drawing.draws import Drawn
+from singleimg.drawing.drawn import Drawn
 
 
 def transforms_texts(steps: tuple[Drawn, ...], count: int) -> list[str]:

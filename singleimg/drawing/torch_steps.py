@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2._transform import _RandomApplyTransform
 
 from singleimg.drawing.describe import LAWS
-from singleimg.drawing.draws import Drawn
+from singleimg.drawing.drawn import Drawn
 from singleimg.drawing.steps import (
     ApplyStep,
     ChoiceStep,

@@ -19,6 +19,7 @@ class Encoder(ABC):
     """The settings in ``conf/encode``; ``encoding`` stands in the recipe."""
 
     encoding: ClassVar[str]
+    libraries: tuple[str, ...] = ()  # that write, by the names that pip knows
 
     @property
     def suffix(self) -> str:

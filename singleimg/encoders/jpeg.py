@@ -33,6 +33,10 @@ class JpegEncoder(Encoder):
         _check_choice("subsampling", self.subsampling, SUBSAMPLINGS)
         check_quality(self.quality)
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        return ("Pillow" if self.library == "pillow" else self.library,)
+
     def settings(self) -> dict[str, Any]:
         return {"quality": self.quality, "subsampling": self.subsampling, "jpeg": self.library}
 

@@ -15,6 +15,7 @@ class PngEncoder(Encoder):
     """Pillow's PNG, as it comes."""
 
     encoding = "png"
+    libraries = ("Pillow",)
 
     def settings(self) -> dict[str, Any]:
         return {}

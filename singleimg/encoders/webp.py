@@ -15,6 +15,7 @@ class WebpEncoder(Encoder):
     """quality: 1 … 100."""
 
     encoding = "webp"
+    libraries = ("Pillow",)
 
     quality: int = 75
 

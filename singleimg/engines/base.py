@@ -20,9 +20,11 @@ alone = RLock()
 
 
 class Renderer(ABC):
-    """A pipeline made ready to render; ``slow`` says who helps with what has no kernel."""
+    """A pipeline made ready to render; ``slow`` says who helps with what has no kernel, ``kernel``
+    which of several instruction sets is in use."""
 
     slow: Mapping[str, str] = MappingProxyType({})
+    kernel: str = ""
 
     @abstractmethod
     def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
@@ -37,14 +39,19 @@ class Engine(ABC):
     """The settings in ``conf/engine``, which the encoder and the recipe read. Small to pickle.
 
     name: stands in the recipe. jpeg: the library that writes JPEG beside this engine. libraries:
-    those whose versions decide bytes, by the names that pip knows. batch: images that are rendered
-    at a time; a CPU gains nothing by more than one.
+    those whose versions decide pixels, by the names that pip knows. batch: images that are rendered
+    at a time.
     """
 
     name: str = ""
     jpeg: str = "pillow"
     libraries: tuple[str, ...] = ()
     batch: int = 1
+
+    def decides(self, pipeline: Pipeline) -> Sequence[str]:
+        """What decides the pixels of a pipeline: ``libraries``, and "processor", whose kind rounds
+        in its own way."""
+        return (*self.libraries, "processor")
 
     @abstractmethod
     def renderer(self, pipeline: Pipeline) -> Renderer:

@@ -8,8 +8,8 @@ trial shows that it gives other pictures on tensors.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,25 @@ from singleimg.engines.picture import Picture
 from singleimg.engines.raster.call import Do, Levels, Raster
 from singleimg.engines.raster.program import Program, Programmer
 from singleimg.engines.raster.python_leaf import PythonLeaf
+from singleimg.errors import UserError
 
 
 @dataclass(frozen=True)
 class NativeEngine(Engine):
     """Renders with the compiled raster and libjpeg-turbo."""
+
+    def __post_init__(self) -> None:
+        try:
+            importlib.import_module("simplejpeg")
+        except ImportError as error:
+            raise UserError(
+                "engine=native needs the module simplejpeg, which cannot be imported here "
+                f"({error}): type pip install simplejpeg, or engine=reference."
+            ) from None
+
+    def decides(self, pipeline: Pipeline) -> Sequence[str]:
+        """Nothing where all is the raster's: its pixels are the same everywhere."""
+        return super().decides(pipeline) if Programmer(pipeline.steps).python else ()
 
     def renderer(self, pipeline: Pipeline) -> Renderer:
         return NativeRenderer(pipeline)
@@ -37,6 +51,7 @@ class NativeRenderer(Renderer):
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._raster = Raster()
+        self.kernel = self._raster.kernel
         self._programmer = Programmer(pipeline.steps)
         self._python = [PythonLeaf(leaf) for leaf in self._programmer.python]
         self.slow = {one.leaf.name: one.helper for one in self._python if one.helper}

@@ -5,21 +5,26 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 from singleimg.backends.base import WorkerLost
 from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot
 from singleimg.errors import UserError, WriteError
-from singleimg.jobs.estimate import Estimate, check_disk
+from singleimg.jobs.estimate import Estimate, check_disk, check_temporary
 from singleimg.jobs.job import Job
+from singleimg.jobs.parts import FOLDER, clear, sweep
+from singleimg.jobs.plan import Plan
 from singleimg.jobs.progress import Progress
 from singleimg.jobs.trial import try_out
-from singleimg.jobs.worker import ShardTask, render_shard
+from singleimg.jobs.work import Task, Work
+from singleimg.jobs.worker import render_chunk, render_in_worker
 from singleimg.outputs.resolve import described
+from singleimg.storage.manifest import record_place
 from singleimg.storage.shards import Shard
 from singleimg.system.figures import duration, rate, size
 from singleimg.system.logs import log, logging_to_file
@@ -82,6 +87,7 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
     with log_beside(job):
         if todo:
             make(job, todo, effort)
+        clear_parts(job)  # also those of a run that was killed after its last shard
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
 
@@ -111,18 +117,21 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
             f"{', '.join(global_draws)} draws from Python's or NumPy's global generator, which "
             "threads share: type backend=loky (or backend=sequential)."
         )
-    workers = job.workers_for(effort, todo)
-    seconds = effort.takes(list(map(len, todo)), workers)
+    plan = job.plan(effort, todo)
+    workers = plan.workers
+    seconds = effort.takes(plan.pieces(effort), workers)
     if not job.counted and (effort.bytes > _MOST_BYTES or seconds > _MOST_SECONDS):
         raise UserError(
             f"num_imgs is not typed, and {job.num_imgs:,} images would take "
             f"{effort.describe(seconds)}: type num_imgs=1000 for a first look, or "
             f"num_imgs={job.num_imgs} for all of them."
         )
-    folder, free = job.store.local_path if job.writes else None, ""
-    if folder is not None:  # with what will be overwritten
+    folder, free = job.store.local_path, ""
+    if job.writes and folder is None:
+        check_temporary(effort.parts + plan.staged(effort))
+    elif job.writes:  # with what will be overwritten
         freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
-        free = f", {size(check_disk(folder, effort.disk, freed))} free"
+        free = f", {size(check_disk(folder, effort.disk + effort.parts, freed))} free"
     log.info(
         "%s images of %d px into %s: %s with %d worker%s%s.",
         f"{remaining:,}" + (f" of {job.num_imgs:,}" if remaining < job.num_imgs else ""),
@@ -141,20 +150,22 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     for name, helper in job.producer.slow().items():
         log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
     begin = time.perf_counter()
-    sizes = list(map(len, todo))
-    remaining, workers = sum(sizes), job.workers_for(effort, todo)
+    plan = job.plan(effort, todo)
+    sizes, workers = plan.pieces(effort), plan.workers
+    remaining = sum(map(len, todo))
     done = job.num_imgs - remaining
+    pause = effort.pause(workers) if workers > 1 else 0
     expected = {
         "seconds": effort.takes(sizes, workers),
-        "pause": effort.pause(workers) if workers > 1 else 0,
+        "pause": pause,
         "tail": effort.tail(sizes, workers),
     }
     with (
         scratch() as folder,
-        Progress(folder, job.num_imgs, done, len(todo), **expected) as progress,
+        Progress(folder, job.num_imgs, done, len(plan), **expected) as progress,
     ):
         try:
-            run_shards(job, todo, workers, progress, folder)
+            run_chunks(job, plan, progress, folder, patience=3 * pause)
         except BaseException as error:
             with ignore_signals():
                 stop(job, progress)
@@ -174,26 +185,32 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     )
 
 
-def run_shards(
-    job: Job, todo: Sequence[Shard], workers: int, progress: Progress, folder: Path
-) -> None:
-    """Has every shard made; once more those that were in hand when a worker was killed."""
+def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience: float) -> None:
+    """Has every chunk made; once more those of the shards that a killed worker left unfinished.
+
+    ``patience``: seconds, after which the driver waits for workers that are not ready yet.
+    """
     work = job.work(progress.file, folder)
-    if workers > 1 and not job.backend.in_threads:  # each maps the decoded source into its memory
+    sweep(work.store.staging / FOLDER, work.key, plan.shards)
+    if plan.workers > 1 and not job.backend.in_threads:  # each maps the source into its memory
         with temporary_errors():
             work = replace(work, producer=job.producer.share(folder))
-    tasks = [ShardTask(work, shard, slot) for slot, shard in enumerate(todo)]
+    tasks: Iterable[Task] = plan.tasks(work)
     for last in (False, True):
         try:
-            # Workers take seconds to start: the driver makes the first shard meanwhile.
-            results = job.backend.run(render_shard, tasks[1:], workers)
-            for task in tasks[:1]:
-                render_shard(task)
+            waiting, begin = _Shared(tasks), time.monotonic()
+            results = job.backend.run(render_in_worker, waiting, plan.workers)
+            # Workers take seconds to start: the driver makes chunks meanwhile.
+            for task in waiting:
+                render_chunk(task)
+                if progress.begun or time.monotonic() - begin > patience:
+                    break
             for _ in results:
                 pass
             return
         except WorkerLost:
-            names = ", ".join(todo[slot].name for slot in progress.in_hand()) or "none"
+            shards = dict.fromkeys(plan.shard_of(slot).name for slot in progress.in_hand())
+            names = ", ".join(shards) or "none"
             if last:
                 raise UserError(
                     "a worker process was killed again, most likely because memory ran out (shards "
@@ -205,11 +222,32 @@ def run_shards(
                 names,
             )
             job.backend.stop()
-            tasks = [t for t in tasks if not progress.ended(t.slot, len(t.shard))]
-            progress.forget([task.slot for task in tasks])
-            if job.writes:
-                job.target.manifest.remove(task.shard for task in tasks)
-                job.target.clear(job.output)
+            tasks = again(job, plan, work, progress)
+
+
+def again(job: Job, plan: Plan, work: Work, progress: Progress) -> list[Task]:
+    """The tasks that are left when a worker was killed; nobody is at work."""
+    if job.writes:
+        committed = set(job.target.manifest.names())
+        shards = [shard for shard in plan.shards if record_place(shard) not in committed]
+        sweep(work.store.staging / FOLDER, work.key, shards)
+        job.target.clear(job.output)
+        tasks = list(plan.tasks(work, shards))
+    else:
+        tasks = [t for t in plan.tasks(work) if not progress.ended(t.slot, len(t.chunk))]
+    progress.forget(task.slot for task in tasks)
+    return tasks
+
+
+class _Shared(Iterator[Task]):
+    """Tasks of which several threads take the next one: the driver's, and those of a backend."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks, self._lock = iter(tasks), Lock()
+
+    def __next__(self) -> Task:
+        with self._lock:
+            return next(self._tasks)
 
 
 def stop(job: Job, progress: Progress) -> None:
@@ -218,6 +256,13 @@ def stop(job: Job, progress: Progress) -> None:
     job.backend.stop()
     if job.writes:
         job.store.clear_temporary()
+        clear_parts(job)
+
+
+def clear_parts(job: Job) -> None:
+    """Removes parts from the target; those for a store lie in the run's own folder."""
+    if job.store.local_path is not None:
+        clear(job.store.local_path / FOLDER)
 
 
 def how_to_go_on(job: Job) -> str:

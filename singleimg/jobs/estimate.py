@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
+from math import inf
 from pathlib import Path
+from tempfile import gettempdir
 
 from singleimg.errors import UserError
 from singleimg.system.figures import duration, size
 
+START = 0.7  # seconds of a core for a process and what it imports before its first task
 _IDLE = 0.9  # of what a machine has: who gets so much is alone there
 
 
@@ -62,17 +65,20 @@ def measure_cores(workers: int, cores: int, seconds: float = 0.2) -> Cores:
 class Estimate:
     """What the images still to be made will take.
 
-    each: seconds of an image in a process that has a core to itself. bytes: of the images. disk:
-    of the files that hold them. once: seconds before workers begin, for pictures that they share.
-    start: of a core, that a worker process takes until it is at work. together: how fast threads
-    are by what so many processes would be. wall: seconds of an image in one process that works
-    alone, with what it waits for and decodes again.
+    each: seconds of an image in a process that has a core to itself; writing: those of them that it
+    takes to write it into its shard. bytes: of the images. disk: of the files that hold them,
+    parts: of what lies beside them while they are made, at most. once: seconds before workers
+    begin, for pictures that they share. start: of a core, that a worker process takes until it is
+    at work. together: how fast threads are by what so many processes would be. wall: seconds of an
+    image in one process that works alone, with what it waits for and decodes again.
     """
 
     images: int
     each: float
     bytes: int
     disk: int = 0
+    parts: int = 0
+    writing: float = 0
     once: float = 0
     start: float = 0
     together: float = 1
@@ -90,30 +96,32 @@ class Estimate:
         return shared if workers == 1 else shared + self._each_gets(self.start, workers + 1)
 
     def takes(self, sizes: Sequence[float], workers: int) -> float:
-        """Seconds from now to the end for shards of so many images.
+        """Seconds from now to the end for chunks of so many images.
 
-        The driver makes the first shard and workers, once they have started, the others in turn;
-        all that are at work have equal shares of the cores.
+        Workers make them in turn once they have started, and the driver until then; all that are
+        at work have equal shares of the cores.
         """
         if workers == 1:
             return self.pause(1) + self._each_gets(self.each * sum(sizes), 1)
-        waiting = iter(sizes[1:])
-        # Seconds of a core that each has had when its shard is done, and whether more may follow.
-        lanes = [(self.each * sizes[0], False)]
-        lanes += [(self.start + self.each * size, True) for size in islice(waiting, workers)]
+        waiting = iter(sizes)
+        # Seconds of a core that each has had when its chunk is done, and how many of them at most
+        # it may have had to take another one.
+        first = next(waiting)
+        lanes = [(self.start + self.each * size, inf) for size in islice(waiting, workers)]
+        lanes.append((self.each * first, self.start))
         heapify(lanes)
         taken, had = self.once / self.cores.given(1), 0.0
         while lanes:
-            done, more = lanes[0]
+            done, last = lanes[0]
             taken, had = taken + self._each_gets(done - had, len(lanes)), done
-            size = next(waiting, None) if more else None
+            size = next(waiting, None) if done < last else None
             if size is None:
                 heappop(lanes)
             else:
-                heapreplace(lanes, (done + self.each * size, True))
+                heapreplace(lanes, (done + self.each * size, last))
         return taken
 
-    def tail(self, sizes: Sequence[int], workers: int) -> float:
+    def tail(self, sizes: Sequence[float], workers: int) -> float:
         """How many times as long it takes, once all are at work, as if they were so to the end."""
         pieces = 100 * workers
         even = self.takes([sum(sizes) / pieces] * pieces, workers) - self.pause(workers)
@@ -125,9 +133,25 @@ class Estimate:
 
     def describe(self, seconds: float) -> str:
         """Size and time for a person."""
-        large = self.disk > 1.1 * self.bytes
-        disk = f" ({size(self.disk)} on disk)" if large else ""
+        said = []
+        if self.disk > 1.1 * self.bytes:
+            said.append(f"{size(self.disk)} on disk")
+        if self.parts > 0.1 * self.disk:
+            said.append(f"{size(self.disk + self.parts)} meanwhile")
+        disk = f" ({', '.join(said)})" if said else ""
         return f"about {size(self.bytes)}{disk}, {duration(seconds)}"
+
+
+def check_temporary(needed: int) -> None:
+    """Raises UserError when the system's folder for temporary files has no room for ``needed``."""
+    folder = Path(gettempdir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"The folder for temporary files, {folder}, needs about {size(needed)} for what is on "
+            f"its way, and {size(free)} are free: make room there, or type TMPDIR=/another/folder "
+            "before the command."
+        )
 
 
 def check_disk(target: Path, needed: int, freed: int = 0) -> int:

@@ -106,11 +106,7 @@ def files_of(summary: dict[str, Any]) -> dict[str, Any]:
 
 def other_versions(dataset: ExistingDataset) -> str:
     """`` (made with …)`` when the libraries here are not those that made the dataset."""
-    here = versions([*dataset.settings.engine.libraries, *dataset.output.libraries])
-    made_with = dataset.recipe.made_with.items()
-    other = [
-        f"{name} {version}"
-        for name, version in made_with
-        if here.get(name) != version and name != "profiles"
-    ]
+    made_with = {k: v for k, v in dataset.recipe.made_with.items() if k != "profiles"}
+    here = versions(made_with)
+    other = [f"{name} {version}" for name, version in made_with.items() if here[name] != version]
     return f" (made with {', '.join(other)})" if other else ""

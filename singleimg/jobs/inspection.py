@@ -14,6 +14,7 @@ from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import check_draws
 from singleimg.dataset.target import DATASET, PARAMS, RECIPE
 from singleimg.errors import UserError
+from singleimg.jobs.estimate import START
 from singleimg.jobs.existing import ExistingDataset, files_of, other_versions
 from singleimg.storage.integrity import Check, Problem, check_shard, foreign_file
 from singleimg.storage.manifest import FOLDER, record_place
@@ -58,7 +59,7 @@ def compare(dataset: ExistingDataset, backend: Backend, workers: int) -> tuple[l
         size = stated if isinstance(stated, int) else target.bytes()
         images = sum(map(len, shards))
         seconds = size / _BYTES_A_SECOND + images * _SECONDS_AN_IMAGE
-        workers = backend.worth_starting(workers, seconds)
+        workers = backend.worth_starting(workers, seconds, START)
     else:  # a store is waited for, and its connections go into no other process
         backend, workers = JoblibBackend("threading"), max(workers, _CONNECTIONS)
     problems = check_all(checks, backend, workers)

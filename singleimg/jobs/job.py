@@ -25,14 +25,17 @@ from singleimg.dataset.recipe import Recipe, check_draws, make_recipe
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url, misfit
 from singleimg.jobs.estimate import Estimate
+from singleimg.jobs.parts import key_of
+from singleimg.jobs.plan import Plan
 from singleimg.jobs.producers import Producer, Rendered
-from singleimg.jobs.worker import Work
+from singleimg.jobs.work import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
 from singleimg.storage.remote import check_keeps
 from singleimg.storage.shards import Shard, Shards
 from singleimg.system.logs import log
+from singleimg.version import __version__
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,15 @@ class Job:
         """All shards of the dataset."""
         return Shards(self.num_imgs, self.output.shard_size)
 
-    def workers_for(self, effort: Estimate, shards: Sequence[Shard]) -> int:
-        """How many are worth starting for these."""
-        return min(self.backend.worth_starting(self.workers, effort.seconds), len(shards))
+    def plan(self, effort: Estimate, shards: Sequence[Shard]) -> Plan:
+        """Who makes what of these."""
+        return Plan.of(shards, self.output, self.backend, self.workers, effort)
+
+    @property
+    def parts_key(self) -> str:
+        """Of the parts of which this run would make the same bytes."""
+        recipe = self.recipe
+        return key_of(recipe.fingerprint, recipe.layout, recipe.made_with, __version__)
 
     def work(self, counts: str, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
@@ -83,6 +92,7 @@ class Job:
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
+            key=self.parts_key,
             trusted=tuple(self.settings.trusted_modules),
         )
 
@@ -118,6 +128,7 @@ def prepare(cfg: DictConfig) -> Job:
             "A picture of %d px is less than a tenth of img_size=%d: its images show no detail.",
             smallest, cfg.img_size,
         )  # fmt: skip
+    images = from_config(cfg, sources, source, engine)
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),
@@ -126,7 +137,7 @@ def prepare(cfg: DictConfig) -> Job:
         engine=engine.name,
         encoder=encoder.recipe(),
         layout={**(output.layout() or {}), "save_params": cfg.save_params},
-        libraries=[*engine.libraries, *output.libraries],
+        libraries=[*engine.decides(images.pipeline), *encoder.libraries, *output.libraries],
     )
     if profiles:
         recipe.made_with["profiles"] = "; ".join(sorted(profiles))
@@ -134,7 +145,6 @@ def prepare(cfg: DictConfig) -> Job:
     if profiles and cfg.if_exists == "resume":
         refuse_unconverted(cfg, source, recipe)
     check_place(cfg.targetpath, output)
-    images = from_config(cfg, sources, source, engine)
     if cfg.num_imgs > len(sources) and not images.varies():
         log.warning(
             "augment=%s changes nothing: %s images of %s are the same again and again.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from singleimg.config.command_line import command, typed
 from singleimg.dataset.target import Target
 from singleimg.drawing.columns import Columns
-from singleimg.drawing.pipeline import Sample
+from singleimg.drawing.draws import Draws, Sample
 from singleimg.encoders.base import Encoder
 from singleimg.engines.picture import Pictures
 from singleimg.errors import UserError
@@ -66,10 +66,10 @@ class Producer(ABC):
         return self
 
 
-def _drawn(images: SingleImage, shard: Shard) -> Iterator[Sequence[Sample]]:
+def _drawn(images: SingleImage, shard: Shard) -> Iterator[Draws]:
     """What is drawn for the images of a shard, many at once."""
     for start in range(shard.start, shard.stop, _AT_ONCE):
-        yield images.draw_many(range(start, min(start + _AT_ONCE, shard.stop))).samples
+        yield images.draw_many(range(start, min(start + _AT_ONCE, shard.stop)))
 
 
 class Rendered(Producer):
@@ -88,12 +88,12 @@ class Rendered(Producer):
 
     def images(self, shard: Shard) -> Iterator[Made]:
         step = self._images.engine.batch
-        for drawn in _drawn(self._images, shard):
-            for start in range(0, len(drawn), step):
-                samples = drawn[start : start + step]
-                rendered = self._images.render_samples(samples)
-                for sample, pixels in zip(samples, rendered, strict=True):
-                    yield self._encoder.file(pixels), sample if self._draws else None
+        for draws in _drawn(self._images, shard):
+            samples = draws.samples if self._draws else [None] * len(draws)
+            for start in range(0, len(draws), step):
+                rendered = self._images.render_drawn(draws[start : start + step])
+                for sample, pixels in zip(samples[start : start + step], rendered, strict=True):
+                    yield self._encoder.file(pixels), sample
 
     def set_up_process(self) -> None:
         self._images.engine.set_up_process()
@@ -144,8 +144,8 @@ class Stored(Producer):
         if self._images is None:
             yield from ((self._file(index), None) for index in range(shard.start, shard.stop))
             return
-        for drawn in _drawn(self._images, shard):
-            yield from ((self._file(sample.index), sample) for sample in drawn)
+        for draws in _drawn(self._images, shard):
+            yield from ((self._file(sample.index), sample) for sample in draws.samples)
 
     def _file(self, index: int) -> bytes:
         try:

@@ -15,11 +15,12 @@ from statistics import fmean
 import numpy as np
 
 from singleimg.errors import UserError
-from singleimg.jobs.estimate import Cores, Estimate, measure_cores
+from singleimg.jobs.estimate import START, Cores, Estimate, measure_cores
 from singleimg.jobs.job import Job
 from singleimg.jobs.producers import Made, Producer, Replayed
 from singleimg.jobs.progress import begin_counts
-from singleimg.jobs.worker import ShardTask, render_shard
+from singleimg.jobs.work import Task
+from singleimg.jobs.worker import render_chunk
 from singleimg.storage.local import LocalStore
 from singleimg.storage.shards import Shard
 from singleimg.system.cores import available_cores
@@ -34,7 +35,6 @@ _WRITTEN = 256  # images, of which a few kilobytes of a file's own are a small p
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
 _FEW = 5.0  # seconds; of less work it does not matter who else works
 _WALL, _USED = 0, 1  # the two clocks
-_SPAWN = 0.7  # seconds of a core for a process and what it imports before the first image
 
 
 def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
@@ -47,7 +47,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     producer.set_up_process()
     rendering = _Rendering(producer, job.num_imgs)
     rendering.step()
-    start = time.process_time() - begin + _SPAWN
+    start = time.process_time() - begin + START
     start -= float(sum(one[_USED] for one in (*rendering.loads, *rendering.again)))
     begin = time.perf_counter()
     while len(rendering.made) < min(images, max(_IMAGES, images // _PART)):
@@ -58,8 +58,8 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
         if spent > _SECONDS and len(rendering.made) >= _IMAGES and rendering.error < _ERROR:
             break
         rendering.step()
-    each, disk = _write(job, rendering.made, images) if job.writes else (np.zeros(2), 0.0)
-    each = each + np.mean(rendering.again, 0)
+    writing, disk = _write(job, rendering.made, images) if job.writes else (np.zeros(2), 0.0)
+    each = writing + np.mean(rendering.again, 0)
     effort = Estimate(
         images=images,
         each=each[_WALL],
@@ -68,7 +68,8 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
         disk=math.ceil(disk * images),
         start=0 if job.backend.in_threads else start,
     )
-    workers = job.workers_for(effort, todo)
+    plan = job.plan(effort, todo)
+    workers = plan.workers
     more, once = rendering.pictures(shared=workers > 1 and not job.backend.in_threads)
     cores = Cores(available_cores())
     if (each + more)[_WALL] * images > _FEW:
@@ -78,7 +79,10 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     if clock == _USED:
         wall, used = np.sum([*rendering.loads, *rendering.again], 0)
         cores = replace(cores, alone=float(min(1.0, max(used / max(wall, 1e-9), 0.01))))
-    effort = replace(effort, each=(each + more)[clock], once=once[clock], cores=cores)
+    effort = replace(
+        effort, each=(each + more)[clock], writing=writing[clock], once=once[clock],
+        cores=cores, parts=plan.parts(effort),
+    )  # fmt: skip
     if job.backend.in_threads and workers > 1:
         effort = replace(effort, together=_together(producer, effort, workers))
     return effort
@@ -182,7 +186,8 @@ def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, flo
                     store=LocalStore(target, durable=False),
                 )
                 begin = _now()
-                render_shard(ShardTask(work, Shard(0, 0, many), 0))
+                shard = Shard(0, 0, many)
+                render_chunk(Task(work, shard, shard, many, 0))
                 seconds = _now() - begin
             return seconds / number, sum(map(_blocks, _sizes(target))) / number
     except (UserError, OSError):  # of the folder for temporary files: the run itself may succeed
@@ -208,7 +213,7 @@ def _together(producer: Producer, effort: Estimate, workers: int) -> float:
 
     def work(_: int) -> None:
         while time.perf_counter() - begin < _SECONDS:
-            index = next(indices)
+            index = next(indices) % effort.images
             next(producer.images(Shard(0, index, index + 1)))
 
     with ThreadPoolExecutor(workers) as pool:

@@ -1,130 +1,152 @@
-"""What a worker runs: one shard, from the draws to its record."""
+"""What a worker runs: one chunk of a shard, and the shard itself once it has all of its chunks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
-from singleimg.dataset.target import params_place
-from singleimg.errors import UserError, misfit, own_failures
-from singleimg.jobs.producers import Producer
-from singleimg.jobs.progress import Counter
-from singleimg.outputs.base import Output, Writer
-from singleimg.storage.base import Store
-from singleimg.storage.local import write_all
-from singleimg.storage.manifest import Entry, Record
+from singleimg.errors import WriteError, own_failures
+from singleimg.jobs.commit import Beside, commit, listed, open_writer, write_shard
+from singleimg.jobs.parts import FOLDER, Image, Parts, turn
+from singleimg.jobs.progress import Counter, tell_begun
+from singleimg.jobs.work import Task, Work
+from singleimg.storage.manifest import Entry, record_place
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
 
 
-@dataclass(frozen=True)
-class Work:
-    """What all shards of a run have in common: objects that were built once, and are small.
-
-    It travels with each shard; two of the same ``run`` are equal, and each process keeps the first
-    one that it gets, with what that has decoded and prepared since.
-    """
-
-    run: str  # tells this run from all others in this process's life
-    producer: Producer = field(compare=False)
-    output: Output = field(compare=False)
-    store: Store = field(compare=False)
-    fingerprint: str = field(compare=False)
-    made_with: dict[str, str] = field(compare=False)
-    save_params: bool = field(compare=False)
-    batch_size: int = field(compare=False)
-    counts: str = field(compare=False)  # file of the progress counters
-    trusted: tuple[str, ...] = field(default=(), compare=False)  # whose code may fail
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """One shard to make, and its row among the counters."""
-
-    work: Work
-    shard: Shard
-    slot: int
-
-
 @lru_cache(maxsize=1)
 def kept(work: Work) -> Work:
-    """The first ``work`` of its run in this process, ready to make shards."""
+    """The first ``work`` of its run in this process, ready to make images."""
     work.producer.set_up_process()
     return work
 
 
-def render_shard(task: ShardTask) -> None:
-    """Renders, encodes and writes every image of a shard, and commits it; the counters tell of it.
+def render_in_worker(task: Task) -> None:
+    """``render_chunk`` where the driver waits for the first worker to be ready."""
+    with own_failures(task.work.trusted):
+        tell_begun(kept(task.work).counts)
+    render_chunk(task)
 
-    Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
+
+def render_chunk(task: Task) -> None:
+    """Renders and encodes every image of a chunk; the counters tell of it.
+
+    A chunk that is a whole shard is written straight into it. Of other chunks parts are left, and
+    whoever leaves the last one assembles the shard: the same bytes. Raises UserError when a person
+    can mend what went wrong, Dropped when the driver wants no more.
     """
     with own_failures(task.work.trusted):
-        work = kept(task.work)
+        work, shard, chunk = kept(task.work), task.shard, task.chunk
         with Counter(work.counts, task.slot, work.batch_size) as counter:
-            _make(work, task.shard, counter)
+            if work.output.layout() is None:
+                for _ in _counted(_rendered(work, chunk), counter):
+                    pass
+                return
+            with work.store.writing(f"shard {shard.name}"):
+                parts = Parts(work.store.staging / FOLDER, work.key, shard)
+                if chunk == shard:
+                    images = _counted(_all(work, shard, parts), counter)
+                    write_shard(work, shard, images, counter.check)
+                    parts.remove()
+                elif work.output.in_place:
+                    _add_in_place(work, task, counter)
+                else:
+                    _add_part(work, task, parts, counter)
 
 
-def _make(work: Work, shard: Shard, counter: Counter) -> None:
-    producer, output = work.producer, work.output
-    if output.layout() is None:
-        _write(shard, producer, output.open(None, shard), counter)
-        return
-    with work.store.writing(f"shard {shard.name}"), Staging(work.store, shard) as staging:
-        writer = output.open(staging, shard, producer.columns)
-        if not (hasattr(writer, "write") and hasattr(writer, "close")):
-            owed = "a writer with write and close"
-            raise misfit(f"{type(output).__name__}.open", writer, owed)
-        draws = _write(shard, producer, writer, counter, beside=not output.draws_inside)
-        entries = _checked(writer.close(), writer, shard)
-        place = output.place(shard)
-        if place is not None and not staging.has(place):
-            raise UserError(
-                f"{type(writer).__name__} wrote no {place}, where {type(output).__name__}.place "
-                "says that the shard lies: docs/extending.md shows one that does."
-            )
-        if work.save_params and not output.draws_inside:
-            place = params_place(shard)
-            entries.append(_write_params(staging.path(place), place, draws))
-        counter.check()
-        # What the recipe says of all, but for images that were made before.
-        made_with = {k: producer.made_with(shard).get(k, v) for k, v in work.made_with.items()}
-        made = Record(
-            shard.number, shard.start, shard.stop, counter.bytes, work.fingerprint, made_with
-        )
-        staging.commit(made, entries)
+# --- images --------------------------------------------------------------------------------------
 
 
-def _checked(entries: object, writer: Writer, shard: Shard) -> list[Entry]:
-    """What a writer's ``close`` gives; UserError unless it lists every image of the shard once."""
-    name, owed = f"{type(writer).__name__}.close", "a list of Entry, one for each image,"
-    if not isinstance(entries, list) or not all(isinstance(one, Entry) for one in entries):
-        raise misfit(name, entries, owed)
-    listed = [one.index for one in entries if one.index is not None]
-    if sorted(listed) != list(range(shard.start, shard.stop)):
-        raise UserError(
-            f"{name} lists {len(set(listed))} of the {len(shard)} images of shard {shard.name}, "
-            f"and {owed} is needed: docs/extending.md shows one."
-        )
-    return entries
+def _rendered(work: Work, chunk: Shard) -> Iterator[Image]:
+    """The images of a chunk, made now."""
+    columns = work.producer.columns
+    for data, sample in work.producer.images(chunk):
+        yield data, None if sample is None else work.output.drawn(sample, columns)
 
 
-def _write(
-    shard: Shard, producer: Producer, writer: Writer, counter: Counter, beside: bool = False
-) -> list[str]:
-    """Has every image written; what was drawn for each, a line of JSON, if it lies ``beside``."""
-    draws = []
-    for index, (data, sample) in enumerate(producer.images(shard), shard.start):
-        writer.write(index, data, sample)
-        if beside and sample is not None:
-            draws.append(sample.text() + "\n")
-        counter.step(len(data))
+def _all(work: Work, shard: Shard, parts: Parts) -> Iterator[Image]:
+    """The images of a shard in order: from parts, one at a time, else made now."""
+    found, at = parts.found(), shard.start
+    while at < shard.stop:
+        for chunk in (one for one in found if one.start == at):
+            images: Iterable[Image] | None = parts.read(chunk)
+            if images is not None:
+                break
+        else:
+            stop = min((one.start for one in found if one.start > at), default=shard.stop)
+            chunk = Shard(shard.number, at, stop)
+            images = _rendered(work, chunk)
+        yield from images
+        at = chunk.stop
+
+
+def _counted(images: Iterable[Image], counter: Counter) -> Iterator[Image]:
+    for image in images:
+        yield image
+        counter.step(len(image[0]))
     counter.flush()
-    return draws
 
 
-def _write_params(path: Path, place: str, draws: list[str]) -> Entry:
-    data = "".join(draws).encode()
-    write_all(str(path), data)
-    return Entry(None, place, len(data), sha256(data).hexdigest())
+# --- chunks of a shard that several make ---------------------------------------------------------
+
+
+def _add_part(work: Work, task: Task, parts: Parts, counter: Counter) -> None:
+    """Leaves the part of a chunk, unless a killed run has; with the last of all makes the shard."""
+    images = parts.read(task.chunk)
+    if images is None:
+        parts.write(task.chunk, list(_counted(_rendered(work, task.chunk), counter)))
+    else:
+        for _ in _counted(images, counter):
+            pass
+    del images
+    with _assembling(work, task, parts) as mine:
+        if mine:
+            write_shard(work, task.shard, _all(work, task.shard, parts), counter.check)
+            parts.remove()
+
+
+def _add_in_place(work: Work, task: Task, counter: Counter) -> None:
+    """Writes the images of a chunk where they are committed from, in a folder that all share.
+
+    Its part holds for each image the line of the record in place of the file.
+    """
+    shard = task.shard
+    with Staging(work.store, shard, shared=work.run[:12]) as staging:
+        writer, drawn = open_writer(work, staging, task.chunk), []
+        for index, (data, text) in enumerate(
+            _counted(_rendered(work, task.chunk), counter), task.chunk.start
+        ):
+            writer.write(index, data, text)
+            drawn.append(text)
+        lines = [json.dumps(entry).encode() for entry in listed(writer, task.chunk)]
+        parts = Parts(staging.folder / FOLDER, work.key, shard)
+        parts.write(task.chunk, list(zip(lines, drawn, strict=True)))
+        with _assembling(work, task, parts) as mine:
+            if not mine:
+                return
+            entries, beside = [], Beside(work, staging, shard)
+            for chunk in shard.chunks(task.size):
+                part = parts.read(chunk)
+                if part is None:
+                    raise WriteError(f"shard {shard.name} was altered while it was made.")
+                for line, text in part:
+                    entries.append(Entry(*json.loads(line)))
+                    beside.write(text)
+            counter.check()
+            size = sum(entry.bytes for entry in entries)
+            commit(work, staging, shard, [*entries, *beside.close()], size)
+
+
+@contextmanager
+def _assembling(work: Work, task: Task, parts: Parts) -> Iterator[bool]:
+    """Whether all parts of a shard are there, and nobody else makes it of them, or has."""
+    chunks, record = set(task.shard.chunks(task.size)), record_place(task.shard)
+    if not chunks <= set(parts.found()):
+        yield False
+        return
+    with turn(Path(work.counts).parent, task.shard) as mine:
+        yield mine and chunks <= set(parts.found()) and not work.store.exists(record)

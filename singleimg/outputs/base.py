@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import mmap
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from singleimg.drawing.pipeline import Sample
 
 _HEAD = 64  # bytes of an image by which it is found again
+_BETWEEN = 4096  # bytes between two images, as a rule
+_BLOCK = 1 << 20  # bytes read at once
 
 
 class Writer(Protocol):
     """Writes one shard."""
 
-    def write(self, index: int, data: bytes, sample: Sample | None) -> None:
-        """Writes image ``index``, and what was drawn for it if this writer was opened for that."""
+    def write(self, index: int, data: bytes, drawn: str | None) -> None:
+        """Writes image ``index``, and the text that ``Output.drawn`` gave for it, if any."""
 
     def close(self) -> list[Entry]:
         """Ends the shard; the files and images that it holds."""
@@ -44,7 +46,8 @@ class Output(ABC):
     ``writer`` (another one, other bytes), the ``most`` images of a shard, the ``libraries`` that
     decide bytes by the names that pip knows; ``remote``, whether it may lie behind a URL;
     ``draws``, whether it saves what was drawn unless told otherwise, and ``draws_inside``, whether
-    that lies with the images, not in ``params/``.
+    that lies with the images, not in ``params/``; ``in_place``, whether several processes may
+    write images of one shard at once, each writer those that it is given and no others.
     """
 
     name: ClassVar[str]
@@ -55,6 +58,7 @@ class Output(ABC):
     remote: ClassVar[bool] = True
     draws: ClassVar[bool] = False
     draws_inside: ClassVar[bool] = False
+    in_place: ClassVar[bool] = False
     own: ClassVar[tuple[str, ...]] = ()  # fields of a subclass that decide where bytes lie
     closing: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset, written at its end
     kept: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset that every shard writes to
@@ -90,6 +94,10 @@ class Output(ABC):
     @abstractmethod
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> Writer:
         """A writer of one shard; ``columns`` of what was drawn, if that is to be saved."""
+
+    def drawn(self, sample: Sample, columns: Columns) -> str:
+        """What is kept of the draws of one image: JSON in one line."""
+        return sample.text()
 
     @abstractmethod
     def place(self, shard: Shard) -> str | None:
@@ -157,20 +165,32 @@ def find_parts(file: Path, place: str, images: Iterable[Part]) -> Iterator[Entry
 
     Each image is looked for behind the one before it: its bytes stand in the file as they are,
     since no format compresses them. So any library may write the file, and anybody reads an image
-    of it without that library.
+    of it without that library. Of a large file no more than a few megabytes are in memory at once.
     """
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        yield Entry(None, place, len(whole), sha256(whole).hexdigest())
+    with file.open("rb", buffering=0) as opened:
+        digest, size = sha256(), 0
+        while block := opened.read(_BLOCK):
+            digest.update(block)
+            size += len(block)
+        yield Entry(None, place, size, digest.hexdigest())
         end = 0
         for part in images:
-            offset = whole.find(part.head, end)
-            while offset >= 0 and _digest(whole, offset, part.bytes) != part.sha256:
-                offset = whole.find(part.head, offset + 1)
-            if offset < 0:
-                raise RuntimeError(f"image {part.index} does not stand in {file} as it is")
-            yield Entry(part.index, place, part.bytes, part.sha256, offset)
-            end = offset + part.bytes
+            offset, reach = None, _BETWEEN
+            while offset is None:
+                block = os.pread(opened.fileno(), part.bytes + reach, end)
+                offset = _find(part, block)
+                if offset is None and end + len(block) >= size:
+                    raise RuntimeError(f"image {part.index} does not stand in {file} as it is")
+                reach *= 16
+            yield Entry(part.index, place, part.bytes, part.sha256, end + offset)
+            end += offset + part.bytes
 
 
-def _digest(whole: mmap.mmap, offset: int, size: int) -> str:
-    return sha256(whole[offset : offset + size]).hexdigest()
+def _find(part: Part, block: bytes) -> int | None:
+    """Where in a block an image stands whole."""
+    offset = block.find(part.head)
+    while offset >= 0:
+        if sha256(block[offset : offset + part.bytes]).hexdigest() == part.sha256:
+            return offset
+        offset = block.find(part.head, offset + 1)
+    return None

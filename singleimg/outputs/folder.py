@@ -25,7 +25,6 @@ from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
     from singleimg.drawing.columns import Columns
-    from singleimg.drawing.pipeline import Sample
 
 MAX_FILES = 1000  # in one folder: listings of larger ones are slow on every file system
 METADATA = "train/metadata.jsonl"
@@ -40,6 +39,7 @@ class FolderOutput(Output):
     writer = 3
     most = MAX_FILES
     remote = False
+    in_place = True
     own = ("class_name",)
     closing = (METADATA,)
 
@@ -59,9 +59,9 @@ class FolderOutput(Output):
         return f"train/{self.class_name}/{shard.name}"
 
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> FolderWriter:
-        """A writer of one shard, into a new folder that is put in its place later."""
+        """A writer of images of one shard, into a folder that is put in its place later."""
         path = staging.path(self.place(shard))
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         return FolderWriter(str(path), self.place(shard), self.image_suffix)
 
     def owns(self, path: str) -> bool:
@@ -89,13 +89,13 @@ class FolderOutput(Output):
 
 
 class FolderWriter:
-    """Writes the files of one shard into ``path``; ``place`` is where they will lie."""
+    """Writes files of one shard into ``path``; ``place`` is where they will lie."""
 
     def __init__(self, path: str, place: str, suffix: str) -> None:
         self._path, self._place, self._suffix = path, place, suffix
         self._entries: list[Entry] = []
 
-    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+    def write(self, index: int, data: bytes, drawn: str | None = None) -> None:
         write_all(_file(self._path, index, self._suffix), data)
         path = _file(self._place, index, self._suffix)
         self._entries.append(Entry(index, path, len(data), sha256(data).hexdigest()))

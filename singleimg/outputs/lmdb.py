@@ -1,8 +1,10 @@
 """``lmdb``: one LMDB environment, <target>/train.lmdb, for the whole dataset.
 
 Key: the index in nine digits; value: the bytes of the image file. All shards write to the one file,
-so a shard appears by a transaction instead of a rename: its images and, under ``shard-<number>``,
-the SHA-256 over them are committed in one. What the file looks like depends on the order of the
+so a shard appears by a transaction instead of a rename: that which puts the SHA-256 over its images
+under ``shard-<number>``, with the images themselves or the last of them. Of a large shard, which
+does not fit in memory, images come before it in transactions of their own, and an empty value of
+that key says to whom they belong until then. What the file looks like depends on the order of the
 transactions, what it says does not. LMDB maps the file into memory: local disks only.
 """
 
@@ -36,9 +38,9 @@ from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
     from singleimg.drawing.columns import Columns
-    from singleimg.drawing.pipeline import Sample
 
 _SHARD = b"shard-"  # before the number of a shard: the key of its digest
+_HELD = 16 << 20  # bytes of images that a writer holds in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,30 +119,37 @@ def _folder(store: Store) -> Path:
 
 
 class LmdbWriter:
-    """Holds the images of one shard in memory until they are committed."""
+    """Writes the images of one shard, and says with the last of them that it is whole."""
 
     def __init__(self, target: Path, shard: Shard, durable: bool) -> None:
         self._target, self._shard, self._durable = target, shard, durable
-        self._images: list[tuple[bytes, bytes]] = []
+        self._images: list[tuple[bytes, bytes]] = []  # that are still to be put
+        self._bytes = 0  # of them
+        self._total = _Digest()
         self._entries: list[Entry] = []
 
-    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+    def write(self, index: int, data: bytes, drawn: str | None = None) -> None:
         self._images.append((_key(index), data))
+        self._bytes += len(data)
+        self._total.update(_key(index), data)
         digest = sha256(data).hexdigest()
         self._entries.append(Entry(index, f"{FOLDER}/{index:09d}", len(data), digest))
+        if self._bytes >= _HELD:
+            self._put(b"")
 
     def close(self) -> list[Entry]:
         return self._entries
 
     def commit(self) -> None:
-        """Puts all images, and the digest over them, in one transaction."""
-        digest = _digest(self._images).encode()
+        """Puts the last images and the digest over all of them in one transaction."""
+        self._put(self._total.text().encode())
+
+    def _put(self, digest: bytes) -> None:
+        rows = [*self._images, (_shard_key(self._shard), digest)]
         with writing, errors():
             (self._target / FOLDER).mkdir(exist_ok=True)
-            put_all(
-                opened(self._target, writes=True, durable=self._durable),
-                [*self._images, (_shard_key(self._shard), digest)],
-            )
+            put_all(opened(self._target, writes=True, durable=self._durable), rows)
+        self._images, self._bytes = [], 0
 
 
 class LmdbReader:
@@ -181,9 +190,11 @@ class LmdbFiles(Files):
         """Whether the digest that was committed with the images is that of those here."""
         keys = [_key(index) for index in range(shard.start, shard.stop)]
         with reading(_folder(self.store)) as transaction:
-            images = [(key, transaction.get(key) or b"") for key in keys]
+            total = _Digest()
+            for key in keys:
+                total.update(key, transaction.get(key) or b"")
             digest = transaction.get(_shard_key(shard))
-        right = digest is not None and digest.decode() == _digest(images)
+        right = digest is not None and digest.decode() == total.text()
         return None if right else f"{FOLDER} has another digest of them"
 
 
@@ -195,10 +206,15 @@ def _shard_key(shard: Shard) -> bytes:
     return _SHARD + shard.name.encode()
 
 
-def _digest(images: Sequence[tuple[bytes, bytes]]) -> str:
+class _Digest:
     """SHA-256 over keys and values in order, each value with its length before it."""
-    total = sha256()
-    for key, value in images:
-        total.update(key + len(value).to_bytes(8, "big"))
-        total.update(value)
-    return total.hexdigest()
+
+    def __init__(self) -> None:
+        self._total = sha256()
+
+    def update(self, key: bytes, value: bytes) -> None:
+        self._total.update(key + len(value).to_bytes(8, "big"))
+        self._total.update(value)
+
+    def text(self) -> str:
+        return self._total.hexdigest()

@@ -17,6 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from singleimg.errors import UserError, WriteError
 from singleimg.outputs.base import Output, Part, find_parts
 from singleimg.storage.base import Store
@@ -26,11 +28,12 @@ from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
     from singleimg.drawing.columns import Columns
-    from singleimg.drawing.pipeline import Sample
 
 INDEX = "train/index.json"
 _MOST = 2**32 - (64 << 20)  # bytes of images in a file, which also holds their indices
 _VERSION = 2  # of the index, which the library checks
+_FILE = "shard.00000.mds"  # of a shard of ours; the library would write several
+_COPIED = 1 << 20  # bytes at once
 _HASH = "sha256"  # what StreamingDataset(validate_hash=…) takes
 
 
@@ -81,7 +84,12 @@ class MdsOutput(Output):
 
 
 class MdsWriter:
-    """Writes one shard into the new folder ``path``; ``place`` is where that will lie."""
+    """Writes one shard into the new folder ``path``; ``place`` is where that will lie.
+
+    The library encodes samples and describes them in ``index.json``. It would hold the whole shard
+    in memory, several times over: so samples go to a file of their own, and behind the header once
+    their sizes are known. The same bytes; source: ``MDSWriter.encode_joint_shard``.
+    """
 
     def __init__(self, path: Path, place: str, suffix: str, draws: bool) -> None:
         from streaming import MDSWriter
@@ -92,22 +100,27 @@ class MdsWriter:
         # No limit of size: the shard is one file.
         self._mds = MDSWriter(out=str(path), columns=columns, hashes=[_HASH], size_limit=None)
         self._one = path.with_name(f"{path.name}.jpg")
+        self._behind = path.with_name(f"{path.name}.samples")
+        self._samples = self._behind.open("xb")
         self._parts: list[Part] = []
+        self._sizes: list[int] = []
         self._bytes = 0
 
-    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+    def write(self, index: int, data: bytes, drawn: str | None = None) -> None:
         row: dict[str, Any] = {"index": index, "image": data}
         if self._kind == "jpeg":
             row["image"] = self._picture(data)
-        if sample is not None:
-            row["params"] = sample.record()
+        if drawn is not None:
+            row["params"] = json.loads(drawn)
         self._bytes += len(data)
         if self._bytes >= _MOST:
             raise UserError(
                 f"output.shard_size makes a file of {_MOST:,} bytes or more, and MDS counts in 32 "
                 "bits: type a smaller one, for example output.shard_size=1000."
             )
-        self._mds.write(row)
+        sample = self._mds.encode_sample(row)
+        self._samples.write(sample)
+        self._sizes.append(len(sample))
         self._parts.append(Part.of(index, data))
 
     def _picture(self, data: bytes) -> Any:
@@ -118,16 +131,20 @@ class MdsWriter:
         return Image.open(self._one)
 
     def close(self) -> list[Entry]:
-        self._mds.finish()
+        self._samples.close()
         self._one.unlink(missing_ok=True)
-        entries = []
-        for file in sorted(self._path.iterdir()):
-            place = f"{self._place}/{file.name}"
-            if file.suffix == ".mds":
-                entries += find_parts(file, place, self._parts)
-            elif file.name == "index.json":
-                data = file.read_bytes()
-                entries.append(Entry(None, place, len(data), sha256(data).hexdigest()))
-            else:
-                shutil.rmtree(file) if file.is_dir() else file.unlink()
-        return entries
+        number, config = len(self._sizes), self._mds.config_data
+        offsets = np.cumsum([4 + 4 * (number + 1) + len(config), *self._sizes]).astype("<u4")
+        file = self._path / _FILE
+        with file.open("xb") as whole, self._behind.open("rb") as samples:
+            whole.write(np.array(number, "<u4").tobytes() + offsets.tobytes() + config)
+            shutil.copyfileobj(samples, whole, _COPIED)
+        self._behind.unlink()
+        entries = list(find_parts(file, f"{self._place}/{_FILE}", self._parts))
+        about = {"basename": _FILE, "bytes": entries[0].bytes, "hashes": {_HASH: entries[0].sha256}}
+        row = {"samples": number, "raw_data": about, "zip_data": None}
+        self._mds.shards.append({**row, **self._mds.get_config()})
+        self._mds.finish()
+        data = (self._path / "index.json").read_bytes()
+        place = f"{self._place}/index.json"
+        return [Entry(None, place, len(data), sha256(data).hexdigest()), *entries]

@@ -12,7 +12,6 @@ from singleimg.storage.staging import Staging
 
 if TYPE_CHECKING:
     from singleimg.drawing.columns import Columns
-    from singleimg.drawing.pipeline import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +41,7 @@ class NoOutput(Output):
 class NoWriter:
     """The writer that writes nothing."""
 
-    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+    def write(self, index: int, data: bytes, drawn: str | None = None) -> None:
         """Drops the image."""
 
     def close(self) -> list[Entry]:

@@ -37,6 +37,10 @@ class ParquetOutput(FileOutput):
     draws = True
     draws_inside = True
 
+    def drawn(self, sample: Sample, columns: Columns) -> str:
+        """The row of an image, but for the image."""
+        return json.dumps({"source": sample.source, **columns.row(sample)})
+
     def open(self, staging: Staging, shard: Shard, columns: Columns | None = None) -> ParquetWriter:
         place = self.place(shard)
         return ParquetWriter(staging.path(place), place, self.image_suffix, columns)
@@ -49,7 +53,6 @@ class ParquetWriter:
         from pyarrow.parquet import ParquetWriter as Table
 
         self._path, self._place, self._suffix = path, place, suffix
-        self._columns = columns
         self._schema = _schema(columns)
         plain = ["image.bytes"]
         others = [name for name in self._schema.names if name != "image"]
@@ -65,12 +68,10 @@ class ParquetWriter:
         self._bytes = 0
         self._parts: list[Part] = []
 
-    def write(self, index: int, data: bytes, sample: Sample | None = None) -> None:
+    def write(self, index: int, data: bytes, drawn: str | None = None) -> None:
         image = {"bytes": data, "path": f"{index:09d}{self._suffix}"}
-        row = {"image": image, "index": index}
-        if self._columns is not None and sample is not None:
-            row |= {"source": sample.source, **self._columns.row(sample)}
-        self._rows.append(row)
+        row = {} if drawn is None else json.loads(drawn)
+        self._rows.append({"image": image, "index": index, **row})
         self._parts.append(Part.of(index, data))
         self._bytes += len(data)
         if self._bytes >= _GROUP:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -226,6 +227,24 @@ def write_all(path: str, data: bytes) -> None:
         written = file.write(data)
         while written < len(data):
             written += file.write(data[written:])
+
+
+class HashedFile:
+    """A new file that knows its size and the SHA-256 of what was written to it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._file = open(path, "xb", buffering=_CHUNK)  # noqa: SIM115, closed below
+        self._digest, self.size = sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        self._digest.update(data)
+        self.size += len(data)
+        self._file.write(data)
+
+    def close(self) -> tuple[int, str]:
+        """Its size and its digest."""
+        self._file.close()
+        return self.size, self._digest.hexdigest()
 
 
 class _Descriptor:

@@ -3,7 +3,8 @@
 The order of a commit, and why:
 
 1. Every file of the shard, its record too, is written below one temporary folder in the target
-   (``.tmp-<shard>-…``), where no reader looks.
+   (``.tmp-<shard>-…``), where no reader looks. (What several workers make of it lies in parts
+   before: see ``singleimg.jobs.parts``.)
 2. They are made durable at once: names must not reach the disk before the bytes that they name.
 3. The data appear in their place by one rename, and the folder that now names them is made durable.
    A reader sees the whole shard or nothing of it.

@@ -1,15 +1,18 @@
-"""A dataset cut into shards."""
+"""A dataset cut into shards, and shards into chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The images ``start`` … ``stop - 1``: the unit of work, of commit and of resume."""
+    """The images ``start`` … ``stop - 1``: the unit of commit and of resume.
+
+    A chunk, the unit of work, is one as well: a run of the images of the shard of its number.
+    """
 
     number: int
     start: int
@@ -22,6 +25,11 @@ class Shard:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def chunks(self, size: int) -> Iterator[Shard]:
+        """Its chunks of so many images; the last may be shorter."""
+        for start in range(self.start, self.stop, size):
+            yield Shard(self.number, start, min(start + size, self.stop))
 
 
 class Shards(Sequence):

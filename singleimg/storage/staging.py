@@ -13,13 +13,18 @@ from singleimg.storage.shards import Shard
 
 
 class Staging:
-    """One shard on its way into a dataset; see the order at the top of ``manifest``."""
+    """One shard on its way into a dataset; see the order at the top of ``manifest``.
 
-    def __init__(self, store: Store, shard: Shard) -> None:
+    shared: a name under which several processes have one and the same folder. Whoever commits
+    removes it; where nobody does, ``clear_temporary``.
+    """
+
+    def __init__(self, store: Store, shard: Shard, shared: str | None = None) -> None:
         self.store, self.shard = store, shard
-        self.folder = store.staging / f"{TEMPORARY}{shard.name}-{uuid4().hex[:12]}"
+        self.folder = store.staging / f"{TEMPORARY}{shard.name}-{shared or uuid4().hex[:12]}"
         self._steps: list[Callable[[], None]] = []
-        self.folder.mkdir()
+        self._removes = shared is None
+        self.folder.mkdir(exist_ok=shared is not None)
         self._syncing = store.syncing(self.folder)
         self._sync = self._syncing.__enter__()
 
@@ -27,9 +32,10 @@ class Staging:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Whatever is still in the temporary folder goes."""
+        """Whatever is still in the temporary folder goes, unless others are at work in it."""
         self._syncing.__exit__(None, None, None)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._removes:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def path(self, place: str) -> Path:
         """Where to write what will lie at ``place`` (a file or a folder, below the target)."""
@@ -54,3 +60,4 @@ class Staging:
         self._sync()
         for step in self._steps:
             step()
+        self._removes = True

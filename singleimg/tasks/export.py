@@ -102,8 +102,11 @@ def _place(text: str) -> str:
 
 def _check_versions(settings: DictConfig, stored: ExistingDataset) -> None:
     """Refuses to say of images what other versions of the libraries would draw for them."""
-    here, made_with = versions(settings.engine.libraries), stored.recipe.made_with
-    other = [f"{n}: {made_with[n]} → {here[n]}" for n in here if made_with.get(n) != here[n]]
+    writers = {name.lower() for name in (*stored.encoder.libraries, *stored.output.libraries)}
+    drawers = stored.recipe.made_with.keys() - writers - {"profiles"}
+    made_with = {name: stored.recipe.made_with[name] for name in sorted(drawers)}
+    here = versions(made_with)
+    other = [f"{n}: {made_with[n]} → {here[n]}" for n in made_with if made_with[n] != here[n]]
     if other:
         raise UserError(
             f"targetpath={stored.target.store} was made with other versions ({'; '.join(other)}), "
@@ -127,6 +130,5 @@ def _made_with(stored: ExistingDataset, output: Output) -> dict[str, str]:
         for name, version in stored.recipe.made_with.items()
         if name not in stored.output.libraries
     }
-    processor = made_with.pop("processor", "")
     here = versions(output.libraries)
-    return {**made_with, **{n: here[n] for n in output.libraries}, "processor": processor}
+    return {**made_with, **{name: here[name.lower()] for name in output.libraries}}

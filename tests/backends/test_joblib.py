@@ -18,7 +18,8 @@ from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Progress
-from singleimg.jobs.worker import ShardTask, Work, render_shard
+from singleimg.jobs.work import Task, Work
+from singleimg.jobs.worker import render_in_worker
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shards
@@ -42,8 +43,8 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
         run = f"{target} {backend} {workers}"
         store = LocalStore(target)
         work = Work(run, producer, output, store, "f", {}, True, 32, progress.file)
-        tasks = [ShardTask(work, one, slot) for slot, one in enumerate(shards)]
-        list(JoblibBackend(backend).run(render_shard, tasks, workers))
+        tasks = [Task(work, one, one, 10, slot) for slot, one in enumerate(shards)]
+        list(JoblibBackend(backend).run(render_in_worker, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []
         size = progress.bytes
     records, damaged = Manifest(LocalStore(target)).scan()

@@ -43,8 +43,9 @@ def compare(source: str, preset: str, size: int, count: int, *more: str) -> dict
     reference, native = (images_of(*typed, f"engine={name}") for name in ("reference", "native"))
     found, jittered, brighter, tensors = [], [], [], []
     for index in range(1 if preset == "none" else count):
-        sample = reference.draw(index)
-        shown, ours = (one.render_samples([sample])[0] for one in (reference, native))
+        draws = reference.draw_many([index])
+        [sample] = draws.samples
+        shown, ours = (one.render_drawn(draws)[0] for one in (reference, native))
         found.append(psnr(shown, ours))
         brighter.append(ours.mean() - shown.mean())
         jittered.append("ColorJitter" in json.dumps(sample.record()))

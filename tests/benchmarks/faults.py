@@ -8,6 +8,8 @@ and ends with 1 when anything was lost or false.
 from __future__ import annotations
 
 import argparse
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +20,18 @@ from pathlib import Path
 
 import psutil
 
-from tests import scenarios
+from tests import killing, scenarios
 from tests.conftest import ROOT
 from tests.fuzzing import fuzzed_files
 from tests.scenarios import Command, tree_hash
+from tests.stubs import NAP
 
 _LONG = ("num_imgs=60000", "img_size=32", "output.shard_size=200", "threads=2")
+_SHORT = ("num_imgs=240", "img_size=32", "output=webdataset", "output.shard_size=100", "threads=2",
+          "backend.from_seconds=0", "engine._target_=tests.stubs.SlowEngine",
+          "trusted_modules=[tests.stubs]")  # fmt: skip
+_CHUNK = 10  # images of these
+_NAP = {NAP: "0.02"}
 _MEMORY_EVERY = 0.2  # seconds
 
 
@@ -86,6 +94,34 @@ class Faults:
             wrong += scenarios.leftovers(target)
             print(f"{what}: {min(begin + a_dataset, self.kills)}", file=sys.stderr)
         yield Row(what, f"{self.kills} kills", wrong)
+
+    def kill_in_parts(self) -> Iterator[Row]:
+        """A worker at each place where parts are made and used; every second time, all there is."""
+        whole = self.folder / "short"
+        wrong = self.finished([*_SHORT, f"targetpath={whole}"])
+        expected, times = tree_hash(whole), max(1, self.kills // 5)
+        for place in killing.PLACES:
+            for number in range(1, times + 1):
+                target, told = self.folder / "parts", self.folder / f"told-{place}-{number}"
+                typed = [*_SHORT, f"targetpath={target}"]
+                at = 1 + number % (1 if place == killing.PLACES[-1] else 5)
+                command = Command(*typed, **killing.armed(place, at, told, _CHUNK), **_NAP)
+                if number % 2:  # the whole run, at the moment when the worker is
+                    scenarios.wait_until(lambda t=told, c=command: t.exists() or c.ended())
+                    command.signal(signal.SIGKILL, everyone=True)
+                    command.end()
+                    wrong += scenarios.false_records(target)
+                else:
+                    result = command.end()
+                    wrong += [] if result.status == 0 else [result.output]
+                wrong += [] if told.exists() else [f"nobody was killed {place}"]
+                wrong += self.finished(typed)
+                if tree_hash(target) != expected:
+                    wrong.append(f"killed {place}: the tree differs from an undisturbed run's")
+                wrong += scenarios.leftovers(target)
+                shutil.rmtree(target)
+            print(f"kill -9 {place}: {times}", file=sys.stderr)
+        yield Row("kill -9 where parts are made and used", f"{4 * times} kills", wrong)
 
     def full_disk(self) -> Iterator[Row]:
         """A file system of 20 MB that fills up, is given room, and fills up again."""
@@ -203,7 +239,15 @@ def planning_seconds(images: int) -> float:
     return float(done.stdout)
 
 
-_PARTS = ("kill_everyone", "kill_workers", "full_disk", "damage", "fuzzed", "million")
+_PARTS = (
+    "kill_everyone",
+    "kill_workers",
+    "kill_in_parts",
+    "full_disk",
+    "damage",
+    "fuzzed",
+    "million",
+)
 
 
 def main() -> int:

@@ -26,12 +26,12 @@ def split(photograph: Path, preset: str, size: int, count: int) -> dict[str, flo
     """Milliseconds an image of ``draw``, ``render``, ``encode`` and ``write`` (a file each)."""
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
     encoder = contestants.encoder_of("native")
-    samples = [made.draw(i) for i in range(count)]
-    pixels = [made.render_samples([sample])[0] for sample in samples]
+    drawn = [made.draw_many([i]) for i in range(count)]
+    pixels = [made.render_drawn(draws)[0] for draws in drawn]
     files = [encoder.encode(one) for one in pixels]
     return {
         "draw": _each(made.draw, range(count)),
-        "render": _each(lambda sample: made.render_samples([sample]), samples),
+        "render": _each(made.render_drawn, drawn),
         "encode": _each(encoder.encode, pixels),
         "write": _written(files),
     }
@@ -69,12 +69,12 @@ def table(photograph: Path, preset: str, size: int, count: int = 500) -> str:
     lines = [f"{preset}, {size} px, native: milliseconds an image"]
     lines += [f"  {name:8}{ms:8.3f}  {ms / whole:6.0%}" for name, ms in parts.items()]
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
-    samples = [made.draw(i) for i in range(count)]
-    made.render_samples(samples[:1])
+    drawn = [made.draw_many([i]) for i in range(count)]
+    made.render_drawn(drawn[0])
     profiler, text = cProfile.Profile(), io.StringIO()
     profiler.enable()
-    for sample in samples:
-        made.render_samples([sample])
+    for draws in drawn:
+        made.render_drawn(draws)
     profiler.disable()
     pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(15)
     return "\n".join(lines) + "\n" + text.getvalue()

@@ -11,7 +11,6 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -244,7 +243,7 @@ class Threads(v2.Transform):
         return {"refuse": float(torch.rand(1)) < 0.5}
 
     def transform(self, inpt, params):
-        self.seen.append((torch.get_num_threads(), cv2.getNumThreads()))
+        self.seen.append(torch.get_num_threads())
         if params["refuse"]:
             raise RuntimeError("not this one")
         return inpt
@@ -253,27 +252,24 @@ class Threads(v2.Transform):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_threads_of_the_process_are_what_they_were(picture, engine):
     """Rendered on one thread, whether it succeeds or not, since one sums in one order."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
+    before = torch.get_num_threads()
     own = "augment.transforms=[{_target_: tests.dataset.test_rendered.Threads},"
     own += "{_target_: torchvision.transforms.v2.RandomCrop, size: [32, 32]}]"
     cfg = compose(f"imgpath={picture}", "img_size=32", f"engine={engine}", own, TRUST)
     refusals, dataset = 0, RenderedDataset(cfg, 20)
     try:
         torch.set_num_threads(3)
-        cv2.setNumThreads(2)
         Threads.seen.clear()
         for index in range(20):
             try:
                 dataset[index]
             except UserError:
                 refusals += 1
-            assert (torch.get_num_threads(), cv2.getNumThreads()) == (3, 2)
+            assert torch.get_num_threads() == 3
     finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
+        torch.set_num_threads(before)
     assert 0 < refusals < 20
-    # The reference has nothing to do with OpenCV.
-    assert set(Threads.seen[-20:]) == {(1, 1) if engine == "native" else (1, 2)}
+    assert set(Threads.seen[-20:]) == {1}
 
 
 def test_global_generators_are_what_they_were(picture):

@@ -14,10 +14,10 @@ from torchvision.transforms import v2
 from singleimg.config.make import instantiate_transforms
 from singleimg.dataset.open import steps_of
 from singleimg.drawing.describe import LAWS, step_of_entry
-from singleimg.drawing.draws import plain
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import LawStep
 from singleimg.drawing.stream import Stream, Streams
+from singleimg.drawing.texts import plain
 from singleimg.drawing.torch_steps import TorchStep, step_of
 from tests.config.test_checks import loaded
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from singleimg.drawing.draws import plain
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.stream import Stream
+from singleimg.drawing.texts import plain
 from singleimg.drawing.torch_random import StreamMode
 from singleimg.errors import UserError
 from singleimg.transforms.paper import RotatedCrop

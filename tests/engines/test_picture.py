@@ -8,29 +8,42 @@ from PIL import Image
 
 from singleimg import SingleImage
 from singleimg.engines.picture import Picture, Pictures
+from singleimg.engines.raster.call import Raster
 from singleimg.errors import UserError
 from singleimg.sources import decoding
 from singleimg.sources.base import Source, hashes
 from singleimg.sources.file import File
 
 
-def test_levels_are_means_of_squares():
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (515, 643, 3), np.uint8)
-    picture = Picture.of_source(pixels)
-    assert picture.levels == 3
-    for k in range(1, 4):
-        side = 2**k
-        height, width = 515 // side, 643 // side
-        blocks = pixels[: height * side, : width * side].reshape(height, side, width, side, 3)
-        means = blocks.mean((1, 3))
-        assert picture.level(k).shape == (height, width, 3)
-        assert abs(picture.level(k) - means).max() <= 0.5
-    assert picture.level(0) is pixels
+def test_levels_shrink_by_the_root_of_two():
+    pixels = np.random.default_rng(0).integers(0, 256, (515, 643, 3), np.uint8)
+    picture = Picture(pixels)
+    levels = picture.levels(Raster()).pixels
+    assert [level.shape[:2] for level in levels] == [
+        (515, 643), (364, 455), (258, 322), (182, 227), (129, 161), (91, 114), (64, 80), (46, 57),
+        (32, 40),
+    ]  # fmt: skip
+    assert levels[0] is pixels and picture.levels(Raster()).pixels is levels
 
 
-def test_a_picture_in_passing_has_no_levels():
-    assert Picture(np.zeros((4000, 4000, 3), np.uint8)).levels == 0
+def test_a_level_shows_the_picture():
+    rows, columns = np.mgrid[:240, :320]
+    channels = [rows, columns // 2, 255 - (rows + columns) // 3]
+    pixels = np.stack(channels, -1).astype(np.uint8)
+    for level in Picture(pixels).levels(Raster()).pixels[1:]:
+        height, width = level.shape[:2]
+        shown = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+        assert np.abs(np.asarray(shown) - level.astype(int)).max() <= 2
+
+
+def test_levels_travel_with_the_picture(picture, tmp_path):
+    ours = Pictures(File(picture))
+    made = ours.load(0).levels(Raster()).pixels
+    ours.share(tmp_path)
+    theirs = Pictures(Deaf(), tmp_path).load(0)
+    assert len(theirs.smaller()) == len(made) - 1 > 0
+    for one, other in zip(made, theirs.levels(None).pixels, strict=True):
+        assert (one == other).all() and isinstance(other.base, np.memmap)
 
 
 class Deaf(Source):

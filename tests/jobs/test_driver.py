@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from singleimg.jobs import job as jobs
+from singleimg.jobs import plan
+from singleimg.jobs.parts import Parts
 from singleimg.storage import remote
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Entry, Manifest, Record, record_place, record_text
 from singleimg.storage.remote import open_url
+from singleimg.storage.shards import Shard
 from singleimg.tasks.generate import generate
 from tests.config.test_checks import loaded
 
@@ -157,3 +160,24 @@ def test_what_another_run_made_while_this_one_waited_for_the_lock_is_not_made_ag
     generate(loaded(*typed(picture, tmp_path / "set", 6)))
     assert jobs.Target.at(str(tmp_path / "set")).summary()["images"] == 6
     assert (tmp_path / "set/manifest/000004.jsonl").stat().st_ino == seen[0]
+
+
+def test_parts_go_through_no_store(picture, requests, monkeypatch):
+    """Chunks of a shard are put together on this machine: one upload a file that stays."""
+    monkeypatch.setattr(plan, "CHUNK", 20)
+    seen, write = [], Parts.write
+
+    def left(parts: Parts, chunk: Shard, images) -> None:
+        write(parts, chunk, images)
+        seen.append((chunk.start, len(requests.asked)))
+
+    monkeypatch.setattr(Parts, "write", left)
+    words = typed(picture, requests.target, 130)
+    more = ["output.shard_size=100", "backend=threading", "backend.from_seconds=0", "threads=2"]
+    generate(loaded(*[word for word in words if "=sequential" not in word], *more))
+    assert sorted(start for start, _ in seen) == [0, 20, 40, 60, 80, 100, 120]
+    put = sorted(one.rpartition("/set/")[2] for one in requests.asked if one.startswith("put_file"))
+    assert put == [f"manifest/00000{number}.jsonl" for number in (0, 1)] + [
+        f"train/shard-00000{number}.tar" for number in (0, 1)
+    ]
+    assert not [one for one in requests.asked if ".part" in one]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from itertools import count
+from tempfile import gettempdir
 
 import pytest
 
 from singleimg.errors import UserError
-from singleimg.jobs.estimate import Cores, Estimate, check_disk, measure_cores
+from singleimg.jobs.estimate import Cores, Estimate, check_disk, check_temporary, measure_cores
 
 
 def test_what_cannot_fit_is_refused(tmp_path):
@@ -21,6 +22,19 @@ def test_what_cannot_fit_is_refused(tmp_path):
         " are free: type a smaller num_imgs, or a targetpath on another disk."
     )
     assert check_disk(tmp_path, 1) > 0
+
+
+def test_what_is_on_its_way_to_a_store_has_to_fit_into_the_folder_for_temporary_files():
+    check_temporary(1)
+    with pytest.raises(UserError) as caught:
+        check_temporary(10**18)
+    assert str(caught.value).startswith(
+        f"The folder for temporary files, {gettempdir()}, needs about 1e+06 TB for what is on its "
+        "way, and "
+    )
+    assert str(caught.value).endswith(
+        " are free: make room there, or type TMPDIR=/another/folder before the command."
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,17 +62,18 @@ def test_others_are_seen_by_what_threads_of_ours_got(monkeypatch, workers, cores
     "sizes, workers, cores, start, seconds",
     [
         ([1000] * 5, 1, Cores(1), 3.0, 50),  # no worker, nobody starts
-        ([1000], 2, Cores(2), 3.0, 10),  # one shard: the driver makes it
+        ([1000], 2, Cores(2), 3.0, 10),  # one chunk: the driver makes it
         ([1000, 1000], 2, Cores(2), 3.0, 13),  # a worker starts, and makes the other
         ([1000, 1000, 1000], 4, Cores(4), 3.0, 13),
         ([1000] * 4, 2, Cores(2), 0.0, 15 + 10),  # three at once on two cores, then one alone
         ([1000] * 4, 2, Cores(2), 3.0, 15 + 3 + 1.5 + 8.5),  # the driver is done before
         ([4000, 1000], 2, Cores(2), 0.0, 40),
+        ([100] * 40, 2, Cores(2), 3.0, 4.5 + 19),  # the driver makes chunks until workers do
         ([1000] * 3, 2, Cores(2, rivals=2), 0.0, 30 * (3 + 2) / (2 * 3)),
         ([1000] * 3, 1, Cores(2, rivals=2, alone=0.5), 0.0, 60),
     ],
 )
-def test_shards_are_made_in_turn_by_all_that_are_at_work(sizes, workers, cores, start, seconds):
+def test_chunks_are_made_in_turn_by_all_that_are_at_work(sizes, workers, cores, start, seconds):
     """10 ms an image; who starts takes its share of the cores as well."""
     effort = Estimate(sum(sizes), 0.01, 0, start=start, cores=cores)
     assert effort.takes(sizes, workers) == pytest.approx(seconds)
@@ -91,3 +106,7 @@ def test_a_person_is_told_size_and_time():
     assert Estimate(1, 1, 10**9).describe(3600) == "about 1 GB, 1 h 00 min"
     small = Estimate(1, 1, 1_300_000, disk=4_100_000)
     assert small.describe(3) == "about 1.3 MB (4.1 MB on disk), 3 s"
+    parts = Estimate(1, 1, 10**9, disk=1_010_000_000, parts=900_000_000)
+    assert parts.describe(3) == "about 1 GB (1.91 GB meanwhile), 3 s"
+    few = Estimate(1, 1, 10**9, disk=1_010_000_000, parts=100_000_000)
+    assert few.describe(3) == "about 1 GB, 3 s"

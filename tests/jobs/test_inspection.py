@@ -80,7 +80,12 @@ def test_a_signal_ends_the_workers(tmp_path):
 
 @pytest.mark.parametrize(
     "from_seconds, remote, ran",
-    [(10, False, ("loky", 1)), (0, False, ("loky", 5)), (10, True, ("threading", 8))],
+    [
+        (10, False, ("loky", 1)),
+        (None, False, ("loky", 1)),
+        (0, False, ("loky", 5)),
+        (10, True, ("threading", 8)),
+    ],
 )
 def test_few_workers_for_little_and_threads_for_a_store(
     picture, tmp_path, run, monkeypatch, from_seconds, remote, ran

@@ -170,13 +170,13 @@ def test_images_that_are_alike_are_few(picture, tmp_path, clock):
 
 def test_what_the_first_writing_imports_is_paid_once(picture, tmp_path, clock, monkeypatch):
     """pyarrow, say: half a second, by 256 images two milliseconds each."""
-    imports, render_shard = iter([0.5]), trial.render_shard
+    imports, render_chunk = iter([0.5]), trial.render_chunk
 
     def slow(task) -> None:
         clock.work(next(imports, 0))
-        render_shard(task)
+        render_chunk(task)
 
-    monkeypatch.setattr(trial, "render_shard", slow)
+    monkeypatch.setattr(trial, "render_chunk", slow)
     effort = tried(picture, tmp_path, Slow(clock, 0.002), "backend=sequential")
     assert effort.each == pytest.approx(0.002)
 

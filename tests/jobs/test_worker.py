@@ -1,4 +1,4 @@
-"""What a worker does with a shard when the system refuses."""
+"""What a worker does with a chunk and its shard, also when the system refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
-from singleimg.jobs.worker import ShardTask, Work, kept, render_shard
+from singleimg.jobs.work import Task, Work
+from singleimg.jobs.worker import kept, render_chunk
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import Manifest
 from singleimg.storage.shards import Shard
@@ -32,7 +33,7 @@ def task(picture, tmp_path):
         yield _task(picture, tmp_path / "set", progress)
 
 
-def _task(picture: Path, target: Path, progress: Progress, name: str = "folder") -> ShardTask:
+def _task(picture: Path, target: Path, progress: Progress, name: str = "folder") -> Task:
     own = ["output.class_name=c"] if name == "folder" else []
     cfg = loaded(f"imgpath={picture}", "img_size=32", f"output={name}", *own)
     output = instantiate(cfg, "output")
@@ -40,7 +41,11 @@ def _task(picture: Path, target: Path, progress: Progress, name: str = "folder")
     work = Work(
         str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file
     )
-    return ShardTask(work, Shard(0, 0, 2), 0)
+    return _whole(work, Shard(0, 0, 2))
+
+
+def _whole(work: Work, shard: Shard) -> Task:
+    return Task(work, shard, shard, len(shard), 0)
 
 
 def test_a_permission_that_is_lost(picture):
@@ -53,12 +58,12 @@ def test_a_permission_that_is_lost(picture):
             for path in (name, progress.file):
                 os.chmod(path, 0o777)
             task = _task(picture, target, progress)
-            render_shard(ShardTask(task.work, Shard(1, 2, 4), 0))  # what is imported late is there
+            render_chunk(_whole(task.work, Shard(1, 2, 4)))  # what is imported late is there
             os.chmod(target, 0o555)
             os.seteuid(65534)
             try:
                 with pytest.raises(UserError) as caught:
-                    render_shard(task)
+                    render_chunk(task)
             finally:
                 os.seteuid(0)
         records = Manifest(LocalStore(target)).scan()[0]
@@ -72,7 +77,7 @@ def test_a_permission_that_is_lost(picture):
 def test_a_target_that_is_gone_is_not_made_anew(task):
     task.work.store.root.rmdir()
     with pytest.raises(UserError, match=r"\(No such file or directory\): do not move or remove"):
-        render_shard(task)
+        render_chunk(task)
     assert not task.work.store.root.exists()
 
 
@@ -81,7 +86,7 @@ def test_dropped_at_the_drivers_word(picture, tmp_path):
     with Progress(tmp_path, 2, 0, 1) as progress:
         progress.stop(0)
         with pytest.raises(Dropped):
-            render_shard(_task(picture, tmp_path / "set", progress))
+            render_chunk(_task(picture, tmp_path / "set", progress))
     assert os.listdir(tmp_path / "set") == []
 
 
@@ -90,7 +95,7 @@ def test_data_without_a_record_in_the_way_are_not_written_over(task):
     place.mkdir(parents=True)
     (place / "thesis.tex").write_text("mine")
     with pytest.raises(UserError, match=r"could not be written to targetpath=.*not empty"):
-        render_shard(task)
+        render_chunk(task)
     assert (place / "thesis.tex").read_text() == "mine"
     assert Manifest(task.work.store).scan() == ([], [])
 
@@ -116,7 +121,7 @@ def test_a_signal_in_the_middle_of_any_write_stops_the_run_and_is_no_fault_of_th
         work = kept(replace(task.work, run=str(target), store=LocalStore(target)))
         sys.setprofile(count)
         try:
-            render_shard(replace(task, work=work))
+            render_chunk(replace(task, work=work))
         finally:
             sys.setprofile(None)
         return calls > at  # the last call of all ends the counting itself

@@ -308,3 +308,12 @@ def test_an_image_that_does_not_stand_in_the_file_as_it_is_is_an_error(tmp_path)
     (tmp_path / "shard").write_bytes(b"compressed")
     with pytest.raises(RuntimeError, match=r"image 3 does not stand in .*/shard as it is"):
         list(find_parts(tmp_path / "shard", "train/shard", [Part.of(3, b"an image")]))
+
+
+@pytest.mark.parametrize("between", [0, 5000, 200_000])
+def test_images_are_found_however_much_stands_between_them(tmp_path, between):
+    images = [bytes([65 + k]) * 3000 for k in range(4)]
+    (tmp_path / "shard").write_bytes((b"." * between).join([b"head", *images]))
+    parts = [Part.of(index, data) for index, data in enumerate(images)]
+    found = list(find_parts(tmp_path / "shard", "train/shard", parts))[1:]
+    assert [one.offset for one in found] == [4 + between + k * (3000 + between) for k in range(4)]

@@ -19,9 +19,11 @@ from torch.utils.data import DataLoader
 
 from singleimg import StoredDataset
 from singleimg.dataset.torch import decode
+from singleimg.outputs import lmdb as output
 from singleimg.outputs import lmdb_environment as ours
-from singleimg.outputs.lmdb import LmdbReader, LmdbWriter
+from singleimg.outputs.lmdb import LmdbOutput, LmdbReader, LmdbWriter
 from singleimg.outputs.lmdb_environment import put_all
+from singleimg.storage.local import LocalStore
 from singleimg.storage.shards import Shard
 from tests.outputs.conftest import IMAGES, SHARD, task
 from tests.scenarios import lmdb_values, tree_hash, wait_until
@@ -236,6 +238,31 @@ def whole_shards(target: Path, numbers: Any, count: int = 10) -> None:
         assert found.pop(f"train.lmdb/shard-{number:06d}") == digest(images)
         assert all(value.startswith(key.encode() + b".") for key, value in images.items())
     assert found == {}
+
+
+def test_a_large_shard_is_put_piece_by_piece_and_whole_with_its_digest(tmp_path, monkeypatch):
+    """So that a worker need not hold it in memory; until then it belongs to nobody's shard."""
+    monkeypatch.setattr(output, "_HELD", 50_000)
+    store, lmdb_output, shard = (
+        LocalStore(tmp_path, False),
+        LmdbOutput(shard_size=10),
+        Shard(2, 20, 30),
+    )
+    writer = LmdbWriter(tmp_path, shard, durable=False)
+    for index in range(20, 30):
+        writer.write(index, (b"%09d" % index).ljust(20_000, b"."))
+    assert len(lmdb_values(tmp_path)) == 9 + 1  # three at a time
+    assert lmdb_values(tmp_path)["train.lmdb/shard-000002"] == b""
+    assert lmdb_output.present(store, [shard]) == set()
+    forget(tmp_path)  # killed
+    lmdb_output.clear(store, set())
+    assert lmdb_values(tmp_path) == {}
+    writer = LmdbWriter(tmp_path, shard, durable=False)
+    for index in range(20, 30):
+        writer.write(index, (b"%09d" % index).ljust(20_000, b"."))
+    writer.commit()
+    assert lmdb_output.present(store, [shard]) == {2}
+    whole_shards(tmp_path, [2])
 
 
 # --- all or nothing ------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Writer:
     def __init__(self, path, place):
         self.path, self.place, self.images, self.parts = path, place, {}, []
 
-    def write(self, index, data, sample=None):
+    def write(self, index, data, drawn=None):
         self.images[f"{index:09d}"] = np.frombuffer(data, np.uint8)
         self.parts.append(Part.of(index, data))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from singleimg.dataset.torch import decode
 from singleimg.drawing.pipeline import Sample
+from singleimg.outputs.webdataset import TarWriter, ustar_header
 from tests.outputs.conftest import IMAGES, SHARD, task
 
 
@@ -94,3 +98,48 @@ def test_without_parameters_there_are_images_alone(picture, tmp_path):
     [shard] = Path(tmp_path / "set" / "train").iterdir()
     with tarfile.open(shard) as tar:
         assert tar.getnames() == ["000000000.jpg", "000000001.jpg", "000000002.jpg"]
+
+
+# --- headers made by hand ------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
+
+
+def of_tarfile(members: list[tuple[str, bytes]]) -> bytes:
+    """The whole file that Python's ``tarfile`` makes."""
+    whole = io.BytesIO()
+    with tarfile.TarFile(fileobj=whole, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return whole.getvalue()
+
+
+@given(NAMES.filter(lambda name: len(name.encode()) <= 100), st.integers(0, 8**11 - 1))
+def test_a_header_is_that_of_tarfile(name, size):
+    member = tarfile.TarInfo(name)
+    member.size = size
+    assert ustar_header(name, size) == member.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+
+
+@pytest.mark.parametrize("name, size", [("", 1), ("é" * 51, 1), ("a", 8**11), ("a", -1)])
+def test_what_fits_no_header_is_refused(name, size):
+    with pytest.raises(ValueError, match="no member of a tar file is called"):
+        ustar_header(name, size)
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [511, 512, 513], [1] * 18, [1] * 19, [10240, 9216]])
+@pytest.mark.parametrize("drawn", [None, "{}", '{"é": "' + "x" * 600 + '"}'])
+def test_a_file_is_that_of_tarfile_whatever_the_sizes(tmp_path, sizes, drawn):
+    writer, members = TarWriter(tmp_path / "a.tar", "train/a.tar", ".jpg"), []
+    for index, size in enumerate(sizes, 999_999_995):  # up to ten digits
+        data = bytes([index % 251]) * size
+        writer.write(index, data, drawn)
+        members += [(f"{index:09d}.jpg", data)]
+        members += [] if drawn is None else [(f"{index:09d}.json", drawn.encode())]
+    whole, *images = writer.close()
+    made = (tmp_path / "a.tar").read_bytes()
+    assert made == of_tarfile(members) and whole.bytes == len(made)
+    for entry, size in zip(images, sizes, strict=True):
+        assert made[entry.offset :][:size] == bytes([entry.index % 251]) * size

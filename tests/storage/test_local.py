@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import os
+from hashlib import sha256
 
 import pytest
 
 from singleimg.errors import WriteError
 from singleimg.storage import local
-from singleimg.storage.local import LocalStore, write_all, write_error
+from singleimg.storage.local import HashedFile, LocalStore, write_all, write_error
 
 
 class _Slow(io.RawIOBase):
@@ -25,6 +26,17 @@ class _Slow(io.RawIOBase):
     def write(self, data) -> int:
         self.bytes += bytes(data[:3])
         return min(3, len(data))
+
+
+def test_a_file_that_was_written_knows_its_size_and_digest(tmp_path):
+    file = HashedFile(tmp_path / "file")
+    for piece in (b"one", b"", b"two" * 1_000_000):
+        file.write(piece)
+    data = b"one" + b"two" * 1_000_000
+    assert file.close() == (len(data), sha256(data).hexdigest())
+    assert (tmp_path / "file").read_bytes() == data
+    with pytest.raises(FileExistsError):
+        HashedFile(tmp_path / "file")
 
 
 def test_a_file_is_written_in_as_many_steps_as_it_takes(monkeypatch):

@@ -236,3 +236,17 @@ def test_a_record_is_lines_of_json(tmp_path):
     lines = (tmp_path / record_place(Shard(0, 0, 2))).read_text().splitlines()
     assert json.loads(lines[1])["stop"] == 2
     assert json.loads(lines[2]) == [0, "train/c/000000/a.jpg", 3, "aa"]
+
+
+def test_several_that_write_one_shard_share_its_folder_until_one_commits_it(tmp_path):
+    store, shard = LocalStore(tmp_path, False), Shard(0, 0, 2)
+    with Staging(store, shard, shared="run") as first:
+        first.path("train/set").mkdir()
+        (first.folder / "train/set/0").write_bytes(b"0")
+    with Staging(store, shard, shared="run") as second:
+        assert second.folder == first.folder and second.has("train/set/0")
+        second.path("train/set")
+        (second.folder / "train/set/1").write_bytes(b"1")
+        second.commit(Record(0, 0, 2, 2, "f", {}), [Entry(0, "train/set/0", 1, "")])
+    assert sorted(path.name for path in (tmp_path / "train/set").iterdir()) == ["0", "1"]
+    assert not second.folder.exists()

@@ -76,13 +76,13 @@ def test_pixels_are_those_that_the_library_gives_for_that_seed():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     inner = theirs.Compose([theirs.HueSaturationValue(p=0.5), theirs.RandomRotate90(p=0.5)])
     pipeline = Pipeline([v2.RandomHorizontalFlip(p=0), Albumentations(inner)])
-    renderer, source = NativeEngine().renderer(pipeline), Picture.of_source(pixels)
+    renderer, source = NativeEngine().renderer(pipeline), Picture(pixels)
     own = theirs.Compose([theirs.HueSaturationValue(p=0.5), theirs.RandomRotate90(p=0.5)])
     for index in range(20):
-        sample = pipeline.draw(0, index, 1, lambda _: source.size)
-        seed = sample.params[1]["seed"]
+        draws = pipeline.draw_many(0, [index], 1, lambda _: source.size)
+        seed = draws.samples[0].params[1]["seed"]
         own.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        [shown] = renderer.render([(source, sample)])
+        [shown] = renderer.render(draws, [source])
         assert np.array_equal(shown, own(image=pixels.copy())["image"])
     assert renderer.slow == {}
 

@@ -1,4 +1,4 @@
-"""Each kernel shows what its transform shows on Pillow images, on pictures without any symmetry."""
+"""Each rule shows what its transform shows on Pillow images, on pictures without any symmetry."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from singleimg.drawing.pipeline import Pipeline
-from singleimg.engines.kernels import FACTORIES
 from singleimg.engines.native import NativeEngine
 from singleimg.engines.picture import Picture
+from singleimg.engines.raster.rules import RULES
 from singleimg.engines.reference import ReferenceEngine
 from singleimg.errors import UserError
 from singleimg.transforms.paper import RotatedCrop
@@ -77,20 +77,21 @@ def picture(height: int = 96, width: int = 131) -> Image.Image:
 def both(transforms: list, image: Image.Image, count: int = 25) -> list[tuple]:
     """(reference, native, drawn parameters) for the first images."""
     pipeline = Pipeline(transforms)
-    source = Picture.of_source(np.array(image))
+    source = Picture(np.array(image))
     plans = [engine.renderer(pipeline) for engine in (ReferenceEngine(), NativeEngine())]
     assert not plans[1].slow
-    samples = [pipeline.draw(0, i, 1, lambda _: source.size) for i in range(count)]
-    return [(*(plan.render([(source, one)])[0] for plan in plans), one.params) for one in samples]
+    draws = pipeline.draw_many(0, range(count), 1, lambda _: source.size)
+    rendered = (plan.render(draws, [source] * count) for plan in plans)
+    params = (sample.params for sample in draws.samples)
+    return list(zip(*rendered, params, strict=True))
 
 
 def name(transform: v2.Transform) -> str:
     return repr(transform)[:60]
 
 
-def test_every_kernel_is_exercised_here():
-    others = {"Albumentations"}  # Albumentations' own work: tests/transforms
-    assert {type(one).__name__ for one in EXACT + CLOSE} == set(FACTORIES) - others
+def test_every_rule_is_exercised_here():
+    assert {type(one).__name__ for one in EXACT + CLOSE} == set(RULES)
 
 
 @pytest.mark.parametrize("transform", EXACT, ids=name)
@@ -109,12 +110,14 @@ def test_what_computes_is_close(transform):
 
 
 @pytest.mark.parametrize("transform", [*EXACT, *CLOSE], ids=name)
-def test_neither_kernels_nor_users_write_into_the_source(transform):
+def test_neither_rules_nor_users_write_into_the_source(transform):
     pixels = np.array(picture())
     pipeline, before = Pipeline([transform]), pixels.copy()
-    source, plan = Picture.of_source(pixels), NativeEngine().renderer(pipeline)
-    for i in range(6):
-        plan.render([(source, pipeline.draw(0, i, 1, lambda _: source.size))])[0][:] = 7
+    source, plan = Picture(pixels), NativeEngine().renderer(pipeline)
+    for shown in plan.render(
+        pipeline.draw_many(0, range(6), 1, lambda _: source.size), [source] * 6
+    ):
+        shown[:] = 7
     assert (pixels == before).all()
 
 
@@ -202,12 +205,11 @@ def test_a_mark_aside_of_the_centre_stays_where_it_is(mark):
     assert compared > 10
 
 
-def test_no_kernel_for_settings_that_it_does_not_serve():
+def test_no_rule_for_settings_that_it_does_not_serve():
     for transform in (
         v2.Resize(20, v2.InterpolationMode.BOX),
         v2.RandomResizedCrop(20, interpolation=v2.InterpolationMode.NEAREST),
         v2.RandomCrop(20, padding=4),
     ):
-        assert FACTORIES[type(transform).__name__](transform) is None
         plan = NativeEngine().renderer(Pipeline([transform]))
         assert plan.slow == {type(transform).__name__: "torchvision's tensor path"}

@@ -1,0 +1,98 @@
+"""Who makes what: shards cut into chunks, and how many workers are worth starting for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from singleimg.backends.base import Backend
+from singleimg.jobs.estimate import Estimate
+from singleimg.jobs.work import Task, Work
+from singleimg.outputs.base import Output
+from singleimg.storage.shards import Shard
+
+CHUNK = 250  # images
+_PART = 16e6  # bytes of a part: whoever makes or reads one holds it in memory
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The chunks of some shards, ``size`` images each, and the workers that make them.
+
+    assembles: whether shards of several chunks are put together of parts.
+    """
+
+    shards: Sequence[Shard]
+    size: int
+    workers: int
+    assembles: bool
+
+    @classmethod
+    def of(
+        cls, shards: Sequence[Shard], output: Output, backend: Backend, workers: int, does: Estimate
+    ) -> Plan:
+        """One worker writes whole shards; several make chunks, smaller ones where images are large.
+
+        ``workers``: as many as there may be. No byte of a dataset depends on any of this.
+        """
+        size = CHUNK
+        while size > 1 and size * does.bytes > _PART * does.images:
+            size //= 2
+        number = sum(-(-len(shard) // size) for shard in shards)
+        workers = min(backend.worth_starting(workers, does.seconds, does.start), number)
+        if workers == 1:
+            size = max(map(len, shards))
+        parts = output.layout() is not None and not output.in_place
+        return cls(shards, size, workers, assembles=parts)
+
+    @cached_property
+    def _firsts(self) -> np.ndarray:
+        """The slot of each shard's first chunk, and behind them the number of all chunks."""
+        return np.cumsum([0, *(-(-len(shard) // self.size) for shard in self.shards)])
+
+    def __len__(self) -> int:
+        """The number of chunks."""
+        return int(self._firsts[-1])
+
+    def tasks(self, work: Work, shards: Sequence[Shard] | None = None) -> Iterator[Task]:
+        """All tasks in order, or those of some of the shards."""
+        wanted = None if shards is None else set(shards)
+        for first, shard in zip(self._firsts.tolist(), self.shards, strict=False):
+            if wanted is None or shard in wanted:
+                for slot, chunk in enumerate(shard.chunks(self.size), first):
+                    yield Task(work, shard, chunk, self.size, slot)
+
+    def shard_of(self, slot: int) -> Shard:
+        """The shard of a chunk."""
+        return self.shards[int(np.searchsorted(self._firsts, slot, "right")) - 1]
+
+    # --- what it takes ---
+
+    def pieces(self, effort: Estimate) -> list[float]:
+        """What is done one after the other, each in images: chunks, and assembling after them."""
+        share = effort.writing / effort.each if effort.each else 0
+        pieces: list[float] = []
+        for shard in self.shards:
+            assembled = self._is_assembled(shard)
+            own = 1 - share if assembled else 1
+            pieces += [len(chunk) * own for chunk in shard.chunks(self.size)]
+            pieces += [len(shard) * share] if assembled else []
+        return pieces
+
+    def parts(self, effort: Estimate) -> int:
+        """Bytes of the parts that there are at once, at most: of the shard that is assembled, of
+        the one that is made meanwhile, and of more where many workers are."""
+        sizes = sorted(len(shard) for shard in self.shards if self._is_assembled(shard))
+        begun = sum(sizes[-(2 + self.workers // 4) :])
+        return begun * max(effort.bytes, effort.disk) // effort.images
+
+    def staged(self, effort: Estimate) -> int:
+        """Bytes of the shards that are on their way to a store at once, at most."""
+        sizes = sorted(map(len, self.shards))[-self.workers :]
+        return sum(sizes) * max(effort.bytes, effort.disk) // effort.images
+
+    def _is_assembled(self, shard: Shard) -> bool:
+        return self.assembles and len(shard) > self.size

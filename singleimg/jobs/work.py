@@ -1,0 +1,45 @@
+"""What travels to workers: a run's objects, built once, and one task after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from singleimg.jobs.producers import Producer
+from singleimg.outputs.base import Output
+from singleimg.storage.base import Store
+from singleimg.storage.shards import Shard
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all tasks of a run have in common: objects that were built once, and are small.
+
+    It travels with each task; two of the same ``run`` are equal, and each process keeps the first
+    one that it gets, with what that has decoded and prepared since.
+    """
+
+    run: str  # tells this run from all others in this process's life
+    producer: Producer = field(compare=False)
+    output: Output = field(compare=False)
+    store: Store = field(compare=False)
+    fingerprint: str = field(compare=False)
+    made_with: dict[str, str] = field(compare=False)
+    save_params: bool = field(compare=False)
+    batch_size: int = field(compare=False)
+    counts: str = field(compare=False)  # file of the progress counters, in the run's own folder
+    key: str = field(default="", compare=False)  # of its parts
+    trusted: tuple[str, ...] = field(default=(), compare=False)  # whose code may fail
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chunk to make, and its row among the counters.
+
+    shard: which it is a part of, or the whole. size: the images of each chunk of that shard.
+    """
+
+    work: Work
+    shard: Shard
+    chunk: Shard
+    size: int
+    slot: int
