@@ -78,28 +78,25 @@ static uint64_t hash_of(const uint8_t *bytes, int64_t count) {
 }
 
 // As Python calls it: again with more memory, until there is enough.
-static void render(const Kernels *kernels, Render call, char *line) {
-    call.work_bytes = FIRST_WORK;
-    call.out_bytes = 0;
+static void render(const Kernels *kernels, Render *call, char *line) {
     for (;;) {
-        call.work = memory(call.work_bytes);
-        memset(call.work, 0xa5, (size_t)call.work_bytes);
-        call.out = memory(call.out_bytes ? call.out_bytes : 1);
-        int32_t code = raster_render(kernels, &call);
+        call->work = memory(call->work_bytes);
+        memset(call->work, 0xa5, (size_t)call->work_bytes);
+        call->out = memory(call->out_bytes);
+        int32_t code = raster_render(kernels, call);
+        int64_t bytes = 3 * (int64_t)call->height * call->width;
         if (code == RASTER_OK) {
-            int64_t bytes = 3 * (int64_t)call.height * call.width;
-            if (bytes > call.out_bytes) fail("it wrote less than it says");
-            uint64_t hash = hash_of(call.out, bytes);
-            snprintf(line, LINE, "%d %d %016" PRIx64, call.height, call.width, hash);
+            if (bytes > call->out_bytes) fail("it made more than there is room for");
+            uint64_t hash = hash_of(call->out, bytes);
+            snprintf(line, LINE, "%d %d %016" PRIx64, call->height, call->width, hash);
         }
-        free(call.work);
-        free(call.out);
+        free(call->work);
+        free(call->out);
         if (code == RASTER_OUT) {
-            int64_t bytes = 3 * (int64_t)call.height * call.width;
-            if (bytes <= call.out_bytes) fail("it asks for no more than it has");
-            call.out_bytes = bytes;
-        } else if (code == RASTER_WORKSPACE && call.work_bytes < LARGEST_WORK) {
-            call.work_bytes *= 2;
+            if (bytes <= call->out_bytes) fail("it asks for no more than it has");
+            call->out_bytes = bytes;
+        } else if (code == RASTER_WORKSPACE && call->work_bytes < LARGEST_WORK) {
+            call->work_bytes *= 2;
         } else {
             if (code != RASTER_OK) snprintf(line, LINE, "code %d", code);
             return;
@@ -131,11 +128,13 @@ int main(int count, char **arguments) {
         int16_t *taps = memory(call.taps_count * (int64_t)sizeof *taps);
         read_into(steps, call.step_count * (int64_t)sizeof *steps, file);
         read_into(taps, call.taps_count * (int64_t)sizeof *taps, file);
+        call.work_bytes = FIRST_WORK;
+        call.out_bytes = 1;
         call.steps = steps;
         call.taps = taps;
         char first[LINE], line[LINE];
         for (int k = 0; k < used; k++) {
-            render(kernels[k], call, line);
+            render(kernels[k], &call, line);
             if (!k || strcmp(first, line)) {
                 puts(line);
                 status |= k > 0;
