@@ -210,8 +210,8 @@ int32_t NAME(canvas)(Work *work, const Source *source, const Step *step, Image *
             memset(out + 4 * (int64_t)b, 0, 4 * (size_t)(side - b));
         }
         NAME(bilinear)(out + 4 * (int64_t)a, pixels, pitch, 4,
-                       X + (int64_t)a * places.dX - (left << 16),
-                       Y + (int64_t)a * places.dY - (top << 16), places.dX, places.dY, b - a);
+                       X + (int64_t)a * places.dX - left * 65536,
+                       Y + (int64_t)a * places.dY - top * 65536, places.dX, places.dY, b - a);
     }
     work->used = mark;
     return RASTER_OK;

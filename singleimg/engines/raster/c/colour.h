@@ -6,6 +6,8 @@
 
 #include "isa.h"
 
+enum { COLOUR_OPERATIONS = 9 };  // 0 … 8, as the page numbers them; 0 does nothing
+
 // Applies ``n`` operations, each a pair (operation, integer), in their order to ``count`` pixels of
 // RGBX. The result lies in ``pixels``, or where ``rgb`` is not NULL there, as ``count`` pixels of
 // packed RGB; ``pixels`` are then left as an earlier operation made them.

@@ -31,6 +31,7 @@ int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
             }
             double total = 0.0;
             for (int32_t i = 0; i < MOST_TAPS; i++) total += sums[i];
+            if (!(total > 0.0)) return RASTER_SIZE;  // the levels are of other pictures
             const double scale = 128.0 / total;
             int32_t left = 128;
             int8_t *row = weights + ((int64_t)py * PHASES + px) * taps * MOST_TAPS;

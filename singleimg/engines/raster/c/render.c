@@ -192,6 +192,9 @@ static int is_step(const Step *step, const View *view, int64_t taps) {
             return whole[1] >= 1 && whole[3] >= 1 && whole[1] % 2 && whole[3] % 2 &&
                    whole[0] >= 0 && whole[2] >= 0 && whole[0] + (int64_t)whole[1] <= taps &&
                    whole[2] + (int64_t)whole[3] <= taps;
+        case STEP_COLOUR:
+            return whole[0] >= 0 && whole[0] < COLOUR_OPERATIONS && whole[1] >= -FAR &&
+                   whole[1] <= FAR;
         default: return 1;
     }
 }

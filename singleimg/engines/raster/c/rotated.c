@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "colour.h"
 #include "internal.h"
 #include "simd.h"
 
@@ -24,6 +25,17 @@ static void turned_size(const View *whole, double step, double cos, double sin, 
     const double y = absolute(width * sin) + absolute(height * cos);
     size[0] = ceiled(width / 2.0 + x / 2.0) - floor_of(width / 2.0 - x / 2.0);
     size[1] = ceiled(height / 2.0 + y / 2.0) - floor_of(height / 2.0 - y / 2.0);
+}
+
+// What was changed before is RGBX, and the filter of one pass reads packed RGB.
+static int32_t packed_view(Work *work, View *view) {
+    const int64_t pitch = 3 * (int64_t)view->width;
+    uint8_t *pixels = work_take(work, pitch * view->height);
+    if (!pixels) return RASTER_WORKSPACE;
+    for (int32_t y = 0; y < view->height; y++)
+        NAME(packed)(pixels + y * pitch, view->pixels + y * view->pitch, view->width);
+    *view = (View){pixels, pitch, view->height, view->width, 3};
+    return RASTER_OK;
 }
 
 // The rotated picture's pixels, read one by one where they are needed, and resized.
@@ -63,7 +75,7 @@ int32_t NAME(rotated)(Work *work, const Source *source, const Step *step, Image 
     const double cos = step->real[4], sin = step->real[5];
     const double step_x = w / side, step_y = h / side;
     const double least = step_x < step_y ? step_x : step_y;
-    const Reading reading = NAME(level_for)(source, least, LEAST, 1);
+    Reading reading = NAME(level_for)(source, least, LEAST, 1);
     const double across = reading.across, down = reading.down;
     *image = (Image){work_take(work, 4 * (int64_t)side * side), side, side};
     if (!image->pixels) return RASTER_WORKSPACE;
@@ -90,6 +102,7 @@ int32_t NAME(rotated)(Work *work, const Source *source, const Step *step, Image 
                                     -sin / half_y / across, cos / half_y / down};
         Footprint footprint;
         code = NAME(footprint_make)(work, oriented, half <= SIX ? 6 : 8, &footprint);
+        if (!code && reading.view.bpp == 4) code = packed_view(work, &reading.view);
         if (!code) NAME(footprint_image)(&reading.view, &matrix, &footprint, image);
     } else {
         // Pixel (i, j) of the rotated level lies at (i + ½) / across, (j + ½) / across.
