@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -64,6 +65,9 @@ def main() -> int:
         _mistakes.append(UserError(explain(error)))
     finally:
         os.environ.pop(FULL) if before is None else os.environ.update({FULL: before})
+    if _mistakes and sys.stdout is not None:
+        with suppress(OSError, ValueError):  # what was printed comes before what went wrong
+            sys.stdout.flush()
     for mistake in _mistakes:
         mistake.__traceback__ = mistake.__context__ = None  # whose frames keep what was at work
         if not getattr(mistake, "said", False):
