@@ -17,7 +17,7 @@ typedef struct Kernels Kernels;
 const Kernels *raster_kernels(const char *name);
 int32_t raster_render(const Kernels *kernels, Render *render);
 
-enum { FIRST_WORK = 1 << 10, LARGEST_WORK = 1 << 28, LINE = 80 };
+enum { FIRST_WORK = 1 << 10, LARGEST_WORK = 1 << 29, LINE = 80 };
 
 typedef struct {
     int32_t count;

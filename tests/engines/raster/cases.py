@@ -74,9 +74,8 @@ def recorded(pipeline: Pipeline, draws: Draws, size: tuple[int, int], picture: i
 
 # --- at random ---
 
-SHAPES = ((1, 1), (1, 4000), (4000, 1), (8, 8), (2, 3), (97, 61), (300, 200), (23, 90), (40, 1000))
-LARGE = 0.003  # of all cases; so many are of 1024 … 4096 pixels
-WRONG = 0.25  # so many have a number that makes no sense
+SHAPES = ((300, 200), (1, 1), (1, 4000), (4000, 1), (8, 8), (2, 3), (97, 61), (23, 90), (40, 1000))
+WRONG = 0.25  # so many cases have a number that may make no sense
 NUMBERS = (
     -1.0,
     0.0,
@@ -127,13 +126,34 @@ def random_cases(rng: np.random.Generator, shapes: Sequence[tuple[int, int]], n:
     return cases
 
 
+def large_cases(place: int, side: int = 4096) -> list[Case]:
+    """Of a picture of 300×200 pixels, by each step that makes pictures larger."""
+    made = []
+    for do in (Do.CANVAS, Do.ROTATED, Do.RESIZE, Do.CROP):
+        steps = np.zeros(1, STEP)
+        steps["operation"] = do
+        if do == Do.CANVAS:
+            steps["whole"][0, :4] = side, int(side * 2**0.5), 1, 2
+            steps["real"][0] = 7, 9, 150, 200, 0.8, 0.6, 30.5, -0.6, 0.8, 2000.25
+        elif do == Do.ROTATED:
+            steps["whole"][0, 0] = side
+            steps["real"][0, :6] = 150, 180, 3.5, -20.25, 0.8, 0.6
+        elif do == Do.RESIZE:
+            steps["whole"][0, :3] = side, side, 2
+            steps["real"][0, :4] = 0, 0, 200, 300
+        else:
+            steps["whole"][0, :4] = -1000, -7, side, side
+        made.append(Case(place, steps))
+    return made
+
+
 def _random_step(
     rng: np.random.Generator, step: np.ndarray, size: tuple[int, int]
 ) -> tuple[int, int]:
     """Fills in a step that a picture of ``size`` allows, and says what comes out."""
     height, width = size
     step["operation"] = do = Do(rng.integers(len(Do) - 1))
-    side = int(rng.integers(1, 65) if rng.random() > LARGE else rng.choice([1024, 1500, 4096]))
+    side = int(rng.integers(1, 41))
     w, h = rng.integers(1, (width + 1, height + 1))
     left, top = rng.integers(0, (width - w + 1, height - h + 1))
     box, turn, kind = (left, top, w, h), rng.uniform(-np.pi, np.pi), rng.integers(3)
