@@ -133,13 +133,14 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
         freed = job.target.bytes() if job.settings.if_exists == "overwrite" else 0
         free = f", {size(check_disk(folder, effort.disk + effort.parts, freed))} free"
     log.info(
-        "%s images of %d px into %s: %s with %d worker%s%s.",
+        "%s images of %d px into %s: %s with %d worker%s%s%s.",
         f"{remaining:,}" + (f" of {job.num_imgs:,}" if remaining < job.num_imgs else ""),
         job.settings.img_size,
         job.store if job.writes else "nothing (output=none)",
         effort.describe(seconds),
         workers,
         "s" * (workers > 1),
+        f", {kernel} kernel" if (kernel := job.producer.kernel()) else "",
         free,
     )
     return effort

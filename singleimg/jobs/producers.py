@@ -61,6 +61,10 @@ class Producer(ABC):
         """Transforms that the engine has no kernel for, and who renders them."""
         return {}
 
+    def kernel(self) -> str:
+        """Which of several instruction sets the engine uses; empty: there is no choice."""
+        return ""
+
     def share(self, folder: Path) -> Producer:
         """Puts what workers would each have to make into ``folder``; a producer that uses it."""
         return self
@@ -103,6 +107,9 @@ class Rendered(Producer):
 
     def slow(self) -> dict[str, str]:
         return self._images.renderer.slow
+
+    def kernel(self) -> str:
+        return self._images.renderer.kernel
 
     def share(self, folder: Path) -> Rendered:
         self._images.pictures.share(folder)

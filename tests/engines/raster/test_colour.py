@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from singleimg.engines.raster.colour import (
     hue_numbers,
     operations,
 )
+from singleimg.transforms.base import Law
 from singleimg.transforms.torchvision import (
     ColorJitterLaw,
     GrayscaleLaw,
@@ -227,33 +229,35 @@ def test_hue_is_nearly_always_pillows():
     assert abs(shift.mean()) < 0.002
 
 
-@pytest.mark.parametrize(
-    "law, theirs",
-    [
-        (GrayscaleLaw(3), lambda image: functional.rgb_to_grayscale(image, 3)),
-        (GrayscaleLaw(1), lambda image: functional.rgb_to_grayscale(image, 3)),
-        (RandomGrayscaleLaw(), lambda image: functional.rgb_to_grayscale(image, 3)),
-        (RandomInvertLaw(), functional.invert),
-        (RandomSolarizeLaw(threshold=-3.5), lambda image: functional.solarize(image, -3.5)),
-        (RandomSolarizeLaw(threshold=127.5), lambda image: functional.solarize(image, 127.5)),
-        (RandomSolarizeLaw(threshold=128), lambda image: functional.solarize(image, 128)),
-        (RandomSolarizeLaw(threshold=10**400), lambda image: functional.solarize(image, 10**400)),
-        (RandomSolarizeLaw(threshold=math.nan), lambda image: functional.solarize(image, math.nan)),
-        (RandomPosterizeLaw(bits=0), lambda image: Image.new("RGB", image.size)),
-        *[
-            (
-                RandomPosterizeLaw(bits=bits),
-                lambda image, bits=bits: functional.posterize(image, bits),
-            )
-            for bits in range(1, 9)
-        ],
-    ],
-    ids=str,
-)
-def test_the_others_are_pillows(law, theirs):
-    image = random_image(1, 60, 70)[..., :3]
+def assert_is_pillows(law: Law, theirs: Callable[[Image.Image], Image.Image]) -> None:
     (made,) = operations(law, {}, 1)
+    image = random_image(1, 60, 70)[..., :3]
     assert compared(oracle.colour(image, made), theirs(Image.fromarray(image))) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("law", [GrayscaleLaw(3), GrayscaleLaw(1), RandomGrayscaleLaw()], ids=repr)
+def test_greyscale_is_pillows(law):
+    assert_is_pillows(law, lambda image: functional.rgb_to_grayscale(image, 3))
+
+
+def test_invert_is_pillows():
+    assert_is_pillows(RandomInvertLaw(), functional.invert)
+
+
+@pytest.mark.parametrize("threshold", [-3.5, 0, 127.5, 128, 255, 256.0, -math.inf, math.nan, 1e300])
+def test_solarize_is_pillows_with_any_threshold(threshold):
+    law = RandomSolarizeLaw(threshold=threshold)
+    assert_is_pillows(law, lambda image: functional.solarize(image, threshold))
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_posterize_is_pillows(bits):
+    law = RandomPosterizeLaw(bits=bits)
+    assert_is_pillows(law, lambda image: functional.posterize(image, bits))
+
+
+def test_posterize_to_no_bits_which_pillow_refuses_is_black():
+    assert_is_pillows(RandomPosterizeLaw(bits=0), lambda image: Image.new("RGB", image.size))
 
 
 # --- from draws to operations ---

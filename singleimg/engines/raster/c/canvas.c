@@ -4,7 +4,9 @@
 #include "simd.h"
 
 enum { ROUNDING = 512, HALF_PIXEL = 1 << 15, AHEAD = 3, MOST_AHEAD = 6 };
-static const double LEAST = 1.4;   // pixels of the level for one of the canvas
+// Pixels of the level for one of the canvas; of a small canvas more of them show.
+static const double LEAST = 1.4, LEAST_OF_SMALL = 2.0;
+enum { SMALL = 128 };
 static const double SLACK = 0.25;  // canvas pixels; more than what fixed point is off
 
 // Where the result is read, in the canvas: 16.16, ROUNDING included.
@@ -127,7 +129,8 @@ int32_t NAME(canvas)(Work *work, const Source *source, const Step *step, Image *
     const Matrix matrix = {real[4], real[5], real[6], real[7], real[8], real[9]};
     const double step_x = real[2] / canvas, step_y = real[3] / canvas;
     const int beyond = corners == CORNERS_IMAGE;
-    const Reading reading = NAME(level_for)(source, step_x < step_y ? step_x : step_y, LEAST, beyond);
+    const double least = canvas <= SMALL ? LEAST_OF_SMALL : LEAST;
+    const Reading reading = NAME(level_for)(source, step_x < step_y ? step_x : step_y, least, beyond);
     const View *view = &reading.view;
     *image = (Image){work_take(work, 4 * (int64_t)side * side), side, side};
     if (!image->pixels) return RASTER_WORKSPACE;

@@ -3,7 +3,7 @@
 // With AVX2, AVX-512 and NEON they are intrinsics, for compilers differ much in what they make of
 // products of sixteen bits; otherwise a "vector" is one number, and the compiler does what it can.
 // All give the same numbers. A lane holds int16_t; operations ending in _u take it as uint16_t.
-// v16_high is the upper half of the product of 32 bits; v16_high_rounded (a b + 2^14) >> 15. F32 are
+// v16_high is the upper half of a 32-bit product; v16_high_rounded (a b + 2^14) >> 15. F32 are
 // as many numbers of float32: f32_of takes lanes as uint16_t, f32_whole cuts a fraction off.
 #ifndef RASTER_LANES_H
 #define RASTER_LANES_H

@@ -7,7 +7,7 @@
 
 enum { MOST_COLOURS = 64 };
 static const double SQRT_2 = 1.4142135623730951;
-static const double LEAST_OF_RESIZE = 2.8;  // pixels of the level for one of the result
+static const double LEAST_OF_RESIZE = 5.6;  // pixels of the level for one of the result
 static const double FAR = 1 << 24;  // no coordinate and no length is larger
 
 static View view_of(const Image *image) {

@@ -68,7 +68,7 @@ static void filter_values(const Grid *grid, int32_t begin, int32_t count, int32_
 #undef FILTERED
         for (int32_t i = 0; i < count; i++) {
             const int32_t pixel = first[i] + t;
-            row[i] = (pixel >= low) & (pixel < high) ? row[i] : 0.0;
+            row[i] = ((pixel >= low) & (pixel < high)) ? row[i] : 0.0;
             totals[i] += row[i];
         }
     }
