@@ -222,7 +222,7 @@ def resize(
     box: tuple[float, float, float, float],
     size: tuple[int, int],
     kind: str,
-    least: float = 2.8,
+    least: float = 5.6,
 ) -> np.ndarray:
     """box: left, top, width, height. size: height, width."""
     (left, top, width, height), (h, w) = box, size
@@ -287,7 +287,8 @@ def _from_canvas(
         places = whole
     image = corners == "image"
     left, top, width, height = (drawn[key] for key in ("left", "top", "width", "height"))
-    read = picture.read(min(width / C, height / C), 1.4, beyond=image)
+    least = 2.0 if C <= 128 else 1.4
+    read = picture.read(min(width / C, height / C), least, beyond=image)
     H, W = read.pixels.shape[:2]
     kind = str(drawn["interpolation"])
     used = [np.unique(one) for one in places]
