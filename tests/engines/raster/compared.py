@@ -16,8 +16,8 @@ from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.raster.library import KERNELS, VARIABLE, load
 from singleimg.errors import UserError
 from singleimg.transforms import geometry
-from tests.engines.raster.oracle.geometry import Picture
 from tests.engines.raster.oracle.image import render
+from tests.engines.raster.oracle.resampling import Picture
 
 TRIES = 40  # of a box that fits; many more take long, and end in no box where it is a strip
 

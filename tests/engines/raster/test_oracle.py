@@ -20,7 +20,7 @@ from singleimg.transforms import CropResizeAffine, RandomSquareCrop, RotatedCrop
 from singleimg.transforms.base import CORNERS, INTERPOLATIONS
 from tests.config.test_checks import loaded
 from tests.engines.raster.compared import Source, assert_equal, photograph, renderers, usable
-from tests.engines.raster.oracle.geometry import level_sizes
+from tests.engines.raster.oracle.resampling import level_sizes
 
 SIZES = (8, 9, 17, 24, 31, 32, 64, 100, 128, 224, 256)
 SHAPES = ((97, 61), (300, 200), (1, 1), (1, 400), (400, 1), (2, 3), (25, 33))  # height, width
