@@ -11,9 +11,9 @@ import numpy as np
 from singleimg.drawing.draws import Sample
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import ContainerStep, Step
-from tests.engines.raster.oracle import geometry
+from tests.engines.raster.oracle import geometry, resampling
 from tests.engines.raster.oracle.colour import colour
-from tests.engines.raster.oracle.geometry import Picture
+from tests.engines.raster.oracle.resampling import Picture
 
 INTERPOLATIONS = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 BOX = ("left", "top", "width", "height")
@@ -48,12 +48,12 @@ def _resize(picture: Picture, law: Any, drawn: dict[str, Any]) -> Picture:
     height, width = picture.pixels.shape[:2]
     ((h, w),) = law.output_sizes(np.array([[height, width]]), {}).tolist()
     kind = filter_of(law.interpolation)
-    return Picture.changed(geometry.resize(picture, (0, 0, width, height), (h, w), kind))
+    return Picture.changed(resampling.resize(picture, (0, 0, width, height), (h, w), kind))
 
 
 def _resized_crop(picture: Picture, settings: Any, drawn: dict[str, Any]) -> Picture:
     box, kind = tuple(drawn[key] for key in BOX), filter_of(settings.interpolation)
-    return Picture.changed(geometry.resize(picture, box, tuple(settings.size), kind))
+    return Picture.changed(resampling.resize(picture, box, tuple(settings.size), kind))
 
 
 def _crop(picture: Picture, law: Any, drawn: dict[str, Any]) -> Picture:
