@@ -82,7 +82,8 @@ def make_recipe(
 def versions(names: Iterable[str]) -> dict[str, str]:
     """What stands here: the version of this package, and of each library of ``names``, or the kind
     of ``processor``."""
-    return {"singleimg": __version__, **{name.lower(): _version(name) for name in names}}
+    others = {name.lower(): _version(name) for name in names if name != "singleimg"}
+    return {"singleimg": __version__, **others}
 
 
 def _version(name: str) -> str:

@@ -34,7 +34,7 @@ ENGINES, ENCODINGS = ("native", "reference"), ("jpeg", "png", "webp")
 def encoded(run, picture, tmp_path_factory) -> Path:
     """Five images by each engine in each encoding: six jobs of one sweep."""
     home = tmp_path_factory.mktemp("encoded")
-    by_choice = f"targetpath={home}/${{engine.name}}/${{encode._target_}}"
+    by_choice = f"targetpath={home}/${{engine._target_}}/${{encode._target_}}"
     sweep = (f"engine={','.join(ENGINES)}", f"encode={','.join(ENCODINGS)}")
     run("-m", *sweep, f"imgpath={picture}", "num_imgs=5", "img_size=32", "seed=3", by_choice)
     return home
