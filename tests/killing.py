@@ -66,9 +66,7 @@ def killed(place: str, time: int, chunk: int, work: Callable[[], object]) -> boo
 
     A forked child, in which threads are the workers.
     """
-    import cv2
 
-    cv2.setNumThreads(1)  # ends its threads: a child that has them no more would wait for them
     child = os.fork()
     if child == 0:
         plan.CHUNK = chunk
