@@ -66,7 +66,7 @@ def test_datasets_say_how_many_of_what_and_where(picture, run, tmp_path):
     )
     images = (
         f"SingleImage(File({str(picture)!r}), CropResizeAffine → RandomApply, img_size=32, seed=0, "
-        "engine=native)"
+        "engine=raster-1)"
     )
     assert repr(SingleImage.open(target)) == images
     assert repr(RenderedDataset(target, "1M")) == f"RenderedDataset(1,000,000 images of {images})"

@@ -50,15 +50,11 @@ def test_it_comes_back_from_its_file(tmp_path):
     assert parse_recipe((tmp_path / "recipe.json").read_text()) == recipe
 
 
-def test_it_names_the_versions_and_the_processor():
-    assert set(make_recipe(**PARTS).made_with) == {
-        "singleimg",
-        "torch",
-        "torchvision",
-        "pillow",
-        "numpy",
-        "processor",
-    }
+def test_it_names_the_versions_and_where_it_decides_the_processor():
+    names = {"singleimg", "torch", "torchvision", "pillow", "numpy"}
+    assert set(make_recipe(**PARTS).made_with) == names
+    decides = {**PARTS, "libraries": [*PARTS["libraries"], "processor"]}
+    assert set(make_recipe(**decides).made_with) == {*names, "processor"}
 
 
 def test_differences_name_the_key_the_old_and_the_new_value():
