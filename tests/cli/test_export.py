@@ -368,7 +368,7 @@ def test_each_record_says_what_made_its_images_and_draws_need_the_same_versions(
     run, picture, tmp_path
 ):
     source = tmp_path / "a"
-    typed = (f"imgpath={picture}", "img_size=32", "output.shard_size=10")
+    typed = (f"imgpath={picture}", "img_size=32", "output.shard_size=10", "engine=reference")
     run(*typed, "num_imgs=10", f"targetpath={source}")
     recipe = source / "recipe.json"
     here = json.loads(recipe.read_text())["made_with"]["torchvision"]

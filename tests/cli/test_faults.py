@@ -236,7 +236,7 @@ def test_overwriting_makes_the_new_set_and_keeps_what_is_not_of_the_old(run, pic
 def test_other_versions_go_on_only_when_allowed_and_each_shard_says_with_which(
     run, picture, tmp_path
 ):
-    common = (f"imgpath={picture}", "img_size=32", "output.shard_size=5")
+    common = (f"imgpath={picture}", "img_size=32", "output.shard_size=5", "engine=reference")
     target = f"targetpath={tmp_path / 'set'}"
     run(*common, "num_imgs=10", target)
     file = tmp_path / "set" / "recipe.json"
