@@ -28,6 +28,7 @@ T = TypeVar("T")
 EVERY = 60.0  # seconds between two lines where there is no terminal
 _TICK = 0.2  # seconds between two looks
 _HORIZON = 20.0  # seconds after which a speed counts for little
+_STANDS = 5 * 60.0  # seconds without any, after which a speed says nothing
 _TRUST = 2.0  # seconds of observation that an expectation is worth
 _AGAIN, _SURE, _SHORT = 0.1, 2.0, 5.0  # of the work; seconds of observation; seconds left
 _NARROW = 60  # columns; in fewer there is room for figures only
@@ -53,6 +54,11 @@ class Speed:
         return self._total
 
     @property
+    def each(self) -> float:
+        """Seconds that one took, of all that were observed."""
+        return self._total / (self._all + 1)
+
+    @property
     def value(self) -> float | None:
         """None as long as nothing is known."""
         return self._count / self._seconds if self._count > 0 else None
@@ -62,7 +68,7 @@ class Speed:
         self._total += seconds
         self._all += max(count, 0)
         # Of what comes rarely a few are to be in sight.
-        fade = math.exp(-seconds / max(_HORIZON, 5 * self._total / (self._all + 1)))
+        fade = math.exp(-seconds / max(_HORIZON, 5 * self.each))
         self._count = self._count * fade + count
         self._seconds = self._seconds * fade + seconds
 
@@ -92,7 +98,7 @@ class Bar:
         self._thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Bar:
-        self._begin = self._seen_at = self._said = time.monotonic()
+        self._begin = self._seen_at = self._moved_at = self._said = time.monotonic()
         self._seen = self.n
         if self._shown:
             _screen.open(self)
@@ -115,11 +121,12 @@ class Bar:
         if self._pause:
             self._pause = 0
             self._seen, self._seen_at = self.n, time.monotonic()
+            self._moved_at = self._seen_at
 
     @property
     def left(self) -> float | None:
-        """Seconds, by the speed of late; None as long as nothing is known."""
-        if self.total is None or self._speed.value is None:
+        """Seconds, by the speed of late; None as long as nothing is known, and while it stands."""
+        if self.total is None or self._speed.value is None or self._stands():
             return None
         rest = (self.total - self.n) / max(self.total - self._done, 1)
         tail = 1 + (self._tail - 1) * rest
@@ -131,11 +138,20 @@ class Bar:
         things = _PLURALS.get(self.unit, f"{self.unit}s")
         what = f"{self.what}: " if self.what else ""
         of = "" if self.total is None else f" of {self.total:,}"
+        if self._stands():
+            none_for = duration(time.monotonic() - self._moved_at)
+            return f"{what}{self.n:,}{of} {things}, none for {none_for}"
         speed = self._speed.value
         fast = "" if speed is None or self._pause else f", {rate(speed, 1)} {things}/s"
         left = self.left
         rest = "" if left is None else f", about {duration(left)} left"
         return f"{what}{self.n:,}{of} {things}{fast}{rest}"
+
+    def _stands(self) -> bool:
+        """Whether nothing was done for so long that a speed says nothing."""
+        if self._speed.value is None or self._pause:
+            return False
+        return time.monotonic() - self._moved_at >= max(_STANDS, 5 * self._speed.each)
 
     def _watch(self) -> None:
         while not self._ended.wait(_TICK):
@@ -147,6 +163,7 @@ class Bar:
         now = time.monotonic()
         if not self._pause:
             self._speed.observe(self.n - self._seen, now - self._seen_at)
+            self._moved_at = now if self.n != self._seen else self._moved_at
             self._seen, self._seen_at = self.n, now
         if self._again:
             self._say_again(now)

@@ -58,7 +58,7 @@ def test_the_log_beside_the_images_says_what_was_done_and_by_what(run, common, t
     first = run(*common, "num_imgs=20").stdout.splitlines()
     said = file.read_text()
     assert f"Command: python run.py {' '.join(common)} num_imgs=20 (in " in said
-    assert f"With: Python {platform.python_version()}, singleimg {__version__}, torch " in said
+    assert f"With: Python {platform.python_version()}, singleimg {__version__}, simplejpeg " in said
     assert first[0].startswith("20 images of 32 px into ") and first[0] in said
     assert first[1].startswith("20 images, ") and first[1] in said
     again = run(*common, "num_imgs=30").stdout.splitlines()

@@ -23,7 +23,8 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 def stopped(port, picture) -> dict[str, tuple[Result, float]]:
     """Commands that were stopped, and how long each then took to end; started at once.
 
-    Each has two processes, and is stopped while they wait for uploads, after the first ones.
+    Each has two workers, beside the driver, which helps as long as they are not ready; it is
+    stopped while two or all of them wait for uploads, after the first ones.
     """
     with (
         proxy(port, holds="/train/", lets=3) as gone,
@@ -40,7 +41,7 @@ def stopped(port, picture) -> dict[str, tuple[Result, float]]:
         ended = {}
         for name, command in commands.items():
             network = networks[name]
-            assert wait_until(lambda one=network: one.happened["held"] == 2), command.end().output
+            assert wait_until(lambda one=network: one.happened["held"] >= 2), command.end().output
             began = time.monotonic()
             if name == "gone":
                 network.stop()
@@ -82,7 +83,7 @@ def test_what_is_there_of_a_run_that_was_stopped_is_true(stopped, local):
         assert {f"shard-{number}" for number in records} <= data
         assert found.items() < whole.items() and "dataset.json" not in found
         if name == "killed":  # objects without records are what a killed run leaves
-            assert len(records) == 2 and len(data) == 4
+            assert len(records) == 2 and len(data) in (4, 5)
 
 
 def test_the_same_command_goes_on_and_leaves_nothing_astray(stopped, picture, local, store):

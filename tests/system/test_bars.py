@@ -195,6 +195,17 @@ def test_what_is_not_known_is_not_said(said):
     assert set(said.getvalue().splitlines()) == {"0 of 12 rows."}
 
 
+def test_where_nothing_comes_any_more_it_says_so_and_no_time(said, monkeypatch):
+    monkeypatch.setattr(bars, "_STANDS", 0.5)
+    with said, logging_to_console(), Bar(1000, seconds=10) as bar:
+        bar.update(500)
+        time.sleep(0.3)
+        assert said.getvalue().splitlines()[-1].endswith(" left.")
+        time.sleep(1.0)
+    last = said.getvalue().splitlines()[-1]
+    assert last in [f"500 of 1,000 images, none for {seconds} s." for seconds in (1, 2, 3)]
+
+
 def test_at_a_tenth_of_the_work_it_says_what_the_whole_will_take(said, monkeypatch):
     monkeypatch.setattr(bars, "EVERY", 60.0)
     monkeypatch.setattr(bars, "_SURE", 0.0)
