@@ -127,7 +127,7 @@ class Training:
         self.epochs, self.best = 0, float("inf")  # whole epochs done, the best of them
         self.metrics: dict[str, float] = {}
         self.pace = Pace(self.total)
-        self.seconds = 0.0  # of this and earlier processes
+        self.seconds = 0.0  # to the last update, of this and earlier processes
 
     def run(self) -> None:
         """To the end; a checkpoint is left at each epoch's, and every so many updates."""
@@ -146,7 +146,6 @@ class Training:
             finally:
                 if self.is_main:
                     self.journal.close()
-        self.seconds = time.perf_counter() - begin
 
     def _train_epoch(self, begin: float) -> None:
         self.pace.begin_epoch()

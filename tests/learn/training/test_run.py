@@ -1,13 +1,15 @@
-"""What a training was made on, from one process that worked on it to the next."""
+"""What a training was made on and how long it took, from one process to the next."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from singleimg.learn.training.run import _trained_on
+import singleimg
+from singleimg.learn.training.run import _trained_on, describe_run, train
 
 ONE = {"accelerator": "cpu", "devices": 1, "machines": 1}
 TWO = {**ONE, "devices": 2}
@@ -41,3 +43,12 @@ def test_a_training_knows_on_what_it_was_made(tmp_path, before, now, after):
 
 def test_one_that_begins_knows_it_too(tmp_path):
     assert _trained_on(SimpleNamespace(folder=tmp_path), None, TWO) == [{"from_update": 0, **TWO}]
+
+
+def test_one_that_is_whole_took_what_it_took(picture: Path, tmp_path: Path):
+    cfg = singleimg.compose(
+        "task=pretrain", "method=rotnet", "network=cifar_conv4", "augment=paper", "img_size=32",
+        f"imgpath={picture}", "num_imgs=64", "method.batch_size=32", "method.epochs=1", f"targetpath={tmp_path}",
+    )  # fmt: skip
+    first = train(describe_run(cfg))
+    assert first.seconds > 0 and train(describe_run(cfg)) == first
