@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,15 @@ class JpegEncoder(Encoder):
         _check_choice("library", self.library, LIBRARIES)
         _check_choice("subsampling", self.subsampling, SUBSAMPLINGS)
         check_quality(self.quality)
+        if self.library == "simplejpeg":
+            try:
+                importlib.import_module("simplejpeg")
+            except ImportError as error:
+                raise UserError(
+                    "encode.library=simplejpeg needs the module simplejpeg, which cannot be "
+                    f"imported here ({error}): type pip install simplejpeg, or "
+                    "encode.library=pillow."
+                ) from None
 
     @property
     def libraries(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ trial shows that it gives other pictures on tensors.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,21 +21,11 @@ from singleimg.engines.picture import Picture
 from singleimg.engines.raster.call import Do, Levels, Raster
 from singleimg.engines.raster.program import Program, Programmer
 from singleimg.engines.raster.python_leaf import PythonLeaf
-from singleimg.errors import UserError
 
 
 @dataclass(frozen=True)
 class NativeEngine(Engine):
-    """Renders with the compiled raster and libjpeg-turbo."""
-
-    def __post_init__(self) -> None:
-        try:
-            importlib.import_module("simplejpeg")
-        except ImportError as error:
-            raise UserError(
-                "engine=native needs the module simplejpeg, which cannot be imported here "
-                f"({error}): type pip install simplejpeg, or engine=reference."
-            ) from None
+    """Renders with the compiled raster."""
 
     def decides(self, pipeline: Pipeline) -> Sequence[str]:
         """Nothing where all is the raster's: its pixels are the same everywhere."""

@@ -191,24 +191,6 @@ def test_a_run_uses_it_untold(run, picture, tmp_path):
     assert summary_of(tmp_path / "set")["images"] == 20
 
 
-def test_a_missing_library_is_said(run_process, picture, tmp_path):
-    (tmp_path / "simplejpeg.py").write_text("raise ImportError('libjpeg.so.1: cannot open')\n")
-    typed = (f"imgpath={picture}", "num_imgs=8", "img_size=32", f"targetpath={tmp_path}/set")
-    result = run_process(*typed, code=1, PYTHONPATH=str(tmp_path))
-    assert result.stderr.strip() == (
-        "engine=native needs the module simplejpeg, which cannot be imported here (libjpeg.so.1: "
-        "cannot open): type pip install simplejpeg, or engine=reference."
-    )
-    assert not (tmp_path / "set").exists()
-
-
-def test_the_reference_goes_without_them(run_process, picture, tmp_path):
-    (tmp_path / "simplejpeg.py").write_text("raise ImportError\n")
-    typed = (f"imgpath={picture}", "num_imgs=8", "img_size=32", f"targetpath={tmp_path}/set")
-    run_process(*typed, "engine=reference", PYTHONPATH=str(tmp_path))
-    assert summary_of(tmp_path / "set")["images"] == 8
-
-
 def test_an_unknown_engine_is_answered_with_those_there_are(run):
     result = run("engine=fast", "num_imgs=8", code=1)
     assert re.fullmatch(r"engine=fast is none of native, reference\.\n", result.stderr)
