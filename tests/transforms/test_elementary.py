@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -18,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from singleimg import drawing, transforms
+from singleimg import drawing, engines, transforms
+from singleimg.engines import raster
 from singleimg.transforms import elementary
 
 PI = Decimal(
@@ -152,7 +154,12 @@ INEXACT = {  # of NumPy: those whose last bit is a matter of version and process
     "log2", "logaddexp", "logspace", "pow", "power", "rad2deg", "radians", "sin", "sinc", "sinh",
     "tan", "tanh", "dot", "einsum", "linalg", "matmul",
 }  # fmt: skip
-FILES = [file for one in (drawing, transforms) for file in Path(one.__file__).parent.glob("*.py")]
+PACKAGES = (drawing, engines, raster, transforms)
+FILES = [file for one in PACKAGES for file in Path(one.__file__).parent.glob("*.py")]
+C_FILES = sorted((Path(raster.__file__).parent / "c").iterdir())
+CALLED = re.compile(
+    r"\b(?:a?(?:sin|cos|tan)h?|exp\w*|log\w*|pow|cbrt|hypot|fmaf?|l?l?r?(?:int|ound))f?\("
+)
 
 
 def inexact(text: str) -> list[str]:
@@ -185,3 +192,10 @@ def test_what_may_round_otherwise_is_seen():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_laws_and_draws_compute_by_these_functions_alone(file):
     assert inexact(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("file", C_FILES, ids=lambda file: file.name)
+def test_the_compiled_raster_calls_none_of_them(file):
+    assert CALLED.findall("sinf(x); sqrt(x); tanh (x)") and not CALLED.findall("sqrt(x); using(x)")
+    code = re.sub("//.*", "", file.read_text(encoding="utf-8"))
+    assert CALLED.findall(code) == []

@@ -17,7 +17,7 @@ def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
     """Heights and widths of all levels, the source first."""
     sizes, k = [(height, width)], 1
     while True:
-        scale = 2.0 ** -(k // 2) * (_SQRT_HALF if k % 2 else 1.0)
+        scale = math.ldexp(_SQRT_HALF if k % 2 else 1.0, -(k // 2))
         size = math.floor(height * scale + 0.5), math.floor(width * scale + 0.5)
         if min(size) < SMALLEST:
             return sizes

@@ -48,7 +48,8 @@ def test_one_that_begins_knows_it_too(tmp_path):
 def test_one_that_is_whole_took_what_it_took(picture: Path, tmp_path: Path):
     cfg = singleimg.compose(
         "task=pretrain", "method=rotnet", "network=cifar_conv4", "augment=paper", "img_size=32",
-        f"imgpath={picture}", "num_imgs=64", "method.batch_size=32", "method.epochs=1", f"targetpath={tmp_path}",
+        f"imgpath={picture}", "num_imgs=64", "method.batch_size=32", "method.epochs=1",
+        f"targetpath={tmp_path}",
     )  # fmt: skip
     first = train(describe_run(cfg))
     assert first.seconds > 0 and train(describe_run(cfg)) == first
