@@ -24,6 +24,8 @@ killing.arm_by_environment()
 class BlankEngine(Engine):
     """Draws, and renders nothing: one 8-pixel image for all."""
 
+    name = "blank"
+
     def set_up_process(self) -> None:
         """Needs nothing."""
 
@@ -46,6 +48,8 @@ class SlowEngine(BlankEngine):
 
     How long, the environment says and not the configuration: the recipe and its bytes are the same.
     """
+
+    name = "slow"
 
     def renderer(self, pipeline: Pipeline) -> Renderer:
         return _SlowRenderer()

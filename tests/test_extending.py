@@ -168,8 +168,7 @@ MISTAKES = {
         f"encode: my_package.encoders.Bmp has no encoding, which every Encoder has: {SHOWS}.",
     ),
     "an engine without a name": (
-        "engines.py", "class Grey(Engine):", 'class Grey(Engine):\n    name: str = ""',
-        (*SOURCE, "engine=grey", "engine.name=''"),
+        "engines.py", 'name = "grey"', "batch = 1", (*SOURCE, "engine=grey"),
         f"engine: my_package.engines.Grey has no name, which every Engine has: {SHOWS}.",
     ),
     "no renderer": (

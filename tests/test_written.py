@@ -232,12 +232,13 @@ def settings_of(dataset: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_its_settings_make_the_same_recipe_but_for_the_draws(run, tmp_path, name):
+def test_its_settings_make_the_same_recipe_but_for_the_draws_and_the_raster(run, tmp_path, name):
     need(format_of(name))
     target, new = lay_out(name, tmp_path), tmp_path / "new"
     run("-cp", str(settings_of(target)), "-cn", "config", f"targetpath={new}")
     old, made = recipe_of(target), recipe_of(new)
-    assert made["pixels"] == {**old["pixels"], "draws": NUMBERING}
+    engine = old["pixels"]["engine"].replace("native", "raster-1")
+    assert made["pixels"] == {**old["pixels"], "draws": NUMBERING, "engine": engine}
     assert made["layout"] == old["layout"]
     assert made["pixels"]["encoder"] == ENCODERS.get(name, old["pixels"]["encoder"])
     assert len(StoredDataset(new)) == IMAGES
@@ -261,7 +262,7 @@ def test_a_key_that_is_added_reaches_the_transforms(run, tmp_path):
     crop = next(entry for entry in made["transforms"] if "degrees" in entry)
     assert crop["degrees"] == 45.0
     crop["degrees"] = 30.0
-    assert made == {**old, "draws": NUMBERING}
+    assert made == {**old, "draws": NUMBERING, "engine": "raster-1"}
 
 
 @pytest.mark.parametrize("name", FINISHED)

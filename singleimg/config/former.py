@@ -109,6 +109,9 @@ def update_former(cfg: DictConfig) -> None:
             node = cfg._get_node(group)
             if OmegaConf.is_dict(node) and isinstance(node.get("_target_"), str):
                 node["_target_"] = name_of(group, node["_target_"])
+        if OmegaConf.is_dict(cfg._get_node("engine")):
+            for key in ("name", "libraries"):  # which its code says now
+                cfg.engine.pop(key, None)
         output = cfg._get_node("output")
         if OmegaConf.is_dict(output) and "encoding" in output:
             with flag_override(output, ["struct", "readonly"], [False, False]):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 
@@ -38,14 +39,16 @@ class Renderer(ABC):
 class Engine(ABC):
     """The settings in ``conf/engine``, which the encoder and the recipe read. Small to pickle.
 
-    name: stands in the recipe. jpeg: the library that writes JPEG beside this engine. libraries:
-    those whose versions decide pixels, by the names that pip knows. batch: images that are rendered
-    at a time.
+    What its code decides no setting changes: ``name`` stands in the recipe for what a pixel is, and
+    code that gives other pixels has another one; ``libraries`` are those whose versions decide
+    pixels, by the names that pip knows. jpeg: the library that writes JPEG beside this engine.
+    batch: images that are rendered at a time.
     """
 
-    name: str = ""
+    name: ClassVar[str]
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "Pillow", "numpy")
+
     jpeg: str = "pillow"
-    libraries: tuple[str, ...] = ()
     batch: int = 1
 
     def decides(self, pipeline: Pipeline) -> Sequence[str]:

@@ -27,6 +27,8 @@ from singleimg.engines.raster.python_leaf import PythonLeaf
 class NativeEngine(Engine):
     """Renders with the compiled raster."""
 
+    name = "raster-1"  # the version of docs/raster.md
+
     def decides(self, pipeline: Pipeline) -> Sequence[str]:
         """Nothing where all is the raster's: its pixels are the same everywhere."""
         return super().decides(pipeline) if Programmer(pipeline.steps).python else ()

@@ -19,6 +19,8 @@ from singleimg.engines.picture import Picture
 class ReferenceEngine(Engine):
     """Renders with Pillow; slow and exact, the yardstick of every other engine."""
 
+    name = "reference"
+
     def renderer(self, pipeline: Pipeline) -> Renderer:
         return ReferenceRenderer(pipeline)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from omegaconf import DictConfig
@@ -17,6 +18,8 @@ from singleimg.errors import UserError
 from singleimg.jobs.job import prepare
 from singleimg.outputs.base import Output
 from singleimg.storage.shards import Shards
+
+_FORMER_NATIVE = "native"  # what engine=native was in recipes before the raster had versions
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,13 @@ def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:
 
 
 def described_recipe(target: Target, settings: DictConfig) -> Recipe:
-    """What the configuration describes, by the numbering of draws that the records speak of."""
+    """What the configuration describes, by the draws and the engine that the records speak of."""
     recipe = prepare(settings.copy()).recipe
     made_with = {record.fingerprint: record.made_with for record in target.manifest.scan().records}
-    for numbering in range(1, NUMBERING):
-        former = replace(recipe, pixels={**recipe.pixels, "draws": float(numbering)})
+    engines = (recipe.pixels["engine"], _FORMER_NATIVE)
+    for numbering, engine in product(range(1, NUMBERING), engines):
+        pixels = {**recipe.pixels, "draws": float(numbering), "engine": engine}
+        former = replace(recipe, pixels=pixels)
         if former.fingerprint in made_with:
             return replace(former, made_with=made_with[former.fingerprint])
     return recipe

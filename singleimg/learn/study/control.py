@@ -100,8 +100,9 @@ def run_control(cfg: DictConfig, folder: Path | None = None) -> Control:
     cfg = cfg.copy()
     cfg.img_size = _SIZE if cfg.img_size > _LARGEST else cfg.img_size
     width, height = _noise_size(instantiate(cfg, "image").decoded(0).pixels.shape[1::-1])
-    decides = [resolved_transforms(cfg), cfg.img_size, cfg.engine.name, [width, height],
-            dict(settings), cfg.seed, _RULES]  # fmt: skip
+    engine = instantiate(cfg, "engine").name
+    decides = [resolved_transforms(cfg), cfg.img_size, engine, [width, height], dict(settings),
+               cfg.seed, _RULES]  # fmt: skip
     digest = sha256(canonical(decides).encode()).hexdigest()[:8]
     file = folder / f"{cfg.augment.name}-{digest}.json" if folder else None
     if file and file.exists():

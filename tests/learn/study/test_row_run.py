@@ -37,7 +37,7 @@ def test_what_was_typed_for_training_reaches_the_rows(picture: Path, tmp_path: P
     )  # fmt: skip
     (row, *_), _ = rows_of(PARTS, study.budget)
     made = row_config(row, tmp_path, study)
-    assert made.train.max_norm == 3 and made.engine.name == "reference"
+    assert made.train.max_norm == 3 and made.engine._target_ == "reference"
     assert not made.task.tensorboard and not made.task.keep
 
 
