@@ -1,4 +1,5 @@
-"""``run.py`` as a user starts it: its steady rate, its start-up, and the memory of its workers.
+"""``run.py`` as a user starts it: its steady rate, one shard made by two workers, its start-up, the
+memory of its workers; and a training that reads images as they are rendered.
 
 Nothing is deleted before the last figure is taken: for a minute after a deletion, file systems such
 as ext4 look for inodes that were not just freed, and creating a file takes several times as long.
@@ -21,11 +22,12 @@ from tests.conftest import ROOT
 
 FEW, MANY = 10_000, 40_000
 EARLY, LATE = 2_000, 50_000
+SHARD = 120_000
 _STARTS = 3
 
 
 def measure(photograph: Path, engine_rate: float | None) -> dict[str, float]:
-    """All of it: about five minutes and 4 GB of disk, on two cores."""
+    """All of it: about ten minutes and 6 GB of disk, on two cores."""
     with tempfile.TemporaryDirectory() as folder:
         return _measure(Commands(photograph, Path(folder)), engine_rate)
 
@@ -42,6 +44,12 @@ def _measure(commands: Commands, engine_rate: float | None) -> dict[str, float]:
         for workers in (1, 2):
             rate = figures[f"images/s, {workers} workers"]
             figures[f"rate / (engine x {workers})"] = rate / (workers * engine_rate)
+    for count in (SHARD, FEW):
+        one_shard = ("augment=paper", "output=webdataset", f"output.shard_size={count}")
+        seconds = [commands.whole_run(count, workers, *one_shard) for workers in (1, 2)]
+        figures[f"paper, one shard of {count:,}, 1 worker, seconds"] = seconds[0]
+        figures[f"paper, one shard of {count:,}, two workers / one"] = seconds[0] / seconds[1]
+    figures["paper, 224 px, DataLoader of two workers, images/s"] = loaded(commands.photograph)
     figures["first image, seconds"] = median(commands.first_image() for _ in range(_STARTS))
     for count, memory in commands.worker_memory().items():
         figures[f"private memory of a worker at {count:,} images, MB"] = memory
@@ -61,13 +69,13 @@ class Commands:
         self.photograph, self.folder, self._runs = photograph, folder, 0
 
     @contextmanager
-    def running(self, count: int, workers: int) -> Iterator[tuple[psutil.Popen, Path]]:
+    def running(self, count: int, workers: int, *more: str) -> Iterator[tuple[psutil.Popen, Path]]:
         """A run on its way, and its target; stopped at the end if it still runs."""
         self._runs += 1
         target = self.folder / str(self._runs)
         typed = [f"imgpath={self.photograph}", f"num_imgs={count}", f"threads={workers}"]
         run = psutil.Popen(
-            [sys.executable, str(ROOT / "run.py"), *typed, f"targetpath={target}"],
+            [sys.executable, str(ROOT / "run.py"), *typed, *more, f"targetpath={target}"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -79,10 +87,10 @@ class Commands:
                 process.kill()
             run.wait()
 
-    def whole_run(self, count: int, workers: int) -> float:
+    def whole_run(self, count: int, workers: int, *more: str) -> float:
         """Seconds of the command, from its start to its end."""
         begin = time.perf_counter()
-        with self.running(count, workers) as (run, _):
+        with self.running(count, workers, *more) as (run, _):
             if run.wait():
                 raise SystemExit("run.py failed: start it by hand to see why.")
             return time.perf_counter() - begin
@@ -111,9 +119,22 @@ class Commands:
 
 
 def _worker_sizes(run: psutil.Popen) -> list[int]:
-    """USS of the processes that render; a resource tracker, say, imports no torch."""
-    sizes = []
-    for process in run.children(recursive=True):
-        if any("libtorch" in one.path for one in process.memory_maps()):
-            sizes.append(process.memory_full_info().uss)
-    return sizes
+    """USS of the processes that render."""
+    workers = (one for one in run.children(recursive=True) if "loky" in " ".join(one.cmdline()))
+    workers = (one for one in workers if "resource_tracker" not in " ".join(one.cmdline()))
+    return [worker.memory_full_info().uss for worker in workers]
+
+
+def loaded(photograph: Path, images: int = 20_000) -> float:
+    """Images a second that a DataLoader of two workers hands out, after its first 2,000."""
+    from torch.utils.data import DataLoader
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
+    from singleimg import RenderedDataset
+
+    data = RenderedDataset(photograph, images, pil_to_tensor, augment="paper", img_size=224)
+    begin = 0.0
+    for number, _ in enumerate(DataLoader(data, batch_size=100, num_workers=2)):
+        if number == 19:
+            begin = time.perf_counter()
+    return (images - 2_000) / (time.perf_counter() - begin)
