@@ -15,6 +15,7 @@ from singleimg.outputs.base import Output
 from singleimg.storage.shards import Shard
 
 CHUNK = 250  # images
+_PIECES = 50_000  # of which the time of a run is told, at most
 _PART = 16e6  # bytes of a part: whoever makes or reads one holds it in memory
 
 
@@ -72,15 +73,22 @@ class Plan:
     # --- what it takes ---
 
     def pieces(self, effort: Estimate) -> list[float]:
-        """What is done one after the other, each in images: chunks, and assembling after them."""
+        """What is done one after the other, each in images: chunks, and assembling after them.
+
+        Of very many some are taken together, as if one worker made them: the end tells no more.
+        """
         share = effort.writing / effort.each if effort.each else 0
+        size = self.size * -(-len(self) // _PIECES)
         pieces: list[float] = []
         for shard in self.shards:
             assembled = self._is_assembled(shard)
             own = 1 - share if assembled else 1
-            pieces += [len(chunk) * own for chunk in shard.chunks(self.size)]
+            pieces += [len(chunk) * own for chunk in shard.chunks(size)]
             pieces += [len(shard) * share] if assembled else []
-        return pieces
+        together = -(-len(pieces) // _PIECES)
+        if together <= 1:
+            return pieces
+        return [sum(pieces[at : at + together]) for at in range(0, len(pieces), together)]
 
     def parts(self, effort: Estimate) -> int:
         """Bytes of the parts that there are at once, at most: of the shard that is assembled, of

@@ -42,10 +42,18 @@ def images(photograph: Path, *overrides: str) -> SingleImage:
 
 
 def ours(photograph: Path, engine: str, augment: str, size: int) -> Contestant:
-    """An engine of ours with the encoder that belongs to it."""
+    """An engine of ours with the encoder that belongs to it; as many images at a time as a run."""
     made = images(photograph, f"engine={engine}", f"augment={augment}", f"img_size={size}")
-    encoder = encoder_of(engine)
-    return lambda i: encoder.encode(made.render(i))
+    encoder, ready = encoder_of(engine), {}
+
+    def make(i: int) -> bytes:
+        if i not in ready:  # images come in order: what is left over is the next turn's
+            ready.clear()
+            batch = range(i, i + made.engine.batch)
+            ready.update(zip(batch, made.render_many(batch), strict=True))
+        return encoder.encode(ready.pop(i))
+
+    return make
 
 
 def encoder_of(engine: str) -> Encoder:

@@ -26,12 +26,14 @@ def split(photograph: Path, preset: str, size: int, count: int) -> dict[str, flo
     """Milliseconds an image of ``draw``, ``render``, ``encode`` and ``write`` (a file each)."""
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
     encoder = contestants.encoder_of("native")
-    drawn = [made.draw_many([i]) for i in range(count)]
-    pixels = [made.render_drawn(draws)[0] for draws in drawn]
+    batch = made.engine.batch
+    places = [range(first, first + batch) for first in range(0, count, batch)]
+    drawn = [made.draw_many(some) for some in places]
+    pixels = [one for draws in drawn for one in made.render_drawn(draws)]
     files = [encoder.encode(one) for one in pixels]
     return {
-        "draw": _each(made.draw, range(count)),
-        "render": _each(made.render_drawn, drawn),
+        "draw": _each(made.draw_many, places) / batch,
+        "render": _each(made.render_drawn, drawn) / batch,
         "encode": _each(encoder.encode, pixels),
         "write": _written(files),
     }

@@ -75,6 +75,15 @@ def test_assembling_is_a_piece_of_work_of_its_own():
     assert plan(700, 600, workers=1).pieces(effort(700)) == [600, 100]
 
 
+@pytest.mark.parametrize("num_imgs, shard", [(100_000_000, 1000), (100_000_000, 100_000)])
+def test_the_time_of_very_many_is_told_by_fewer_larger_pieces(num_imgs, shard):
+    one, does = plan(num_imgs, shard, workers=64), effort(num_imgs)
+    pieces = one.pieces(does)
+    assert len(one) == 400_000 and len(pieces) <= 50_000
+    assert sum(pieces) == pytest.approx(num_imgs)
+    assert max(pieces) < 4 * num_imgs / len(pieces)
+
+
 def test_parts_of_the_shard_that_is_assembled_and_of_that_after_it_take_room():
     assert plan(100_000, 10_000, workers=2).parts(effort(100_000)) == 20_000 * 16_000
     assert plan(100_000, 10_000, workers=16).parts(effort(100_000)) == 60_000 * 16_000
