@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,16 +114,19 @@ class SingleImage:
 
     def render_many(self, indices: Sequence[int]) -> list[np.ndarray]:
         """The pixels of many images, in the same order."""
-        return self.render_drawn(self.draw_many(indices))
+        return list(self.render_drawn(self.draw_many(indices)))
 
-    def render_drawn(self, draws: Draws) -> list[np.ndarray]:
-        """The pixels of what :meth:`draw_many` returned, in the same order."""
-        pictures = [self.pictures.load(source) for source in draws.sources.tolist()]
-        images = self.renderer.render(draws, pictures)
+    def render_drawn(self, draws: Draws) -> Iterator[np.ndarray]:
+        """The pixels of what :meth:`draw_many` returned, made one after the other."""
+        pictures = (self.pictures.load(source) for source in draws.sources.tolist())
+        images, made = self.renderer.render(draws, pictures), 0
         name = f"{type(self.renderer).__name__}.render"
-        if not isinstance(images, list) or len(images) != len(draws):
-            raise misfit(name, images, f"a list of as many images as samples ({len(draws)})")
+        if not isinstance(images, Iterable):
+            raise misfit(name, images, "an array for each sample")
         for pixels in images:
+            made += 1
+            if made > len(draws):
+                break
             if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3:
                 raise misfit(name, pixels, "for each sample an array, uint8 H×W×3,")
             if pixels.shape != (self.img_size, self.img_size, 3):
@@ -133,4 +136,6 @@ class SingleImage:
                     f"{self.img_size} is asked for: end the list with "
                     "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
                 )
-        return images
+            yield pixels
+        if made != len(draws):
+            raise misfit(name, images, f"an array for each of {len(draws)} samples")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,7 @@ class _BlankRenderer(Renderer):
         self.slow: dict[str, str] = {}
         self._pixels = np.zeros((8, 8, 3), np.uint8)
 
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterable[np.ndarray]:
         return [self._pixels for _ in pictures]
 
 
@@ -56,10 +56,11 @@ class SlowEngine(BlankEngine):
 
 
 class _SlowRenderer(_BlankRenderer):
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        time.sleep(float(os.environ.get(NAP, 0)) * len(draws))
-        numbers = [np.random.default_rng([draws.seed, index]) for index in draws.indices.tolist()]
-        return [one.integers(0, 256, (32, 32, 3), np.uint8) for one in numbers]
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        for index in draws.indices.tolist():
+            time.sleep(float(os.environ.get(NAP, 0)))
+            numbers = np.random.default_rng([draws.seed, index])
+            yield numbers.integers(0, 256, (32, 32, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class SlowNativeEngine(NativeEngine):
 
 
 class _SlowNativeRenderer(NativeRenderer):
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        time.sleep(float(os.environ.get(NAP, 0)) * len(draws))
-        return super().render(draws, pictures)
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        for pixels in super().render(draws, pictures):
+            time.sleep(float(os.environ.get(NAP, 0)))
+            yield pixels

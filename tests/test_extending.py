@@ -183,8 +183,7 @@ MISTAKES = {
     ),
     "fewer images than samples": (
         "engines.py", "for image in shown]", "for image in []]", (*SOURCE, "engine=grey"),
-        f"GreyRenderer.render gives list, and a list of as many images as samples (1) is needed: "
-        f"{SHOWS}.",
+        f"GreyRenderer.render gives list, and an array for each of 1 samples is needed: {SHOWS}.",
     ),
     "a writer that lists nothing": (
         "outputs.py", "return list(", "list(", (*SOURCE, "output=npz"),

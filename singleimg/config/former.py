@@ -110,7 +110,7 @@ def update_former(cfg: DictConfig) -> None:
             if OmegaConf.is_dict(node) and isinstance(node.get("_target_"), str):
                 node["_target_"] = name_of(group, node["_target_"])
         if OmegaConf.is_dict(cfg._get_node("engine")):
-            for key in ("name", "libraries"):  # which its code says now
+            for key in ("name", "libraries", "batch"):  # matters of its code now
                 cfg.engine.pop(key, None)
         output = cfg._get_node("output")
         if OmegaConf.is_dict(output) and "encoding" in output:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from singleimg.drawing.drawn import Drawn
+from singleimg.drawing.steps import of_some
 from singleimg.drawing.texts import plain, transforms_texts
+from singleimg.transforms.base import Measure
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,11 +56,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn for n images: ``indices`` and ``sources`` (int64, n), and of each step."""
+    """What was drawn for n images: ``indices`` and ``sources`` (int64, n), and of each step.
+
+    size: of the sources; see ``Measure``.
+    """
 
     seed: int
     indices: np.ndarray
     sources: np.ndarray
+    size: Measure
     steps: tuple[Drawn, ...]
 
     def __len__(self) -> int:
@@ -68,7 +74,8 @@ class Draws:
         """The same of some of the images."""
         places = np.arange(len(self))[rows]
         steps = tuple(step.of(places) for step in self.steps)
-        return Draws(self.seed, self.indices[rows], self.sources[rows], steps)
+        size = of_some(self.size, places)
+        return Draws(self.seed, self.indices[rows], self.sources[rows], size, steps)
 
     @property
     def names(self) -> tuple[str, ...]:

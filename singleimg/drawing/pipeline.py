@@ -55,12 +55,13 @@ class Pipeline:
                 known[source] = size_of(source)
             return known[chosen]
 
-        size, steps = Measured(sizes), []
+        size = measured = Measured(sizes)
+        steps = []
         for place, step in enumerate(self.steps):
             drawn = step.draw(Streams(seed, indices, 2 * place + 1), size)
             steps.append(drawn)
             size = step.after(size, drawn)
-        return Draws(seed, indices, chosen, tuple(steps))
+        return Draws(seed, indices, chosen, measured, tuple(steps))
 
     def render(self, image: Any, sample: Sample) -> Any:
         """``image`` through every step with the drawn parameters (Pillow in, Pillow out)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
@@ -28,10 +28,11 @@ class Renderer(ABC):
     kernel: str = ""
 
     @abstractmethod
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterable[np.ndarray]:
         """What was drawn for each image (``draws.samples``) rendered from its picture.
 
-        ``pictures``: one for each image. Each result is ``uint8`` H×W×3, memory of its own.
+        ``pictures``: one for each image, to be taken when that is made: together they may not fit
+        into memory. Each result is ``uint8`` H×W×3, memory of its own.
         """
 
 
@@ -42,14 +43,12 @@ class Engine(ABC):
     What its code decides no setting changes: ``name`` stands in the recipe for what a pixel is, and
     code that gives other pixels has another one; ``libraries`` are those whose versions decide
     pixels, by the names that pip knows. jpeg: the library that writes JPEG beside this engine.
-    batch: images that are rendered at a time.
     """
 
     name: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "Pillow", "numpy")
 
     jpeg: str = "pillow"
-    batch: int = 1
 
     def decides(self, pipeline: Pipeline) -> Sequence[str]:
         """What decides the pixels of a pipeline: ``libraries``, and "processor", whose kind rounds

@@ -8,7 +8,7 @@ trial shows that it gives other pictures on tensors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,15 +47,14 @@ class NativeRenderer(Renderer):
         self._python = [PythonLeaf(leaf) for leaf in self._programmer.python]
         self.slow = {one.leaf.name: one.helper for one in self._python if one.helper}
 
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        sizes = np.array([picture.size for picture in pictures], np.int64).reshape(-1, 2)
-        program = self._programmer.program(draws, lambda: sizes)
-        if self._python:
-            return [self._mixed(program, k, draws, pictures[k]) for k in range(len(draws))]
-        return [
-            self._raster.render(picture.levels(self._raster), steps, taps)
-            for picture, steps, taps in zip(pictures, program.steps, program.taps, strict=True)
-        ]
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        program = self._programmer.program(draws)
+        for k, picture in enumerate(pictures):
+            if self._python:
+                yield self._mixed(program, k, draws, picture)
+            else:
+                levels = picture.levels(self._raster)
+                yield self._raster.render(levels, program.steps[k], program.taps[k])
 
     def _mixed(self, program: Program, k: int, draws: Draws, picture: Picture) -> np.ndarray:
         """Image ``k``: runs of raster steps, and Python's between them."""

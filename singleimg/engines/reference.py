@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,9 @@ class ReferenceRenderer(Renderer):
         self.slow: dict[str, str] = {}
         self._pipeline = pipeline
 
-    def render(self, draws: Draws, pictures: Sequence[Picture]) -> list[np.ndarray]:
-        pairs = zip(pictures, draws.samples, strict=True)
-        return [as_pixels(self._pipeline.render(pic.image, sample)) for pic, sample in pairs]
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        for picture, sample in zip(pictures, draws.samples, strict=True):
+            yield as_pixels(self._pipeline.render(picture.image, sample))
 
 
 def as_pixels(image: Any) -> np.ndarray:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
 
 from singleimg.config.command_line import command, typed
@@ -91,13 +92,10 @@ class Rendered(Producer):
         return self.pictures.load(self._images.draw(index).source).pixels.nbytes
 
     def images(self, shard: Shard) -> Iterator[Made]:
-        step = self._images.engine.batch
         for draws in _drawn(self._images, shard):
-            samples = draws.samples if self._draws else [None] * len(draws)
-            for start in range(0, len(draws), step):
-                rendered = self._images.render_drawn(draws[start : start + step])
-                for sample, pixels in zip(samples[start : start + step], rendered, strict=True):
-                    yield self._encoder.file(pixels), sample
+            samples = draws.samples if self._draws else repeat(None)
+            for pixels, sample in zip(self._images.render_drawn(draws), samples, strict=False):
+                yield self._encoder.file(pixels), sample
 
     def set_up_process(self) -> None:
         self._images.engine.set_up_process()

@@ -25,6 +25,7 @@ from singleimg.encoders.base import Encoder
 Contestant = Callable[[int], bytes]
 JITTER = (0.4, 0.4, 0.4, 0.1)
 QUALITY = 75
+AT_ONCE = 250  # images that a run draws at once
 
 
 def images_of(*overrides: str) -> SingleImage:
@@ -42,16 +43,16 @@ def images(photograph: Path, *overrides: str) -> SingleImage:
 
 
 def ours(photograph: Path, engine: str, augment: str, size: int) -> Contestant:
-    """An engine of ours with the encoder that belongs to it; as many images at a time as a run."""
+    """An engine of ours with its encoder; as many images are drawn at once as in a run."""
     made = images(photograph, f"engine={engine}", f"augment={augment}", f"img_size={size}")
-    encoder, ready = encoder_of(engine), {}
+    encoder, coming, due = encoder_of(engine), iter(()), 0
 
     def make(i: int) -> bytes:
-        if i not in ready:  # images come in order: what is left over is the next turn's
-            ready.clear()
-            batch = range(i, i + made.engine.batch)
-            ready.update(zip(batch, made.render_many(batch), strict=True))
-        return encoder.encode(ready.pop(i))
+        nonlocal coming, due
+        if i != due or i % AT_ONCE == 0:  # else it is the next of those that were drawn with it
+            coming = made.render_drawn(made.draw_many(range(i, (i // AT_ONCE + 1) * AT_ONCE)))
+        due = i + 1
+        return encoder.encode(next(coming))
 
     return make
 

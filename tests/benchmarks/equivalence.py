@@ -47,7 +47,7 @@ def compare(source: str, preset: str, size: int, count: int, *more: str) -> dict
     for index in range(1 if preset == "none" else count):
         draws = reference.draw_many([index])
         [sample] = draws.samples
-        shown, ours = (one.render_drawn(draws)[0] for one in (reference, native))
+        shown, ours = (next(one.render_drawn(draws)) for one in (reference, native))
         found.append(psnr(shown, ours))
         brighter.append(ours.mean() - shown.mean())
         jittered.append("ColorJitter" in json.dumps(sample.record()))
@@ -76,14 +76,15 @@ def short(row: dict) -> list[str]:
     }  # fmt: skip
     known = {name: least[name] for name in least if row[name] is not None}
     parts = [name for name, bound in known.items() if row[name] < bound]
-    parts += ["brighter"] if abs(row["brighter"]) > BRIGHTER else []
+    return [*parts, "brighter"] if abs(row["brighter"]) > BRIGHTER else parts
+
+
+def worse(row: dict) -> list[str]:
+    """What was higher before the raster, of the same draws."""
     before = BEFORE.get((row["source"], row["preset"], row["size"]), {})
-    parts += [
-        f"{name}: before {before[name]}"
-        for name in known
-        if before.get(name) is not None and row[name] < before[name] - BELOW
-    ]
-    return parts
+    names = ("median", "median, jittered", "1st percentile")
+    known = [name for name in names if before.get(name) is not None and row[name] is not None]
+    return [f"{name}: was {before[name]}" for name in known if row[name] < before[name] - BELOW]
 
 
 COLUMNS = ("source", "preset", "size", "images", "median", "median, jittered", "1st percentile",
@@ -95,7 +96,7 @@ def table(rows: list[dict]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} | |", "|---" * (len(COLUMNS) + 1) + "|"]
     for row in rows:
         cells = [_cell(row[name]) for name in COLUMNS]
-        lines.append(f"| {' | '.join(cells)} | {'; '.join(short(row))} |")
+        lines.append(f"| {' | '.join(cells)} | {'; '.join([*short(row), *worse(row)])} |")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import io
 import pstats
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -26,14 +27,12 @@ def split(photograph: Path, preset: str, size: int, count: int) -> dict[str, flo
     """Milliseconds an image of ``draw``, ``render``, ``encode`` and ``write`` (a file each)."""
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
     encoder = contestants.encoder_of("native")
-    batch = made.engine.batch
-    places = [range(first, first + batch) for first in range(0, count, batch)]
-    drawn = [made.draw_many(some) for some in places]
-    pixels = [one for draws in drawn for one in made.render_drawn(draws)]
+    drawn = made.draw_many(range(count))
+    pixels = list(made.render_drawn(drawn))
     files = [encoder.encode(one) for one in pixels]
     return {
-        "draw": _each(made.draw_many, places) / batch,
-        "render": _each(made.render_drawn, drawn) / batch,
+        "draw": _each(made.draw_many, [range(count)]) / count,
+        "render": _each(lambda drawn: deque(made.render_drawn(drawn), 0), [drawn]) / count,
         "encode": _each(encoder.encode, pixels),
         "write": _written(files),
     }
@@ -71,12 +70,10 @@ def table(photograph: Path, preset: str, size: int, count: int = 500) -> str:
     lines = [f"{preset}, {size} px, native: milliseconds an image"]
     lines += [f"  {name:8}{ms:8.3f}  {ms / whole:6.0%}" for name, ms in parts.items()]
     made = contestants.images(photograph, "engine=native", f"augment={preset}", f"img_size={size}")
-    drawn = [made.draw_many([i]) for i in range(count)]
-    made.render_drawn(drawn[0])
+    made.render_many(range(2))
     profiler, text = cProfile.Profile(), io.StringIO()
     profiler.enable()
-    for draws in drawn:
-        made.render_drawn(draws)
+    deque(made.render_drawn(made.draw_many(range(count))), 0)
     profiler.disable()
     pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(15)
     return "\n".join(lines) + "\n" + text.getvalue()

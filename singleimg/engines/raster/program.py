@@ -55,10 +55,10 @@ class Programmer:
             else:
                 self._rules[id(leaf)] = rule
 
-    def program(self, draws: Draws, size: Measure) -> Program:
-        """What to do for each image; ``size``: of the pictures."""
+    def program(self, draws: Draws) -> Program:
+        """What to do for each image."""
         params: list[list[dict]] = [[] for _ in self.python]
-        parts = []
+        parts, size = [], draws.size
         for step, drawn in zip(self._steps, draws.steps, strict=True):
             parts.append(self._part(step, drawn, size, len(draws), params))
             size = step.after(size, drawn)

@@ -17,7 +17,7 @@ import numpy as np
 from singleimg.engines.raster.call import STEP, Do
 from singleimg.engines.raster.colour import OPERATIONS, operations
 from singleimg.transforms.base import CORNERS, INTERPOLATIONS, Measure
-from singleimg.transforms.elementary import cos, exp, radians, sin, tan
+from singleimg.transforms.elementary import exp, radians, sin_cos, tan
 from singleimg.transforms.geometry import CropResizeAffineLaw, RotatedCropLaw
 from singleimg.transforms.torchvision import CenterCropLaw, GaussianBlurLaw, ResizeLaw
 
@@ -75,7 +75,7 @@ def crop_resize_affine(
     steps, side, canvas = steps_of(Do.CANVAS, count), law.size, law.canvas
     # torchvision's rotate turns counter-clockwise and its affine clockwise.
     angle = radians(columns["angle"] if law.shear else -columns["angle"])
-    c, s, slope = cos(angle), sin(angle), tan(radians(columns["shear"]))
+    (s, c), slope = sin_cos(angle), tan(radians(columns["shear"]))
     shift = round((canvas - side) / 2) + 0.5 - canvas / 2
     xx, xy = c - s * slope, c * slope + s
     x = (xx + xy) * shift + canvas / 2 - 0.5
@@ -90,10 +90,10 @@ def crop_resize_affine(
 @rule_for("RotatedCrop")
 def rotated_crop(law: RotatedCropLaw, columns: Columns, sizes: Measure, count: int) -> Part:
     """The patch and its angle."""
-    steps, angle = steps_of(Do.ROTATED, count), radians(columns["angle"])
+    steps, (s, c) = steps_of(Do.ROTATED, count), sin_cos(radians(columns["angle"]))
     _numbers(steps, "whole", law.size)
     patch = (columns[key] for key in ("width", "height", "u", "v"))
-    _numbers(steps, "real", *patch, cos(angle), sin(angle))
+    _numbers(steps, "real", *patch, c, s)
     return Part(steps)
 
 

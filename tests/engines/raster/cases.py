@@ -64,10 +64,9 @@ def line_of(pixels: np.ndarray) -> str:
     return f"{pixels.shape[0]} {pixels.shape[1]} {int(digest):016x}"
 
 
-def recorded(pipeline: Pipeline, draws: Draws, size: tuple[int, int], picture: int) -> list[Case]:
-    """The images of some draws; ``size``: the picture's."""
-    sizes = np.tile(np.array(size, np.int64), (len(draws), 1))
-    program = Programmer(pipeline.steps).program(draws, lambda: sizes)
+def recorded(pipeline: Pipeline, draws: Draws, picture: int) -> list[Case]:
+    """The images of some draws from a picture, by its place."""
+    program = Programmer(pipeline.steps).program(draws)
     rows = zip(program.steps, program.taps, strict=True)
     return [Case(picture, steps, taps) for steps, taps in rows]
 

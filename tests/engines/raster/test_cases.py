@@ -57,7 +57,7 @@ class Recorded:
                     shown = render(photo.oracle, pipeline, sample)
                     self.by_oracle[len(self.lines)] = cases.line_of(shown)
                 self.lines.append(cases.line_of(pixels))
-            made += recorded(pipeline, draws, SHAPES[place], place)
+            made += recorded(pipeline, draws, place)
         pictures = [Levels(photo.oracle.levels) for photo in sources]
         self.file = cases.write(folder / "recorded.cases", pictures, made)
 
