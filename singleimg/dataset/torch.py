@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,29 +132,31 @@ class RenderedDataset(Dataset):
         return self._count
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        image = decode(self.file(index)) if self.encoded else Image.fromarray(self.render(index))
-        return _transformed(image, self.transform), 0
+        return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, int]]:
         """A batch, of which a DataLoader asks at once: what is drawn for it is drawn at once."""
-        images = [Image.fromarray(pixels) for pixels in self._render(indices)]
-        if self.encoded:
-            images = [decode(self._encoder.file(np.asarray(image))) for image in images]
-        return [(_transformed(image, self.transform), 0) for image in images]
+        return [(_transformed(self._image(pixels), self.transform), 0)
+                for pixels in self._render(indices)]  # fmt: skip
 
     def render(self, index: int) -> np.ndarray:
         """The pixels of image ``index``: ``uint8`` H×W×3, RGB."""
-        return self._render([index])[0]
+        return next(self._render([index]))
 
-    def _render(self, indices: Sequence[int]) -> list[np.ndarray]:
+    def _render(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
         places = [_index(index, self._count) for index in indices]
         if get_worker_info() is None:
-            with self._images.engine.one_thread():
-                return self._images.render_many(places)
+            with self._images.engine.one_thread():  # the transform has as many as it had
+                images = self._images.render_many(places)
+            yield from images
+            return
         if self._process != os.getpid():  # after a fork the threads are to be set up anew
             self._images.engine.set_up_process()
             self._process = os.getpid()
-        return self._images.render_many(places)
+        yield from self._images.render_drawn(self._images.draw_many(places))
+
+    def _image(self, pixels: np.ndarray) -> Image.Image:
+        return decode(self._encoder.file(pixels)) if self.encoded else Image.fromarray(pixels)
 
     def file(self, index: int) -> bytes:
         """The bytes of the file that a run would store for image ``index``."""

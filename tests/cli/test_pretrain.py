@@ -217,6 +217,7 @@ def test_a_stored_dataset_trains_the_same_weights_as_rendering(run, image, whole
     assert same(state(whole)["method"], state(tmp_path / "run")["method"])
 
 
+@pytest.mark.slow
 def test_two_processes_share_batches_agree_on_the_best_epoch_and_go_on(
     run, run_process, image, tmp_path
 ):

@@ -93,6 +93,7 @@ def test_a_mistake_is_one_sentence(run, trained, arguments, sentence):
     assert sentence in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled, tmp_path):
     """A few updates of each row: its figures mean nothing, its parts are all there."""
     command = (

@@ -65,7 +65,11 @@ def test_all_that_is_written_is_the_group_s_where_the_umask_says_so(picture, tmp
     assert wrong == {}
 
 
-@every_format
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("parquet", "lmdb") else ())
+     for name in FORMATS],
+)  # fmt: skip
 def test_killed_before_any_step_of_a_commit_the_command_goes_on_to_the_same_bytes(
     picture, tmp_path, name
 ):

@@ -382,6 +382,7 @@ def test_a_critic_must_see_images_of_the_networks_size(pictures: InMemory) -> No
     made(pictures, loss="gan", generated_size=16)
 
 
+@pytest.mark.slow
 def test_bigan_overfits_the_reconstructions_of_sixteen_images(
     pictures: InMemory, state: TrainState
 ) -> None:
