@@ -70,6 +70,10 @@ class Parts:
             self._path(chunk).unlink(missing_ok=True)
         return images
 
+    def __contains__(self, chunk: Shard) -> bool:
+        """Whether there is a part of exactly that chunk, by its name."""
+        return self._path(chunk).exists()
+
     def found(self) -> list[Shard]:
         """The chunks of which there are parts, by their names; of one start the longest first."""
         with suppress(FileNotFoundError):

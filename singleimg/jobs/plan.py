@@ -23,13 +23,15 @@ _PART = 16e6  # bytes of a part: whoever makes or reads one holds it in memory
 class Plan:
     """The chunks of some shards, ``size`` images each, and the workers that make them.
 
-    assembles: whether shards of several chunks are put together of parts.
+    assembles: whether shards of several chunks are put together of parts. early: of the last shard,
+    for which no other work is left meanwhile; see ``Task``.
     """
 
     shards: Sequence[Shard]
     size: int
     workers: int
     assembles: bool
+    early: float = 0.0
 
     @classmethod
     def of(
@@ -47,7 +49,10 @@ class Plan:
         if workers == 1:
             size = max(map(len, shards))
         parts = output.layout() is not None and not output.in_place
-        return cls(shards, size, workers, assembles=parts)
+        # One begins when the others are to take as long for the rest as it takes to assemble all.
+        share = does.writing / does.each if parts and does.each else 0.0
+        early = min(0.9, (workers - 1) * share)
+        return cls(shards, size, workers, assembles=parts, early=early)
 
     @cached_property
     def _firsts(self) -> np.ndarray:
@@ -63,8 +68,9 @@ class Plan:
         wanted = None if shards is None else set(shards)
         for first, shard in zip(self._firsts.tolist(), self.shards, strict=False):
             if wanted is None or shard in wanted:
+                early = self.early if shard == self.shards[-1] else 0.0
                 for slot, chunk in enumerate(shard.chunks(self.size), first):
-                    yield Task(work, shard, chunk, self.size, slot)
+                    yield Task(work, shard, chunk, self.size, slot, early)
 
     def shard_of(self, slot: int) -> Shard:
         """The shard of a chunk."""

@@ -36,6 +36,7 @@ class Task:
     """One chunk to make, and its row among the counters.
 
     shard: which it is a part of, or the whole. size: the images of each chunk of that shard.
+    early: the share of its images that may still be missing when a worker begins to assemble it.
     """
 
     work: Work
@@ -43,3 +44,4 @@ class Task:
     chunk: Shard
     size: int
     slot: int
+    early: float = 0.0

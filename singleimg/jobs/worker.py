@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from singleimg.jobs.work import Task, Work
 from singleimg.storage.manifest import Entry, record_place
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
+
+_LOOK = 0.02  # seconds between two looks for a part that somebody else makes
 
 
 @lru_cache(maxsize=1)
@@ -29,15 +33,17 @@ def render_in_worker(task: Task) -> None:
     """``render_chunk`` where the driver waits for the first worker to be ready."""
     with own_failures(task.work.trusted):
         tell_begun(kept(task.work).counts)
-    render_chunk(task)
+    render_chunk(task, waits=True)
 
 
-def render_chunk(task: Task) -> None:
+def render_chunk(task: Task, waits: bool = False) -> None:
     """Renders and encodes every image of a chunk; the counters tell of it.
 
     A chunk that is a whole shard is written straight into it. Of other chunks parts are left, and
-    whoever leaves the last one assembles the shard: the same bytes. Raises UserError when a person
-    can mend what went wrong, Dropped when the driver wants no more.
+    whoever leaves the last one assembles the shard: the same bytes. ``waits``: one may begin
+    earlier, and wait for parts that others are at; not the driver, which would not hear that they
+    are gone. Raises UserError when a person can mend what went wrong, Dropped when the driver wants
+    no more.
     """
     with own_failures(task.work.trusted):
         work, shard, chunk = kept(task.work), task.shard, task.chunk
@@ -55,7 +61,7 @@ def render_chunk(task: Task) -> None:
                 elif work.output.in_place:
                     _add_in_place(work, task, counter)
                 else:
-                    _add_part(work, task, parts, counter)
+                    _add_part(work, replace(task, early=task.early * waits), parts, counter)
 
 
 # --- images --------------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ def _counted(images: Iterable[Image], counter: Counter) -> Iterator[Image]:
 
 
 def _add_part(work: Work, task: Task, parts: Parts, counter: Counter) -> None:
-    """Leaves the part of a chunk, unless a killed run has; with the last of all makes the shard."""
+    """Leaves the part of a chunk, unless a killed run has; with enough of them makes the shard."""
     images = parts.read(task.chunk)
     if images is None:
         parts.write(task.chunk, list(_counted(_rendered(work, task.chunk), counter)))
@@ -105,8 +111,19 @@ def _add_part(work: Work, task: Task, parts: Parts, counter: Counter) -> None:
     del images
     with _assembling(work, task, parts) as mine:
         if mine:
-            write_shard(work, task.shard, _all(work, task.shard, parts), counter.check)
+            write_shard(work, task.shard, _awaited(work, task, parts, counter), counter.check)
             parts.remove()
+
+
+def _awaited(work: Work, task: Task, parts: Parts, counter: Counter) -> Iterator[Image]:
+    """The images of a shard in order, from parts that are there or will be: who makes those that
+    are not waits for nobody, since chunks are begun in their order."""
+    for chunk in task.shard.chunks(task.size):
+        while chunk not in parts:
+            counter.check()
+            time.sleep(_LOOK)
+        images: Iterable[Image] | None = parts.read(chunk)
+        yield from _rendered(work, chunk) if images is None else images
 
 
 def _add_in_place(work: Work, task: Task, counter: Counter) -> None:
@@ -143,10 +160,15 @@ def _add_in_place(work: Work, task: Task, counter: Counter) -> None:
 
 @contextmanager
 def _assembling(work: Work, task: Task, parts: Parts) -> Iterator[bool]:
-    """Whether all parts of a shard are there, and nobody else makes it of them, or has."""
+    """Whether enough parts of a shard are there, and nobody else makes it of them, or has."""
     chunks, record = set(task.shard.chunks(task.size)), record_place(task.shard)
-    if not chunks <= set(parts.found()):
+
+    def enough() -> bool:
+        missing = chunks.difference(parts.found())
+        return sum(map(len, missing)) <= task.early * len(task.shard)
+
+    if not enough():
         yield False
         return
     with turn(Path(work.counts).parent, task.shard) as mine:
-        yield mine and chunks <= set(parts.found()) and not work.store.exists(record)
+        yield mine and enough() and not work.store.exists(record)

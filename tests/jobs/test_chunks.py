@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from singleimg import UserError, compose
 from singleimg.config import make
 from singleimg.jobs import plan, worker
 from singleimg.jobs.parts import FOLDER, Parts
+from singleimg.jobs.plan import Plan
 from singleimg.jobs.progress import Progress
 from singleimg.storage.shards import Shard
 from tests.scenarios import leftovers, tree_hash
+from tests.stubs import NAP
 
 IMAGES, SHARD = 300, 270
 # Images of a chunk, how many there are in all, and workers.
@@ -59,6 +62,31 @@ def test_the_same_tree_by_worker_processes(run, picture, tmp_path, monkeypatch, 
         assert f"with {workers} workers" in said.stdout
         assert tree_hash(target) == tree_hash(tmp_path / "whole")
         assert leftovers(target) == []
+
+
+@pytest.mark.parametrize("name", ["webdataset", "parquet", "lmdb"])
+def test_the_last_shard_is_assembled_while_others_make_the_rest_of_it(
+    picture, tmp_path, monkeypatch, name
+):
+    pytest.importorskip({"parquet": "pyarrow", "lmdb": "lmdb"}.get(name, "os"))
+    words, missing, of, awaited = typed(picture, name), [], Plan.of, worker._awaited
+    words[4] = "output.shard_size=150"
+    act(*words, f"targetpath={tmp_path / 'whole'}", "backend=sequential")
+
+    def seen(work, task, parts, counter):
+        missing.append((task.shard.number, sum(c not in parts for c in task.shard.chunks(10))))
+        return awaited(work, task, parts, counter)
+
+    monkeypatch.setattr(plan, "CHUNK", 10)
+    monkeypatch.setenv(NAP, "0.002")
+    monkeypatch.setattr(worker, "_awaited", seen)
+    monkeypatch.setattr(Plan, "of", lambda *given: replace(of(*given), early=0.5))
+    act(*words, f"targetpath={tmp_path / 'set'}", "backend=threading", "threads=3",
+        "backend.from_seconds=0")  # fmt: skip
+    assert tree_hash(tmp_path / "set") == tree_hash(tmp_path / "whole")
+    assert leftovers(tmp_path / "set") == []
+    assert sorted(shard for shard, _ in missing) == [0, 1]
+    assert dict(missing)[0] == 0 and 0 < dict(missing)[1] <= 7
 
 
 def test_an_export_and_a_repair_are_made_of_chunks_too(picture, tmp_path, monkeypatch):

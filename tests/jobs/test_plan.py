@@ -84,6 +84,14 @@ def test_the_time_of_very_many_is_told_by_fewer_larger_pieces(num_imgs, shard):
     assert max(pieces) < 4 * num_imgs / len(pieces)
 
 
+@pytest.mark.parametrize("workers, early", [(1, 0.0), (2, 0.1), (5, 0.4), (64, 0.9)])
+def test_the_last_shard_is_assembled_early_so_that_all_end_together(workers, early):
+    does = effort(25_000)  # a tenth is the writing
+    one = Plan.of(Shards(25_000, 10_000)[:], TAR, JoblibBackend("loky", 0), workers, does)
+    shares = {task.shard.number: task.early for task in one.tasks(SimpleNamespace())}
+    assert shares == {0: 0.0, 1: 0.0, 2: pytest.approx(early)}
+
+
 def test_parts_of_the_shard_that_is_assembled_and_of_that_after_it_take_room():
     assert plan(100_000, 10_000, workers=2).parts(effort(100_000)) == 20_000 * 16_000
     assert plan(100_000, 10_000, workers=16).parts(effort(100_000)) == 60_000 * 16_000

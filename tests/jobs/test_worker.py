@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ import pytest
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
+from singleimg.jobs.parts import FOLDER
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
 from singleimg.jobs.work import Task, Work
@@ -88,6 +90,32 @@ def test_dropped_at_the_drivers_word(picture, tmp_path):
         with pytest.raises(Dropped):
             render_chunk(_task(picture, tmp_path / "set", progress))
     assert os.listdir(tmp_path / "set") == []
+
+
+def test_who_waits_for_another_s_part_stops_at_the_drivers_word(picture, tmp_path):
+    (tmp_path / "set").mkdir()
+    with Progress(tmp_path, 4, 0, 2) as progress, ThreadPoolExecutor() as pool:
+        work = _task(picture, tmp_path / "set", progress, "webdataset").work
+        task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
+        waits = pool.submit(render_chunk, task, waits=True)
+        with pytest.raises(TimeoutError):
+            waits.result(0.5)
+        progress.stop(0)
+        with pytest.raises(Dropped):
+            waits.result(30)
+    assert Manifest(work.store).scan()[0] == []
+    assert [name for name in os.listdir(tmp_path / "set") if name != FOLDER] == []
+
+
+def test_the_driver_waits_for_nobody(picture, tmp_path):
+    (tmp_path / "set").mkdir()
+    with Progress(tmp_path, 4, 0, 2) as progress:
+        work = _task(picture, tmp_path / "set", progress, "webdataset").work
+        task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
+        render_chunk(task)
+        assert Manifest(work.store).scan()[0] == []
+        render_chunk(replace(task, chunk=Shard(0, 2, 4), slot=1))
+        assert len(Manifest(work.store).scan()[0]) == 1
 
 
 def test_data_without_a_record_in_the_way_are_not_written_over(task):
