@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -161,11 +161,10 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         "pause": pause,
         "tail": effort.tail(sizes, workers),
     }
-    with (
-        scratch() as folder,
-        Progress(folder, job.num_imgs, done, len(plan), **expected) as progress,
-    ):
+    with scratch() as folder, ExitStack() as stack:
+        progress = Progress(folder, job.num_imgs, done, len(plan), **expected)
         try:
+            stack.enter_context(progress)
             run_chunks(job, plan, progress, folder, patience=3 * pause)
         except BaseException as error:
             with ignore_signals():

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from singleimg.system.figures import duration, rate
 from singleimg.system.logs import log
+from singleimg.system.signals import deferred
 
 T = TypeVar("T")
 
@@ -101,8 +102,13 @@ class Bar:
         self._begin = self._seen_at = self._moved_at = self._said = time.monotonic()
         self._seen = self.n
         if self._shown:
-            _screen.open(self)
-            self._thread.start()
+            try:
+                with deferred():  # a signal finds all of it, or nothing
+                    _screen.open(self)
+                    self._thread.start()
+            except KeyboardInterrupt:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:

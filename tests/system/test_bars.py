@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 from singleimg.system import bars
 from singleimg.system.bars import Bar, Speed, counted
 from singleimg.system.logs import log, logging_to_console
+from singleimg.system.signals import Stopped, stoppable
 from tests.conftest import ROOT
 
 
@@ -193,6 +195,22 @@ def test_what_is_not_known_is_not_said(said):
     with said, logging_to_console(), Bar(12, "row"):
         time.sleep(0.2)
     assert set(said.getvalue().splitlines()) == {"0 of 12 rows."}
+
+
+def test_a_signal_while_it_opens_leaves_nothing_of_it(terminal, monkeypatch):
+    draw, come = bars._screen.draw, []
+
+    def drawn_as_a_signal_comes() -> None:
+        draw()
+        if not come:
+            come.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(bars._screen, "draw", drawn_as_a_signal_comes)
+    with terminal, pytest.raises(Stopped), stoppable(), Bar(10) as bar:
+        bar.update()  # nothing of this comes to pass
+    assert terminal.screen() == [] and "0/10" in terminal.getvalue()
+    assert "1/10" not in terminal.getvalue() and bars._screen._bars == []
 
 
 def test_where_nothing_comes_any_more_it_says_so_and_no_time(said, monkeypatch):
