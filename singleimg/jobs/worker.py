@@ -19,7 +19,8 @@ from singleimg.storage.manifest import Entry, record_place
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
 
-_LOOK = 0.02  # seconds between two looks for a part that somebody else makes
+# Seconds between two looks for a part that somebody else makes, and until it is made here.
+_LOOK, _PATIENCE = 0.02, 60.0
 
 
 @lru_cache(maxsize=1)
@@ -116,10 +117,14 @@ def _add_part(work: Work, task: Task, parts: Parts, counter: Counter) -> None:
 
 
 def _awaited(work: Work, task: Task, parts: Parts, counter: Counter) -> Iterator[Image]:
-    """The images of a shard in order, from parts that are there or will be: who makes those that
-    are not waits for nobody, since chunks are begun in their order."""
+    """The images of a shard in order, from parts that are there or will be.
+
+    Who makes those that are not waits for nobody, where chunks are begun in their order by as many
+    as it is said; a backend may do otherwise, so what takes too long is made here.
+    """
     for chunk in task.shard.chunks(task.size):
-        while chunk not in parts:
+        end = time.monotonic() + _PATIENCE
+        while chunk not in parts and time.monotonic() < end:
             counter.check()
             time.sleep(_LOOK)
         images: Iterable[Image] | None = parts.read(chunk)

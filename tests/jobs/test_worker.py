@@ -15,6 +15,7 @@ import pytest
 from singleimg.config.make import instantiate
 from singleimg.dataset.open import from_config
 from singleimg.errors import UserError
+from singleimg.jobs import worker
 from singleimg.jobs.parts import FOLDER
 from singleimg.jobs.producers import Rendered
 from singleimg.jobs.progress import Dropped, Progress
@@ -105,6 +106,19 @@ def test_who_waits_for_another_s_part_stops_at_the_drivers_word(picture, tmp_pat
             waits.result(30)
     assert Manifest(work.store).scan()[0] == []
     assert [name for name in os.listdir(tmp_path / "set") if name != FOLDER] == []
+
+
+def test_what_nobody_makes_in_time_is_made_by_who_waits(picture, tmp_path, monkeypatch):
+    """As where a backend has fewer workers than it says, or takes chunks in an order of its own."""
+    (tmp_path / "set").mkdir()
+    monkeypatch.setattr(worker, "_PATIENCE", 0.1)
+    with Progress(tmp_path, 4, 0, 2) as progress:
+        work = _task(picture, tmp_path / "set", progress, "webdataset").work
+        task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
+        render_chunk(task, waits=True)
+        (record,), _ = Manifest(work.store).scan()
+        render_chunk(replace(task, chunk=Shard(0, 2, 4), slot=1), waits=True)
+        assert record.stop == 4 and Manifest(work.store).scan()[0] == [record]
 
 
 def test_the_driver_waits_for_nobody(picture, tmp_path):
