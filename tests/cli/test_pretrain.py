@@ -24,8 +24,6 @@ from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
 ROTNET = (*SMALL, "method=rotnet", "method.batch_size=16", "method.lr=0.03")
-
-
 BARE = ("task=pretrain", "network=cifar_conv4", "method=rotnet")  # no word of images
 FOLDERS = ("data=imagefolder", "data.path=/nowhere")
 
