@@ -27,6 +27,9 @@ class Renderer(ABC):
     slow: Mapping[str, str] = MappingProxyType({})
     kernel: str = ""
 
+    def prepare(self, picture: Picture) -> None:  # noqa: B027, may stay empty
+        """Makes of a picture what all processes of a run are to share; nothing, unless it says."""
+
     @abstractmethod
     def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterable[np.ndarray]:
         """What was drawn for each image (``draws.samples``) rendered from its picture.

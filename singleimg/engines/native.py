@@ -47,6 +47,9 @@ class NativeRenderer(Renderer):
         self._python = [PythonLeaf(leaf) for leaf in self._programmer.python]
         self.slow = {one.leaf.name: one.helper for one in self._python if one.helper}
 
+    def prepare(self, picture: Picture) -> None:
+        picture.levels(self._raster)
+
     def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
         program = self._programmer.program(draws)
         for k, picture in enumerate(pictures):

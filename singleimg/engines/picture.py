@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
@@ -111,15 +111,18 @@ class Pictures:
         shared.sizes = self.sizes
         return shared
 
-    def share(self, folder: Path) -> None:
-        """Puts decoded pictures, and the levels that were made of them, into ``folder``, which
-        other processes then map into memory.
+    def share(
+        self, folder: Path, prepare: Callable[[Picture], None] = lambda picture: None
+    ) -> None:
+        """Puts decoded pictures, and the levels that ``prepare`` makes of them, into ``folder``,
+        which other processes then map into memory.
 
         What does not fit (4 GB, half of the free disk) every process decodes for itself.
         """
         room = min(self.room, shutil.disk_usage(folder).free // 2)
         for k in range(len(self)):
             picture = self.load(k)
+            prepare(picture)
             levels = [*enumerate(picture.smaller(), start=1), (0, picture.pixels)]
             room -= sum(pixels.nbytes for _, pixels in levels)
             if room < 0:

@@ -110,7 +110,7 @@ class Rendered(Producer):
         return self._images.renderer.kernel
 
     def share(self, folder: Path) -> Rendered:
-        self._images.pictures.share(folder)
+        self._images.pictures.share(folder, self._images.renderer.prepare)
         shared = copy.copy(self)
         shared._images = copy.copy(self._images)
         shared._images.pictures = self._images.pictures.shared_in(folder)

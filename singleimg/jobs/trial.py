@@ -161,8 +161,9 @@ class _Rendering:
             rest = max(0, number - len(self.loads)) if number <= kept else 0
             return missing * (load + level), rest * (load + level)
         room = min(1.0, pictures.room / max(number * fmean(self._nbytes), 1))
-        once = number * room * load if number > kept else (number - len(self.loads)) * load
-        return missing * (level + (1 - room) * load), np.maximum(0, once)
+        whole = load + level  # workers map both
+        once = number * room * whole if number > kept else (number - len(self.loads)) * whole
+        return missing * (1 - room) * whole, np.maximum(0, once)
 
     def _make(self, index: int) -> Made:
         return next(self._producer.images(Shard(0, index, index + 1)))

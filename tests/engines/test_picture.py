@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from singleimg import SingleImage
+from singleimg.encoders.png import PngEncoder
 from singleimg.engines.picture import Picture, Pictures
 from singleimg.engines.raster.call import Raster
 from singleimg.errors import UserError
+from singleimg.jobs.producers import Rendered
 from singleimg.sources import decoding
 from singleimg.sources.base import Source, hashes
 from singleimg.sources.file import File
@@ -44,6 +46,20 @@ def test_levels_travel_with_the_picture(picture, tmp_path):
     assert len(theirs.smaller()) == len(made) - 1 > 0
     for one, other in zip(made, theirs.levels(None).pixels, strict=True):
         assert (one == other).all() and isinstance(other.base, np.memmap)
+
+
+@pytest.mark.parametrize("engine, levels", [("native", 5), ("reference", 0)])
+def test_of_many_pictures_all_are_shared_with_what_the_engine_reads(tmp_path, engine, levels):
+    """Of more than a process keeps: no worker is to make levels again and again."""
+    (tmp_path / "album").mkdir()
+    (tmp_path / "shared").mkdir()
+    count = Pictures.kept + 3
+    for k in range(count):
+        Image.new("RGB", (200, 150), (k, 2 * k, 3)).save(tmp_path / "album" / f"{k:02}.png")
+    images = SingleImage.open(tmp_path / "album", img_size=32, engine=engine)
+    Rendered(images, PngEncoder(), draws=False).share(tmp_path / "shared")
+    found = [len(list((tmp_path / "shared").glob(f"{k}-*.npy"))) for k in range(count)]
+    assert found == [levels] * count
 
 
 class Deaf(Source):
