@@ -84,6 +84,11 @@ class SingleImage:
             raise misfit(f"{type(self.engine).__name__}.renderer", renderer, "a Renderer")
         return renderer
 
+    def set_up_process(self) -> None:
+        """Makes this process ready to render: once in each, before its first image."""
+        _ = self.renderer  # first: what it imports may have threads of its own
+        self.engine.set_up_process()
+
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "renderer"}
 

@@ -151,7 +151,7 @@ class RenderedDataset(Dataset):
             yield from images
             return
         if self._process != os.getpid():  # after a fork the threads are to be set up anew
-            self._images.engine.set_up_process()
+            self._images.set_up_process()
             self._process = os.getpid()
         yield from self._images.render_drawn(self._images.draw_many(places))
 

@@ -18,6 +18,7 @@ from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
 
 _MOST = 64  # levels; each halves the area
+_MAPPED = 1000  # pictures; Linux lets a process map 65,530 files
 
 
 class Picture:
@@ -53,13 +54,19 @@ class Picture:
         """The levels over 0 that were made, if any were."""
         return () if self._levels is None else self._levels.pixels[1:]
 
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels, and of the levels that were made."""
+        return self.pixels.nbytes + sum(level.nbytes for level in self.smaller())
+
 
 class Pictures:
     """The pictures of a source; ``folder`` is where :meth:`share` put them, if it did.
 
     ``expected`` are their hashes (``source.hashes``), if known: a picture that was replaced after a
-    dataset was begun must not come into it, so that :meth:`load` raises UserError. kept: how many a
-    process keeps at hand. room: bytes that are shared, at most.
+    dataset was begun must not come into it, so that :meth:`load` raises UserError. sizes: heights
+    and widths of those that somebody looked at. kept: how many a process keeps decoded at hand.
+    room: bytes that are shared, at most.
     """
 
     kept, room = 8, 4_000_000_000
@@ -68,8 +75,9 @@ class Pictures:
         self, source: Source, folder: Path | None = None, expected: Sequence[str] | None = None
     ) -> None:
         self.source, self.folder, self.expected = source, folder, expected
-        self.sizes: dict[int, tuple[int, int]] = {}  # of those that were loaded
-        self.load = lru_cache(maxsize=self.kept)(self._load)
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self._decoded = lru_cache(maxsize=self.kept)(self._decode)
+        self._mapped = lru_cache(maxsize=_MAPPED)(self._map)
 
     def __reduce__(self) -> tuple[type[Pictures], tuple, dict[str, Any]]:
         return Pictures, (self.source, self.folder, self.expected), {"sizes": self.sizes}
@@ -83,17 +91,21 @@ class Pictures:
             self.load(k)
         return self.sizes[k]
 
-    def _load(self, k: int) -> Picture:
-        picture = self._found(k)
+    def load(self, k: int) -> Picture:
+        """Picture ``k``, which is kept for a while."""
+        picture = self._mapped(k) or self._decoded(k)
         self.sizes[k] = picture.size
         return picture
 
-    def _found(self, k: int) -> Picture:
+    def _map(self, k: int) -> Picture | None:
         file = self.folder / f"{k}.npy" if self.folder else None
-        if file and file.exists():
-            smaller = [_mapped(self.folder / f"{k}-{level}.npy") for level in range(1, _MOST)]
-            present = [level for level in smaller if level is not None]
-            return Picture(_mapped(file), present or None)
+        if file is None or not file.exists():
+            return None
+        smaller = [_memory_of(self.folder / f"{k}-{level}.npy") for level in range(1, _MOST)]
+        present = [level for level in smaller if level is not None]
+        return Picture(_memory_of(file), present or None)
+
+    def _decode(self, k: int) -> Picture:
         pixels = self.source.decoded(k).pixels
         if self.expected is not None and pixel_hash(pixels) != self.expected[k]:
             # It may be of a dataset from before profiles were read.
@@ -123,17 +135,33 @@ class Pictures:
         for k in range(len(self)):
             picture = self.load(k)
             prepare(picture)
-            levels = [*enumerate(picture.smaller(), start=1), (0, picture.pixels)]
-            room -= sum(pixels.nbytes for _, pixels in levels)
+            room -= picture.nbytes
             if room < 0:
                 return
+            levels = [*enumerate(picture.smaller(), start=1), (0, picture.pixels)]
             for level, pixels in levels:  # the picture last: who finds it finds them all
                 temporary = folder / f".tmp-{k}.npy"
                 np.save(temporary, pixels)
                 temporary.rename(folder / (f"{k}-{level}.npy" if level else f"{k}.npy"))
 
 
-def _mapped(file: Path) -> np.ndarray | None:
+class Few(Pictures):
+    """Some of a source's pictures as if they were all; kept and decoded by the whole."""
+
+    def __init__(self, pictures: Pictures, numbers: Sequence[int]) -> None:
+        self._pictures, self._numbers = pictures, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def size_of(self, k: int) -> tuple[int, int]:
+        return self._pictures.size_of(self._numbers[k])
+
+    def load(self, k: int) -> Picture:
+        return self._pictures.load(self._numbers[k])
+
+
+def _memory_of(file: Path) -> np.ndarray | None:
     if not file.exists():
         return None
     # Copy-on-write: nobody writes, and torch would warn of an array that it could not.

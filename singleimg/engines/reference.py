@@ -29,6 +29,8 @@ class ReferenceRenderer(Renderer):
     """Transform by transform; ``slow`` is empty, since nothing here is slower than the rest."""
 
     def __init__(self, pipeline: Pipeline) -> None:
+        import torchvision.transforms.v2  # noqa: F401, not with the first image
+
         self.slow: dict[str, str] = {}
         self._pipeline = pipeline
 

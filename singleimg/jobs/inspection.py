@@ -148,7 +148,7 @@ def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:
     count = sum(map(len, good))
     chosen = random.SystemRandom().sample(range(count), min(_SAMPLE, count))
     images = from_config(dataset.settings, sources=dataset.recipe.pixels["sources"])
-    images.engine.set_up_process()
+    images.set_up_process()
     encoder, problems = dataset.encoder, []
     reader = dataset.output.reader(dataset.target.store)
     for place in counted(sorted(chosen), len(chosen), what="render"):

@@ -122,13 +122,15 @@ def prepare(cfg: DictConfig) -> Job:
     output.require()
     if cfg.save_params is None:
         cfg.save_params = output.draws
-    sources, profiles, smallest = examine(source)
+    sources, profiles, sizes = examine(source)
+    smallest = min(map(min, sizes))
     if 10 * smallest < cfg.img_size:
         log.warning(
             "A picture of %d px is less than a tenth of img_size=%d: its images show no detail.",
             smallest, cfg.img_size,
         )  # fmt: skip
     images = from_config(cfg, sources, source, engine)
+    images.pictures.sizes.update(enumerate(sizes))
     recipe = make_recipe(
         sources=sources,
         transforms=resolved_transforms(cfg),

@@ -15,7 +15,7 @@ from singleimg.dataset.target import Target
 from singleimg.drawing.columns import Columns
 from singleimg.drawing.draws import Draws, Sample
 from singleimg.encoders.base import Encoder
-from singleimg.engines.picture import Pictures
+from singleimg.engines.picture import Few, Pictures
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
 from singleimg.storage.base import DamagedFile, Store
@@ -46,9 +46,13 @@ class Producer(ABC):
     def set_up_process(self) -> None:  # noqa: B027, not everyone has something to set up
         """Called once in each process, before the first image."""
 
-    def load(self, index: int) -> int:
-        """Has the picture of an image decoded, which is then kept for a while; its bytes."""
+    def load(self, picture: int) -> int:
+        """Has a picture decoded and prepared, which is then kept for a while; its bytes."""
         return 0
+
+    def few(self, numbers: Sequence[int]) -> Producer:
+        """Who makes images of some of the pictures alone, in the same time each."""
+        return self
 
     def made_with(self, shard: Shard) -> dict[str, str]:
         """Versions of libraries that made images before; others are those of the run."""
@@ -88,8 +92,13 @@ class Rendered(Producer):
     def pictures(self) -> Pictures:
         return self._images.pictures
 
-    def load(self, index: int) -> int:
-        return self.pictures.load(self._images.draw(index).source).pixels.nbytes
+    def load(self, picture: int) -> int:
+        loaded = self.pictures.load(picture)
+        self._images.renderer.prepare(loaded)
+        return loaded.nbytes
+
+    def few(self, numbers: Sequence[int]) -> Rendered:
+        return self._of(Few(self.pictures, numbers))
 
     def images(self, shard: Shard) -> Iterator[Made]:
         for draws in _drawn(self._images, shard):
@@ -98,7 +107,7 @@ class Rendered(Producer):
                 yield self._encoder.file(pixels), sample
 
     def set_up_process(self) -> None:
-        self._images.engine.set_up_process()
+        self._images.set_up_process()
 
     def global_draws(self) -> list[str]:
         return self._images.pipeline.global_draws()
@@ -110,11 +119,15 @@ class Rendered(Producer):
         return self._images.renderer.kernel
 
     def share(self, folder: Path) -> Rendered:
-        self._images.pictures.share(folder, self._images.renderer.prepare)
-        shared = copy.copy(self)
-        shared._images = copy.copy(self._images)
-        shared._images.pictures = self._images.pictures.shared_in(folder)
-        return shared
+        self.pictures.share(folder, self._images.renderer.prepare)
+        return self._of(self.pictures.shared_in(folder))
+
+    def _of(self, pictures: Pictures) -> Rendered:
+        """The same with other pictures."""
+        other = copy.copy(self)
+        other._images = copy.copy(self._images)
+        other._images.pictures = pictures
+        return other
 
     def grid(self, count: int) -> list:
         """The pixels of the first ``count`` images, each ``uint8`` H×W×3."""

@@ -17,6 +17,7 @@ import numpy as np
 from singleimg.errors import UserError
 from singleimg.jobs.estimate import START, Cores, Estimate, measure_cores
 from singleimg.jobs.job import Job
+from singleimg.jobs.plan import CHUNK
 from singleimg.jobs.producers import Made, Producer, Replayed
 from singleimg.jobs.progress import begin_counts
 from singleimg.jobs.work import Task
@@ -31,6 +32,8 @@ _MOST, _SHARE = 1.0, 0.06  # seconds, and of all that will take: longer than bot
 _ERROR = 0.1  # of the mean, that may be left where images differ
 _GOLDEN = (math.sqrt(5) - 1) / 2  # whose multiples fill an interval evenly
 _PART = 20  # of few images no more than one in so many
+_LONG = 0.05  # seconds of a chunk, which need no larger one
+_CHUNKS = 4  # so many show how they differ; those of so small a part of the largest do not count
 _WRITTEN = 256  # images, of which a few kilobytes of a file's own are a small part
 _BLOCK = 4096  # bytes; what a file occupies is rounded up to blocks of this size
 _FEW = 5.0  # seconds; of less work it does not matter who else works
@@ -40,51 +43,53 @@ _WALL, _USED = 0, 1  # the two clocks
 def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     """Makes some images as one worker would, and writes them into a folder that goes at once.
 
-    What is paid once is told apart by making an image again where it took long.
+    What is paid once is told apart by making images again where they took long.
     """
     producer, images = job.producer, sum(map(len, todo))
     begin = time.process_time()
     producer.set_up_process()
-    rendering = _Rendering(producer, job.num_imgs)
-    rendering.step()
     start = time.process_time() - begin + START
-    start -= float(sum(one[_USED] for one in (*rendering.loads, *rendering.again)))
+    pictures = _Loading(producer)
+    rendering = _Rendering(producer.few(pictures.numbers), job.num_imgs)
+    most = min(images, max(_IMAGES, images // _PART))
     begin = time.perf_counter()
-    while len(rendering.made) < min(images, max(_IMAGES, images // _PART)):
+    while rendering.number < most:
+        rendering.step(most - rendering.number)
         spent = time.perf_counter() - begin
-        likely = rendering.mean * (1 + 2 * rendering.error)
+        likely = rendering.mean[_USED] * (1 + 2 * rendering.error)
         if spent > max(_MOST, _SHARE * images * likely / job.workers):
             break
-        if spent > _SECONDS and len(rendering.made) >= _IMAGES and rendering.error < _ERROR:
+        if spent > _SECONDS and rendering.number >= _IMAGES and rendering.error < _ERROR:
             break
-        rendering.step()
+    start += float(rendering.paid[_USED])
     writing, disk = _write(job, rendering.made, images) if job.writes else (np.zeros(2), 0.0)
-    each = writing + np.mean(rendering.again, 0)
+    each = writing + rendering.mean
     effort = Estimate(
         images=images,
         each=each[_WALL],
-        wall=(each + rendering.pictures(shared=False)[0])[_WALL],
+        wall=(each + pictures.cost(shared=False)[0])[_WALL],
         bytes=math.ceil(fmean(len(data) for data, _ in rendering.made) * images),
         disk=math.ceil(disk * images),
         start=0 if job.backend.in_threads else start,
     )
     plan = job.plan(effort, todo)
     workers = plan.workers
-    more, once = rendering.pictures(shared=workers > 1 and not job.backend.in_threads)
+    more, once = pictures.cost(shared=workers > 1 and not job.backend.in_threads)
     cores = Cores(available_cores())
     if (each + more)[_WALL] * images > _FEW:
         cores = measure_cores(workers, cores.all)
     # Alone, who waits has something to wait for; among others, for a core most of the time.
     clock = _USED if cores.given(workers) < min(workers, cores.all) else _WALL
     if clock == _USED:
-        wall, used = np.sum([*rendering.loads, *rendering.again], 0)
+        wall, used = np.sum([*pictures.seconds, rendering.spent], 0)
         cores = replace(cores, alone=float(min(1.0, max(used / max(wall, 1e-9), 0.01))))
     effort = replace(
         effort, each=(each + more)[clock], writing=writing[clock], once=once[clock],
         cores=cores, parts=plan.parts(effort),
     )  # fmt: skip
     if job.backend.in_threads and workers > 1:
-        effort = replace(effort, together=_together(producer, effort, workers))
+        alone = cores.given(workers) / effort.each  # of as many processes
+        effort = replace(effort, together=min(1.0, rendering.by_threads(workers) / alone))
     return effort
 
 
@@ -93,84 +98,121 @@ def _now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-class _Rendering:
-    """Images made one by one, from all over a set of so many: seconds of each, and of what came
-    before it the first time.
+class _Loading:
+    """A few pictures from all over a source, as many as a second allows: ``numbers`` of them, and
+    ``seconds`` to decode each and to make it ready for the engine, by both clocks."""
 
-    Seconds are by both clocks of :func:`_now`.
+    def __init__(self, producer: Producer) -> None:
+        self._pictures = producer.pictures
+        self.numbers: list[int] = []
+        self.seconds: list[np.ndarray] = []
+        self._nbytes: list[int] = []
+        if self._pictures is None:
+            return
+        few = min(len(self._pictures), self._pictures.kept)
+        begin = time.perf_counter()
+        for place in sorted(range(few), key=lambda place: place * _GOLDEN % 1):
+            if self.numbers and time.perf_counter() - begin > _MOST:
+                break
+            before = _now()
+            self.numbers.append(place * len(self._pictures) // few)
+            self._nbytes.append(producer.load(self.numbers[-1]))
+            self.seconds.append(_now() - before)
+
+    def cost(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds to be added to each image, and once: for pictures that are still to be loaded.
+
+        A process keeps a few; of more than those each image may need one that it dropped. Workers
+        map into memory what the driver has loaded, as far as there is room.
+        """
+        if self._pictures is None:
+            return np.zeros(2), np.zeros(2)
+        number, kept = len(self._pictures), self._pictures.kept
+        load = np.mean(self.seconds, 0)
+        missing = max(0.0, 1 - kept / number)
+        rest = (number - len(self.numbers)) * load if number <= kept else np.zeros(2)
+        if not shared:
+            return missing * load, rest
+        room = min(1.0, self._pictures.room / max(number * fmean(self._nbytes), 1))
+        return missing * (1 - room) * load, number * room * load if number > kept else rest
+
+
+class _Rendering:
+    """Chunks of images, from all over a set of so many, ever larger ones: until what is paid for
+    each chunk, to draw and to plan, is a small part of what its images take.
+
+    Seconds are by both clocks of :func:`_now`. spent: for images; paid: once, before some of them.
+    made: the first images. number: of all that were made.
     """
 
     def __init__(self, producer: Producer, images: int) -> None:
         self._producer, self._images = producer, images
-        self._slowest = 0.0  # seconds of a core
+        self._size = 1
+        self._chunks: list[tuple[int, np.ndarray]] = []  # images, and seconds
+        self._slowest = 0.0  # seconds of a core for an image
+        self.spent, self.paid = np.zeros(2), np.zeros(2)
         self.made: list[Made] = []
-        self.again: list[np.ndarray] = []  # an image by itself
-        self.loads: list[np.ndarray] = []  # a picture decoded
-        self.levels: list[np.ndarray] = []  # what is made of a picture when first used
-        self._nbytes: list[int] = []
+        self.number = 0
 
     @property
-    def mean(self) -> float:
-        """Seconds of a core for an image by itself."""
-        return float(np.mean(self.again, 0)[_USED])
+    def mean(self) -> np.ndarray:
+        """Seconds of an image by itself."""
+        sizes, seconds = self._that_count()
+        return seconds.sum(0) / sizes.sum()
 
     @property
     def error(self) -> float:
-        """How far from the true mean this one may well be, as a part of it."""
-        used = np.array(self.again)[:, _USED]
-        return float(used.std() / max(used.mean(), 1e-9) / math.sqrt(len(used)))
+        """How far from the true mean this one may well be, as a part of it; 1: not known yet."""
+        sizes, seconds = self._that_count()
+        used, mean = seconds[:, _USED], self.mean[_USED]
+        if len(sizes) < _CHUNKS:
+            return 1.0
+        return float(np.linalg.norm(used - sizes * mean) / max(used.sum(), 1e-9))
 
-    def step(self) -> None:
-        """One more."""
-        index = len(self.made)
-        if self._producer.pictures is not None:  # else images are read, in their order
-            index = int(index * _GOLDEN % 1 * self._images)
-        misses = self._misses()
-        begin = _now()
-        self._nbytes.append(self._producer.load(index))
-        loaded = _now()
-        self.made.append(self._make(index))
-        first = again = _now() - loaded
-        new = self._misses() > misses
-        if new:
-            self.loads.append(loaded - begin)
+    def _that_count(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images, and seconds, of chunks that are large enough."""
+        least = max(size for size, _ in self._chunks) / _CHUNKS
+        chosen = [(size, seconds) for size, seconds in self._chunks if size >= least]
+        return np.array([size for size, _ in chosen]), np.array([one for _, one in chosen])
+
+    def step(self, most: int) -> None:
+        """One more chunk, of ``most`` images or fewer."""
+        size = min(self._size, most)
+        if self._producer.pictures is None:  # images are read, in their order
+            start = self.number
+        else:
+            start = int(self.number * _GOLDEN % 1 * (self._images - size + 1))
+        chunk = Shard(0, start, start + size)
+        seconds, made = self._make(chunk)
         # Something may have been imported or prepared, if it took longer than any before.
-        if new or len(self.made) <= _IMAGES or first[_USED] > 1.5 * self._slowest:
-            begin = _now()
-            self._make(index)
-            again = _now() - begin
-            if len(self.made) > 1:  # the first one waits for modules, too
-                self.levels.append(first - again)
-        self.again.append(again)
-        self._slowest = max(self._slowest, again[_USED])
+        if seconds[_USED] > 1.5 * size * self._slowest:
+            first, (seconds, _) = seconds, self._make(chunk)
+            self.paid += np.maximum(0, first - seconds)
+        self.spent += seconds
+        self._chunks.append((size, seconds))
+        self._slowest = max(self._slowest, seconds[_USED] / size)
+        self.made += made[: _WRITTEN - len(self.made)]
+        self.number += size
+        if seconds[_WALL] < _LONG:
+            self._size = min(2 * self._size, CHUNK)
 
-    def pictures(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Seconds to be added to each image, and once: for pictures that were not decoded yet.
+    def by_threads(self, threads: int) -> float:
+        """Images in a second by so many threads at once."""
+        indices, begin = count(), time.perf_counter()
 
-        A process keeps a few; of more than those each image may need one that it dropped. Workers
-        map into memory what the driver has decoded, as far as there is room.
-        """
-        pictures = self._producer.pictures
-        if pictures is None or not self.loads:
-            return np.zeros(2), np.zeros(2)
-        number, kept = len(pictures), pictures.kept
-        load = np.mean(self.loads, 0)
-        level = np.maximum(0, np.mean(self.levels or [np.zeros(2)], 0))
-        missing = max(0.0, 1 - kept / number)
-        if not shared:
-            rest = max(0, number - len(self.loads)) if number <= kept else 0
-            return missing * (load + level), rest * (load + level)
-        room = min(1.0, pictures.room / max(number * fmean(self._nbytes), 1))
-        whole = load + level  # workers map both
-        once = number * room * whole if number > kept else (number - len(self.loads)) * whole
-        return missing * (1 - room) * whole, np.maximum(0, once)
+        def work(_: int) -> None:
+            while time.perf_counter() - begin < _SECONDS:
+                start = next(indices) * self._size % max(1, self._images - self._size)
+                self._make(Shard(0, start, min(start + self._size, self._images)))
 
-    def _make(self, index: int) -> Made:
-        return next(self._producer.images(Shard(0, index, index + 1)))
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(threads)))
+        return next(indices) * self._size / (time.perf_counter() - begin)
 
-    def _misses(self) -> int:
-        pictures = self._producer.pictures
-        return 0 if pictures is None else pictures.load.cache_info().misses
+    def _make(self, chunk: Shard) -> tuple[np.ndarray, list[Made]]:
+        begin = _now()
+        made = list(self._producer.images(chunk))
+        return _now() - begin, made
 
 
 def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, float]:
@@ -205,19 +247,3 @@ def _sizes(folder: Path) -> list[int]:
         for place, _, names in os.walk(folder)
         for name in names
     ]
-
-
-def _together(producer: Producer, effort: Estimate, workers: int) -> float:
-    """How fast so many threads are, by what so many processes would be: Python lets one go on."""
-    indices = count()
-    begin = time.perf_counter()
-
-    def work(_: int) -> None:
-        while time.perf_counter() - begin < _SECONDS:
-            index = next(indices) % effort.images
-            next(producer.images(Shard(0, index, index + 1)))
-
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, range(workers)))
-    done, seconds = next(indices), time.perf_counter() - begin
-    return min(1.0, done / seconds * effort.each / effort.cores.given(workers))

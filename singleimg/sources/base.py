@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -76,13 +75,12 @@ def hashes(source: Source) -> list[str]:
 class Examined(NamedTuple):
     """What is known of a source's pictures once each was looked at.
 
-    profiles: names of the colour profiles that were converted. smallest: shorter side of the
-    smallest picture, pixels.
+    profiles: names of the colour profiles that were converted. sizes: heights and widths, pixels.
     """
 
     hashes: list[str]
     profiles: set[str]
-    smallest: int
+    sizes: list[tuple[int, int]]
 
 
 def examine(source: Source) -> Examined:
@@ -90,13 +88,13 @@ def examine(source: Source) -> Examined:
     count = type(source).__len__(source)
     if type(count) is not int or count < 1:
         raise misfit(f"{type(source).__name__}.__len__", count, "a whole number of 1 or more")
-    found, profiles, smallest = [], set(), sys.maxsize
+    found, profiles, sizes = [], set(), []
     for k in range(count):
         pixels, profile = source.decoded(k)
         found.append(pixel_hash(pixels))
         profiles |= {profile} if profile else set()
-        smallest = min(smallest, *pixels.shape[:2])
-    return Examined(found, profiles, smallest)
+        sizes.append(pixels.shape[:2])
+    return Examined(found, profiles, sizes)
 
 
 def pixel_hash(pixels: np.ndarray) -> str:

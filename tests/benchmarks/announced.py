@@ -158,34 +158,34 @@ def situations(photograph: Path, folder: Path, port: int | None) -> list[Situati
     varying = shlex.quote(f"augment.transforms={elastic}").replace("{", "{{").replace("}", "}}")
     two = "threads=2"
     found = [
-        Situation("two workers", f"{photo} num_imgs=35000 {two}"),
+        Situation("two workers", f"{photo} num_imgs=45000 {two}"),
         Situation("a PNG of 83 megapixels", f"imgpath={large} targetpath={{place}} "
-                  f"num_imgs=24000 {two}"),
+                  f"num_imgs=40000 {two}"),
         Situation("a JPEG of 49 megapixels, one process", f"imgpath={camera} "
-                  "targetpath={place} num_imgs=15000 backend=sequential"),
+                  "targetpath={place} num_imgs=25000 backend=sequential"),
         Situation("a folder of 40 pictures of 12 megapixels", f"image=folder "
-                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=14000 "
+                  f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=30000 "
                   f"output.shard_size=200 {two}"),
         Situation("a folder of 200 small pictures, one process", f"image=folder "
-                  f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=12000 img_size=64 "
+                  f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=60000 img_size=64 "
                   "backend=sequential"),
-        Situation("two other programs that never wait", f"{photo} num_imgs=16000 {two}", spinning),
-        Situation("a set of 20,000 goes on to 50,000, webdataset",
-                  f"{photo} num_imgs=50000 output=webdataset output.shard_size=2500 {two}",
+        Situation("two other programs that never wait", f"{photo} num_imgs=25000 {two}", spinning),
+        Situation("a set of 20,000 goes on to 60,000, webdataset",
+                  f"{photo} num_imgs=60000 output=webdataset output.shard_size=2500 {two}",
                   before=f"{photo} num_imgs=20000 output=webdataset output.shard_size=2500 {two}"),
         Situation("parquet, augment=paper, 64 px",
-                  f"{photo} num_imgs=60000 output=parquet augment=paper img_size=64 {two} "
+                  f"{photo} num_imgs=120000 output=parquet augment=paper img_size=64 {two} "
                   "output.shard_size=4000"),
         Situation("a transform that is slow, for one image of ten",
                   f"{photo} num_imgs=5000 augment=weak {varying} img_size=128 {two}"),
-        Situation("threads", f"{photo} num_imgs=30000 augment=strong backend=threading {two}"),
+        Situation("threads", f"{photo} num_imgs=50000 augment=strong backend=threading {two}"),
         Situation("reference engine, PNG, one process",
                   f"{photo} num_imgs=1300 engine=reference encode=png backend=sequential"),
     ]  # fmt: skip
     if port is not None:
         target = f"s3://{stores.BUCKET}/announced-{time.time_ns()}"
         found.insert(8, Situation(
-            "a store", f"imgpath={photograph} targetpath={target} num_imgs=60000 img_size=128 "
+            "a store", f"imgpath={photograph} targetpath={target} num_imgs=80000 img_size=128 "
             f"output=webdataset output.shard_size=2000 {two}",
             environment=stores.environment(f"http://127.0.0.1:{port}"),
         ))  # fmt: skip

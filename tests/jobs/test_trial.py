@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import time
@@ -11,6 +12,7 @@ from functools import lru_cache
 
 import pytest
 
+from singleimg.engines.picture import Few
 from singleimg.jobs import trial
 from singleimg.jobs.estimate import Cores, Estimate
 from singleimg.jobs.job import Job, prepare
@@ -43,53 +45,55 @@ def clock(monkeypatch) -> Clock:
 
 
 class Album:
-    """Pictures that take long to decode, and some more when they are first used."""
+    """Pictures that take long to decode, and some more to be prepared."""
 
     kept, room = 8, 4_000_000_000
 
     def __init__(self, clock: Clock, number: int, decode: float, prepare: float) -> None:
-        self.clock, self.number, self.decode, self.prepare = clock, number, decode, prepare
-        self.load = lru_cache(maxsize=self.kept)(self._load)
-        self.fresh: set[int] = set()
+        self.number = number
         self.seen: set[int] = set()
+
+        @lru_cache(maxsize=self.kept)
+        def load(k: int) -> None:
+            clock.work(decode + prepare)
+            self.seen.add(k)
+
+        self.load = load
 
     def __len__(self) -> int:
         return self.number
 
-    def _load(self, k: int) -> int:
-        self.clock.work(self.decode)
-        self.fresh.add(k)
-        self.seen.add(k)
-        return k
-
-    def use(self, k: int) -> None:
-        self.load(k)
-        if k in self.fresh:
-            self.fresh.remove(k)
-            self.clock.work(self.prepare)
-
 
 class Slow(Producer):
-    """Images of ``size`` bytes, each in so many seconds, from an album in turn."""
+    """Images, each in so many seconds, from an album in turn; each chunk takes some more."""
 
     columns = None
 
-    def __init__(self, clock: Clock, each: float, pictures: Album | None = None) -> None:
-        self.clock, self.each, self.pictures = clock, each, pictures
+    def __init__(
+        self, clock: Clock, each: float, pictures: Album | None = None, chunk: float = 0.0
+    ) -> None:
+        self.clock, self.each, self.pictures, self.chunk = clock, each, pictures, chunk
         self.imports = 2.0
 
     def set_up_process(self) -> None:
         self.clock.work(self.imports)
 
-    def load(self, index: int) -> int:
-        if self.pictures is not None:
-            self.pictures.load(index % len(self.pictures))
+    def load(self, picture: int) -> int:
+        self.pictures.load(picture)
         return 30_000_000
 
+    def few(self, numbers: list[int]) -> Producer:
+        if self.pictures is None:
+            return self
+        some = copy.copy(self)
+        some.pictures = Few(self.pictures, numbers)
+        return some
+
     def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
+        self.clock.work(self.chunk)
         for index in range(shard.start, shard.stop):
             if self.pictures is not None:
-                self.pictures.use(index % len(self.pictures))
+                self.pictures.load(index % len(self.pictures))
             self.clock.work(self.each)
             yield b"x" * 1300, None
 
@@ -136,6 +140,26 @@ def test_a_worker_takes_as_long_to_start_as_this_process_did(picture, tmp_path, 
     effort = tried(picture, tmp_path, Slow(clock, 0.02), "threads=2")
     assert 2 < effort.start < 3 and effort.pause(1) == 0
     assert effort.pause(2) == pytest.approx(1.5 * effort.start)  # beside the driver, on two cores
+
+
+def test_what_is_paid_for_each_chunk_is_not_taken_for_that_of_an_image(picture, tmp_path, clock):
+    """Images are drawn and planned 250 at once: for one alone that takes longer than to render."""
+    slow = Slow(clock, 0.0005, chunk=0.001)
+    effort = tried(picture, tmp_path, slow, "backend=sequential")
+    assert effort.each == pytest.approx(0.0005, rel=0.05)
+
+
+def test_what_is_imported_for_a_late_image_is_paid_once(picture, tmp_path, clock):
+    class Late(Slow):
+        def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
+            for made in super().images(shard):
+                if self.clock.now > 2.1 and self.imports:
+                    self.clock.work(self.imports)
+                    self.imports = 0
+                yield made
+
+    effort = tried(picture, tmp_path, Late(clock, 0.002), "backend=sequential")
+    assert effort.each == pytest.approx(0.002)
 
 
 def test_on_a_busy_machine_it_takes_longer(picture, tmp_path, clock):
