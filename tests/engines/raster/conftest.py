@@ -40,11 +40,11 @@ def compiler(request) -> Compiler:
 
 @pytest.fixture
 def small(tmp_path, monkeypatch) -> Path:
-    """A folder whose ``c`` has the raster's choice of a kernel and nothing else, and no library;
-    ``build`` is at home there."""
+    """A folder whose ``c`` has the raster's choice of a kernel, of kernels that have a name and
+    nothing else, and no library; ``build`` is at home there."""
     folder = tmp_path / "raster"
     shutil.copytree(HERE / "small", folder / "c")
-    for name in ("isa.h", "processor.h"):
+    for name in ("raster.c", "raster.h", "kernels.h", "isa.h", "processor.h"):
         shutil.copy(build.SOURCES / name, folder / "c")
     shutil.copy(build.__file__, folder)
     monkeypatch.setattr(build, "FOLDER", folder)
