@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
+from statistics import fmean
 from threading import Lock
 from typing import Any
 
@@ -17,7 +18,8 @@ from singleimg.engines.raster.pyramid import levels_of
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
 
-_MOST = 64  # levels; each halves the area
+_MOST = 64  # levels; each halves the area,
+_LEVELS = 2  # so that all of them together are twice as large as the picture
 _MAPPED = 1000  # pictures; Linux lets a process map 65,530 files
 
 
@@ -65,18 +67,19 @@ class Pictures:
 
     ``expected`` are their hashes (``source.hashes``), if known: a picture that was replaced after a
     dataset was begun must not come into it, so that :meth:`load` raises UserError. sizes: heights
-    and widths of those that somebody looked at. kept: how many a process keeps decoded at hand.
-    room: bytes that are shared, at most.
+    and widths of those that somebody looked at. kept: bytes that a process keeps at hand of what it
+    has decoded, one picture at least. room: bytes that are shared, at most.
     """
 
-    kept, room = 8, 4_000_000_000
+    kept, room = 400_000_000, 4_000_000_000
 
     def __init__(
         self, source: Source, folder: Path | None = None, expected: Sequence[str] | None = None
     ) -> None:
         self.source, self.folder, self.expected = source, folder, expected
         self.sizes: dict[int, tuple[int, int]] = {}
-        self._decoded = lru_cache(maxsize=self.kept)(self._decode)
+        self._decoded: dict[int, Picture] = {}  # the one that was asked for last comes last
+        self._lock = Lock()
         self._mapped = lru_cache(maxsize=_MAPPED)(self._map)
 
     def __reduce__(self) -> tuple[type[Pictures], tuple, dict[str, Any]]:
@@ -93,9 +96,30 @@ class Pictures:
 
     def load(self, k: int) -> Picture:
         """Picture ``k``, which is kept for a while."""
-        picture = self._mapped(k) or self._decoded(k)
+        picture = self._mapped(k) or self._at_hand(k)
+        if picture is None:
+            picture = self._decode(k)
+            self._keep(k, picture)
         self.sizes[k] = picture.size
         return picture
+
+    def keeps(self, nbytes: float) -> int:
+        """How many pictures of so many bytes, levels included, are at hand at a time."""
+        return max(1, int(self.kept / nbytes))
+
+    def _at_hand(self, k: int) -> Picture | None:
+        with self._lock:
+            if k in self._decoded:
+                self._decoded[k] = self._decoded.pop(k)
+            return self._decoded.get(k)
+
+    def _keep(self, k: int, picture: Picture) -> None:
+        """Drops those that were asked for longest ago."""
+        with self._lock:
+            self._decoded[k] = picture
+            most = self.keeps(fmean(_LEVELS * one.pixels.nbytes for one in self._decoded.values()))
+            while len(self._decoded) > most:
+                del self._decoded[next(iter(self._decoded))]
 
     def _map(self, k: int) -> Picture | None:
         file = self.folder / f"{k}.npy" if self.folder else None

@@ -200,9 +200,10 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
         try:
             waiting, begin = _Shared(tasks), time.monotonic()
             results = job.backend.run(render_in_worker, waiting, plan.workers)
-            # Workers take seconds to start: the driver makes chunks meanwhile.
+            # Workers take seconds to start: the driver makes chunks meanwhile. It waits for no
+            # part of theirs, since it would not hear that they are gone.
             for task in waiting:
-                render_chunk(task)
+                render_chunk(replace(task, early=0.0))
                 if progress.begun or time.monotonic() - begin > patience:
                     break
             for _ in results:

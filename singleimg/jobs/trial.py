@@ -31,6 +31,7 @@ _IMAGES, _SECONDS = 8, 0.25  # so many images and so long, at least
 _MOST, _SHARE = 1.0, 0.06  # seconds, and of all that will take: longer than both is too long
 _ERROR = 0.1  # of the mean, that may be left where images differ
 _GOLDEN = (math.sqrt(5) - 1) / 2  # whose multiples fill an interval evenly
+_PICTURES = 8  # are decoded, at most
 _PART = 20  # of few images no more than one in so many
 _LONG = 0.05  # seconds of a chunk, which need no larger one
 _CHUNKS = 4  # so many show how they differ; those of so small a part of the largest do not count
@@ -109,15 +110,21 @@ class _Loading:
         self._nbytes: list[int] = []
         if self._pictures is None:
             return
-        few = min(len(self._pictures), self._pictures.kept)
+        few = min(len(self._pictures), _PICTURES)
         begin = time.perf_counter()
         for place in sorted(range(few), key=lambda place: place * _GOLDEN % 1):
-            if self.numbers and time.perf_counter() - begin > _MOST:
+            if self.numbers and (
+                time.perf_counter() - begin > _MOST or len(self.numbers) == self._keeps()
+            ):
                 break
             before = _now()
             self.numbers.append(place * len(self._pictures) // few)
             self._nbytes.append(producer.load(self.numbers[-1]))
             self.seconds.append(_now() - before)
+
+    def _keeps(self) -> int:
+        """How many of such pictures a process keeps."""
+        return self._pictures.keeps(fmean(self._nbytes))
 
     def cost(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
         """Seconds to be added to each image, and once: for pictures that are still to be loaded.
@@ -127,7 +134,7 @@ class _Loading:
         """
         if self._pictures is None:
             return np.zeros(2), np.zeros(2)
-        number, kept = len(self._pictures), self._pictures.kept
+        number, kept = len(self._pictures), self._keeps()
         load = np.mean(self.seconds, 0)
         missing = max(0.0, 1 - kept / number)
         rest = (number - len(self.numbers)) * load if number <= kept else np.zeros(2)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,17 +33,15 @@ def render_in_worker(task: Task) -> None:
     """``render_chunk`` where the driver waits for the first worker to be ready."""
     with own_failures(task.work.trusted):
         tell_begun(kept(task.work).counts)
-    render_chunk(task, waits=True)
+    render_chunk(task)
 
 
-def render_chunk(task: Task, waits: bool = False) -> None:
+def render_chunk(task: Task) -> None:
     """Renders and encodes every image of a chunk; the counters tell of it.
 
     A chunk that is a whole shard is written straight into it. Of other chunks parts are left, and
-    whoever leaves the last one assembles the shard: the same bytes. ``waits``: one may begin
-    earlier, and wait for parts that others are at; not the driver, which would not hear that they
-    are gone. Raises UserError when a person can mend what went wrong, Dropped when the driver wants
-    no more.
+    whoever leaves the last one assembles the shard, or one who may begin ``early``: the same bytes.
+    Raises UserError when a person can mend what went wrong, Dropped when the driver wants no more.
     """
     with own_failures(task.work.trusted):
         work, shard, chunk = kept(task.work), task.shard, task.chunk
@@ -62,7 +59,7 @@ def render_chunk(task: Task, waits: bool = False) -> None:
                 elif work.output.in_place:
                     _add_in_place(work, task, counter)
                 else:
-                    _add_part(work, replace(task, early=task.early * waits), parts, counter)
+                    _add_part(work, task, parts, counter)
 
 
 # --- images --------------------------------------------------------------------------------------

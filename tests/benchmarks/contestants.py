@@ -21,11 +21,11 @@ from singleimg import SingleImage
 from singleimg.config import checks, location
 from singleimg.config.make import instantiate
 from singleimg.encoders.base import Encoder
+from singleimg.jobs.plan import CHUNK
 
 Contestant = Callable[[int], bytes]
 JITTER = (0.4, 0.4, 0.4, 0.1)
 QUALITY = 75
-AT_ONCE = 250  # images that a run draws at once
 
 
 def images_of(*overrides: str) -> SingleImage:
@@ -33,7 +33,7 @@ def images_of(*overrides: str) -> SingleImage:
     with initialize_config_dir(str(location.CONF), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides))
     made = SingleImage.from_config(checks.load(cfg, overrides))
-    made.engine.set_up_process()
+    made.set_up_process()
     return made
 
 
@@ -49,8 +49,8 @@ def ours(photograph: Path, engine: str, augment: str, size: int) -> Contestant:
 
     def make(i: int) -> bytes:
         nonlocal coming, due
-        if i != due or i % AT_ONCE == 0:  # else it is the next of those that were drawn with it
-            coming = made.render_drawn(made.draw_many(range(i, (i // AT_ONCE + 1) * AT_ONCE)))
+        if i != due or i % CHUNK == 0:  # else it is the next of those that were drawn with it
+            coming = made.render_drawn(made.draw_many(range(i, (i // CHUNK + 1) * CHUNK)))
         due = i + 1
         return encoder.encode(next(coming))
 

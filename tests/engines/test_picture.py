@@ -8,13 +8,23 @@ from PIL import Image
 
 from singleimg import SingleImage
 from singleimg.encoders.png import PngEncoder
-from singleimg.engines.picture import Picture, Pictures
+from singleimg.engines.picture import Few, Picture, Pictures
 from singleimg.engines.raster.call import Raster
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
 from singleimg.sources import decoding
 from singleimg.sources.base import Source, hashes
 from singleimg.sources.file import File
+from singleimg.sources.folder import Folder
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """A folder of 11 pictures."""
+    folder = tmp_path_factory.mktemp("album")
+    for k in range(11):
+        Image.new("RGB", (200, 150), (k, 2 * k, 3)).save(folder / f"{k:02}.png")
+    return folder
 
 
 def test_levels_shrink_by_the_root_of_two():
@@ -49,17 +59,13 @@ def test_levels_travel_with_the_picture(picture, tmp_path):
 
 
 @pytest.mark.parametrize("engine, levels", [("native", 5), ("reference", 0)])
-def test_of_many_pictures_all_are_shared_with_what_the_engine_reads(tmp_path, engine, levels):
-    """Of more than a process keeps: no worker is to make levels again and again."""
-    (tmp_path / "album").mkdir()
-    (tmp_path / "shared").mkdir()
-    count = Pictures.kept + 3
-    for k in range(count):
-        Image.new("RGB", (200, 150), (k, 2 * k, 3)).save(tmp_path / "album" / f"{k:02}.png")
-    images = SingleImage.open(tmp_path / "album", img_size=32, engine=engine)
-    Rendered(images, PngEncoder(), draws=False).share(tmp_path / "shared")
-    found = [len(list((tmp_path / "shared").glob(f"{k}-*.npy"))) for k in range(count)]
-    assert found == [levels] * count
+def test_of_many_pictures_all_are_shared_with_what_the_engine_reads(
+    album, tmp_path, engine, levels
+):
+    """No worker is to make levels again and again."""
+    images = SingleImage.open(album, img_size=32, engine=engine)
+    Rendered(images, PngEncoder(), draws=False).share(tmp_path)
+    assert [len(list(tmp_path.glob(f"{k}-*.npy"))) for k in range(11)] == [levels] * 11
 
 
 class Deaf(Source):
@@ -84,6 +90,41 @@ def test_shared_pictures_are_mapped_and_not_decoded(picture, tmp_path):
     assert (theirs.pixels == ours.load(0).pixels).all()
     assert type(theirs.pixels) is np.ndarray and isinstance(theirs.pixels.base, np.memmap)
     assert [file.name for file in tmp_path.iterdir()] == ["0.npy"]
+
+
+def test_of_those_that_are_mapped_all_are_kept(album, tmp_path):
+    ours = Pictures(Folder(str(album)))
+    ours.share(tmp_path)
+    theirs = ours.shared_in(tmp_path)
+    first = [theirs.load(k) for k in range(len(theirs))]
+    assert all(theirs.load(k) is first[k] for k in range(len(theirs)))
+
+
+def test_of_those_that_are_decoded_as_many_are_kept_as_have_room(album, monkeypatch):
+    monkeypatch.setattr(Pictures, "kept", 8.5 * 2 * 200 * 150 * 3)  # levels are as large again
+    ours = Pictures(Folder(str(album)))
+    first = [ours.load(k) for k in range(len(ours))]
+    assert [ours.load(k) is first[k] for k in reversed(range(len(ours)))] == [True] * 8 + [
+        False
+    ] * 3
+
+
+def test_the_one_that_was_asked_for_last_is_kept_and_no_other_where_there_is_no_room(
+    album, monkeypatch
+):
+    monkeypatch.setattr(Pictures, "kept", 1)
+    ours = Pictures(Folder(str(album)))
+    first = ours.load(3)
+    assert ours.load(3) is first
+    ours.load(4)
+    assert ours.load(3) is not first
+
+
+def test_a_few_are_as_if_they_were_all(album):
+    ours = Pictures(Folder(str(album)))
+    few = Few(ours, [9, 2])
+    assert len(few) == 2 and few.load(1) is ours.load(2)
+    assert few.load(0).pixels[0, 0].tolist() == [9, 18, 3] and few.size_of(0) == (150, 200)
 
 
 def test_what_was_not_shared_is_decoded(picture, tmp_path):

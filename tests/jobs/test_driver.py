@@ -11,8 +11,8 @@ from threading import local
 
 import pytest
 
+from singleimg.jobs import driver, plan
 from singleimg.jobs import job as jobs
-from singleimg.jobs import plan
 from singleimg.jobs.parts import Parts
 from singleimg.storage import remote
 from singleimg.storage.local import LocalStore
@@ -161,6 +161,25 @@ def test_what_another_run_made_while_this_one_waited_for_the_lock_is_not_made_ag
     generate(loaded(*typed(picture, tmp_path / "set", 6)))
     assert jobs.Target.at(str(tmp_path / "set")).summary()["images"] == 6
     assert (tmp_path / "set/manifest/000004.jsonl").stat().st_ino == seen[0]
+
+
+def test_the_driver_waits_for_no_part_of_a_workers(picture, tmp_path, monkeypatch):
+    """It would not hear that they are gone."""
+    early = {"render_chunk": set(), "render_in_worker": set()}
+
+    def noted(name: str):
+        makes = getattr(driver, name)
+        return lambda task: early[name].add(task.early > 0) or makes(task)
+
+    monkeypatch.setattr(plan, "CHUNK", 4)
+    for name in early:
+        monkeypatch.setattr(driver, name, noted(name))
+    cfg = loaded(
+        f"imgpath={picture}", f"targetpath={tmp_path / 'set'}", "num_imgs=400", "img_size=32",
+        "output=webdataset", "backend=threading", "backend.from_seconds=0", "threads=2",
+    )  # fmt: skip
+    generate(cfg)
+    assert early == {"render_chunk": {False}, "render_in_worker": {True}}
 
 
 def test_parts_go_through_no_store(picture, requests, monkeypatch):

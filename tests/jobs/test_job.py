@@ -38,13 +38,13 @@ def test_what_workers_get_loads_without_torch(picture, tmp_path, augment, engine
 
 def test_everything_is_made_once(picture, tmp_path, monkeypatch):
     instantiated, decoded = [], []
-    inner, load = make.hydra.utils.instantiate, Pictures._load
+    inner, load = make.hydra.utils.instantiate, Pictures._decode
     monkeypatch.setattr(
         make.hydra.utils,
         "instantiate",
         lambda node, **kw: instantiated.append(node["_target_"]) or inner(node, **kw),
     )
-    monkeypatch.setattr(Pictures, "_load", lambda self, k: decoded.append(k) or load(self, k))
+    monkeypatch.setattr(Pictures, "_decode", lambda self, k: decoded.append(k) or load(self, k))
     cfg = loaded(f"imgpath={picture}", "num_imgs=37", "img_size=32", "output.shard_size=10",
                  "save_params=true", f"targetpath={tmp_path / 'set'}")  # fmt: skip
     generate(cfg)

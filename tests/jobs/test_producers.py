@@ -1,9 +1,12 @@
-"""Stored images against their records: what is damage, and what is another fault."""
+"""Stored images against their records: what is damage, and what is another fault. What a process is
+like before it renders."""
 
 from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from hashlib import sha256
 
 import pytest
@@ -72,3 +75,20 @@ def test_another_fault_says_what_it_is(tmp_path, number):
         f"image 0 of targetpath={tmp_path} cannot be read ({os.strerror(number)}): mend that, and "
         "type the same command again."
     )
+
+
+def test_torch_has_one_thread_from_the_first_image_on(picture):
+    """Though it is imported only with what renders; threads sum in an order of their own."""
+    code = f"""if True:
+        import sys
+        from singleimg import SingleImage
+        from singleimg.encoders.png import PngEncoder
+        from singleimg.jobs.producers import Rendered
+        images = SingleImage.open({str(picture)!r}, engine="reference", img_size=32)
+        producer = Rendered(images, PngEncoder(), False)
+        assert "torch" not in sys.modules
+        producer.set_up_process()
+        print(sys.modules["torch"].get_num_threads())
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -47,7 +47,7 @@ def clock(monkeypatch) -> Clock:
 class Album:
     """Pictures that take long to decode, and some more to be prepared."""
 
-    kept, room = 8, 4_000_000_000
+    kept, room = 8, 4_000_000_000  # pictures; bytes
 
     def __init__(self, clock: Clock, number: int, decode: float, prepare: float) -> None:
         self.number = number
@@ -62,6 +62,9 @@ class Album:
 
     def __len__(self) -> int:
         return self.number
+
+    def keeps(self, nbytes: float) -> int:
+        return self.kept
 
 
 class Slow(Producer):

@@ -98,7 +98,7 @@ def test_who_waits_for_another_s_part_stops_at_the_drivers_word(picture, tmp_pat
     with Progress(tmp_path, 4, 0, 2) as progress, ThreadPoolExecutor() as pool:
         work = _task(picture, tmp_path / "set", progress, "webdataset").work
         task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
-        waits = pool.submit(render_chunk, task, waits=True)
+        waits = pool.submit(render_chunk, task)
         with pytest.raises(TimeoutError):
             waits.result(0.5)
         progress.stop(0)
@@ -115,17 +115,17 @@ def test_what_nobody_makes_in_time_is_made_by_who_waits(picture, tmp_path, monke
     with Progress(tmp_path, 4, 0, 2) as progress:
         work = _task(picture, tmp_path / "set", progress, "webdataset").work
         task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
-        render_chunk(task, waits=True)
+        render_chunk(task)
         (record,), _ = Manifest(work.store).scan()
-        render_chunk(replace(task, chunk=Shard(0, 2, 4), slot=1), waits=True)
+        render_chunk(replace(task, chunk=Shard(0, 2, 4), slot=1))
         assert record.stop == 4 and Manifest(work.store).scan()[0] == [record]
 
 
-def test_the_driver_waits_for_nobody(picture, tmp_path):
+def test_who_may_not_begin_early_waits_for_nobody(picture, tmp_path):
     (tmp_path / "set").mkdir()
     with Progress(tmp_path, 4, 0, 2) as progress:
         work = _task(picture, tmp_path / "set", progress, "webdataset").work
-        task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0, early=0.5)
+        task = Task(work, Shard(0, 0, 4), Shard(0, 0, 2), size=2, slot=0)
         render_chunk(task)
         assert Manifest(work.store).scan()[0] == []
         render_chunk(replace(task, chunk=Shard(0, 2, 4), slot=1))
