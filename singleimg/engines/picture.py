@@ -184,6 +184,9 @@ class Few(Pictures):
     def load(self, k: int) -> Picture:
         return self._pictures.load(self._numbers[k])
 
+    def shared_in(self, folder: Path) -> Pictures:
+        return self
+
 
 def _memory_of(file: Path) -> np.ndarray | None:
     if not file.exists():

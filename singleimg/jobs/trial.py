@@ -104,7 +104,7 @@ class _Loading:
     ``seconds`` to decode each and to make it ready for the engine, by both clocks."""
 
     def __init__(self, producer: Producer) -> None:
-        self._pictures = producer.pictures
+        self._producer, self._pictures = producer, producer.pictures
         self.numbers: list[int] = []
         self.seconds: list[np.ndarray] = []
         self._nbytes: list[int] = []
@@ -141,7 +141,18 @@ class _Loading:
         if not shared:
             return missing * load, rest
         room = min(1.0, self._pictures.room / max(number * fmean(self._nbytes), 1))
-        return missing * (1 - room) * load, number * room * load if number > kept else rest
+        loads = number * room * load if number > kept else rest
+        return missing * (1 - room) * load, loads + number * room * self._sharing()
+
+    def _sharing(self) -> np.ndarray:
+        """Seconds to write a picture where workers map it."""
+        try:
+            with scratch() as folder:
+                begin = _now()
+                self._producer.few(self.numbers[:1]).share(folder)
+                return _now() - begin
+        except (UserError, OSError):  # the run itself says so
+            return np.zeros(2)
 
 
 class _Rendering:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ class Slow(Producer):
         self, clock: Clock, each: float, pictures: Album | None = None, chunk: float = 0.0
     ) -> None:
         self.clock, self.each, self.pictures, self.chunk = clock, each, pictures, chunk
-        self.imports = 2.0
+        self.imports, self.writes = 2.0, 0.0
 
     def set_up_process(self) -> None:
         self.clock.work(self.imports)
@@ -91,6 +92,10 @@ class Slow(Producer):
         some = copy.copy(self)
         some.pictures = Few(self.pictures, numbers)
         return some
+
+    def share(self, folder: Path) -> Producer:
+        self.clock.work(self.writes * len(self.pictures or ()))
+        return self
 
     def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
         self.clock.work(self.chunk)
@@ -133,9 +138,10 @@ def test_of_many_pictures_each_image_may_need_one_that_was_dropped(picture, tmp_
 
 
 def test_workers_share_what_the_driver_decodes(picture, tmp_path, clock):
-    album = Album(clock, 100, decode=0.4, prepare=0.1)
-    effort = tried(picture, tmp_path, Slow(clock, 0.02, album), "threads=2")
-    assert effort.once == pytest.approx(100 * (0.4 + 0.1))
+    slow = Slow(clock, 0.02, Album(clock, 100, decode=0.4, prepare=0.1))
+    slow.writes = 0.2
+    effort = tried(picture, tmp_path, slow, "threads=2")
+    assert effort.once == pytest.approx(100 * (0.4 + 0.1 + 0.2))
     assert effort.each == pytest.approx(0.02, rel=0.05)
 
 
