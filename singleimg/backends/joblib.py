@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import sys
 import time
@@ -110,8 +111,12 @@ def _said(results: Iterator[tuple[R, str]]) -> Iterator[R]:
 def _begin_worker(driver: int) -> None:
     """Has this worker process end soon after its driver, which may be killed and stop nobody.
 
-    A worker without a task would wait for its next one for minutes.
+    A worker without a task would wait for its next one for minutes. Of one that grew by 300 MB loky
+    thinks that it leaks, and replaces it; pictures that it shares with others count as its own.
     """
+    from joblib.externals.loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     open_streams()
 
     def watch() -> None:

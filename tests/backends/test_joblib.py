@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -140,3 +142,20 @@ def test_the_number_of_workers():
     assert JoblibBackend("loky").workers(3) == 3
     assert JoblibBackend("loky").workers(None) >= 1
     assert JoblibBackend("sequential").workers(3) == 1
+
+
+def hold(seconds: float) -> int:
+    """Keeps 400 MB from now on; what a worker maps counts in the same way."""
+    hold.memory = b"x" * 400_000_000
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_a_worker_that_holds_much_is_not_replaced():
+    """loky looks every second, and takes 300 MB more than in the beginning for a leak."""
+    backend = JoblibBackend("loky")
+    try:
+        first = list(backend.run(time.sleep, [0.1] * 4, 2))
+        assert len(set(backend.run(hold, [1.1] * 6, 2))) == 2 and first == [None] * 4
+    finally:
+        backend.stop()
