@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from singleimg.drawing.draws import Draws, Sample
 from singleimg.drawing.pipeline import Pipeline
 from singleimg.drawing.steps import LawStep, Step
 from singleimg.engines.base import Engine, Renderer
-from singleimg.engines.picture import Pictures
+from singleimg.engines.picture import Few, Pictures
 from singleimg.errors import UserError, misfit
 from singleimg.sources.base import Source
 
@@ -88,6 +89,12 @@ class SingleImage:
         """Makes this process ready to render: once in each, before its first image."""
         _ = self.renderer  # first: what it imports may have threads of its own
         self.engine.set_up_process()
+
+    def of(self, pictures: Pictures | Few) -> SingleImage:
+        """The same recipe of other pictures, by the same renderer."""
+        other = copy.copy(self)
+        other.pictures, other.renderer = pictures, self.renderer
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "renderer"}

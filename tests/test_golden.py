@@ -79,7 +79,7 @@ def draws(typed: Sequence[str]) -> str:
 
 def pixels(preset: str, engine: str) -> list[str]:
     made = images(f"augment={preset}", f"engine={engine}")
-    made.engine.set_up_process()
+    made.set_up_process()
     return [sha256(made.render(index).tobytes()).hexdigest() for index in RENDERED]
 
 

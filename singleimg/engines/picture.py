@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from threading import Lock
 from typing import Any
 
@@ -14,13 +13,12 @@ import numpy as np
 from PIL import Image
 
 from singleimg.engines.raster.call import Levels, Raster
-from singleimg.engines.raster.pyramid import levels_of
+from singleimg.engines.raster.pyramid import level_sizes, levels_of
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
 
-_MOST = 64  # levels; each halves the area,
-_LEVELS = 2  # so that all of them together are twice as large as the picture
-_MAPPED = 1000  # pictures; Linux lets a process map 65,530 files
+_LEVELS = 2  # times as large as a picture are all its levels together
+_MAPPED = 100  # pictures, each an open file, of which a process may have 256
 
 
 class Picture:
@@ -61,6 +59,28 @@ class Picture:
         """Of the pixels, and of the levels that were made."""
         return self.pixels.nbytes + sum(level.nbytes for level in self.smaller())
 
+    def write(self, file: Path) -> None:
+        """Its size, its pixels, and those of the levels that were made, one after the other."""
+        temporary = file.with_name(f".tmp-{file.name}")
+        with open(temporary, "wb") as stream:
+            stream.write(np.array(self.size))
+            for pixels in (self.pixels, *self.smaller()):
+                stream.write(np.ascontiguousarray(pixels))
+        temporary.rename(file)  # who finds it finds it whole
+
+    @classmethod
+    def mapped(cls, file: Path) -> Picture:
+        """What :meth:`write` wrote, in memory that all processes share."""
+        # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
+        memory, levels = np.memmap(file, np.uint8, "c").view(np.ndarray), []
+        size, memory = np.split(memory, [np.array((0, 0)).nbytes])
+        for height, width in level_sizes(*size.view(int).tolist()):
+            level, memory = np.split(memory, [height * width * 3])
+            levels.append(level.reshape(height, width, 3))
+            if not memory.size:
+                break
+        return cls(levels[0], levels[1:] or None)
+
 
 class Pictures:
     """The pictures of a source; ``folder`` is where :meth:`share` put them, if it did.
@@ -78,9 +98,7 @@ class Pictures:
     ) -> None:
         self.source, self.folder, self.expected = source, folder, expected
         self.sizes: dict[int, tuple[int, int]] = {}
-        self._decoded: dict[int, Picture] = {}  # the one that was asked for last comes last
-        self._lock = Lock()
-        self._mapped = lru_cache(maxsize=_MAPPED)(self._map)
+        self._decoded, self._mapped = _Recent(self.kept), _Recent(_MAPPED)
 
     def __reduce__(self) -> tuple[type[Pictures], tuple, dict[str, Any]]:
         return Pictures, (self.source, self.folder, self.expected), {"sizes": self.sizes}
@@ -96,38 +114,31 @@ class Pictures:
 
     def load(self, k: int) -> Picture:
         """Picture ``k``, which is kept for a while."""
-        picture = self._mapped(k) or self._at_hand(k)
+        picture = self._mapped.get(k) or self._decoded.get(k)
         if picture is None:
-            picture = self._decode(k)
-            self._keep(k, picture)
-        self.sizes[k] = picture.size
+            picture = self._map(k)
+            if picture is not None and picture.smaller():
+                self._mapped.put(k, picture, 1)
+            else:  # who reads no levels makes copies of its own
+                picture = picture or self._decode(k)
+                self._decoded.put(k, picture, _LEVELS * picture.pixels.nbytes)
+            self.sizes[k] = picture.size
         return picture
 
     def keeps(self, nbytes: float) -> int:
-        """How many pictures of so many bytes, levels included, are at hand at a time."""
-        return max(1, int(self.kept / nbytes))
+        """How many decoded pictures of so many bytes, without levels, are at hand at a time."""
+        return max(1, int(self.kept / (_LEVELS * nbytes)))
 
-    def _at_hand(self, k: int) -> Picture | None:
-        with self._lock:
-            if k in self._decoded:
-                self._decoded[k] = self._decoded.pop(k)
-            return self._decoded.get(k)
+    def shares(self, nbytes: float, folder: Path) -> int:
+        """How many such pictures have room in ``folder``: 4 GB, half of the free disk."""
+        return int(self._room_in(folder) / (_LEVELS * nbytes))
 
-    def _keep(self, k: int, picture: Picture) -> None:
-        """Drops those that were asked for longest ago."""
-        with self._lock:
-            self._decoded[k] = picture
-            most = self.keeps(fmean(_LEVELS * one.pixels.nbytes for one in self._decoded.values()))
-            while len(self._decoded) > most:
-                del self._decoded[next(iter(self._decoded))]
+    def _room_in(self, folder: Path) -> int:
+        return min(self.room, shutil.disk_usage(folder).free // 2)
 
     def _map(self, k: int) -> Picture | None:
-        file = self.folder / f"{k}.npy" if self.folder else None
-        if file is None or not file.exists():
-            return None
-        smaller = [_memory_of(self.folder / f"{k}-{level}.npy") for level in range(1, _MOST)]
-        present = [level for level in smaller if level is not None]
-        return Picture(_memory_of(file), present or None)
+        file = None if self.folder is None else self.folder / f"{k}.raw"
+        return Picture.mapped(file) if file is not None and file.exists() else None
 
     def _decode(self, k: int) -> Picture:
         pixels = self.source.decoded(k).pixels
@@ -155,21 +166,17 @@ class Pictures:
 
         What does not fit (4 GB, half of the free disk) every process decodes for itself.
         """
-        room = min(self.room, shutil.disk_usage(folder).free // 2)
+        room = self._room_in(folder)
         for k in range(len(self)):
             picture = self.load(k)
             prepare(picture)
             room -= picture.nbytes
             if room < 0:
                 return
-            levels = [*enumerate(picture.smaller(), start=1), (0, picture.pixels)]
-            for level, pixels in levels:  # the picture last: who finds it finds them all
-                temporary = folder / f".tmp-{k}.npy"
-                np.save(temporary, pixels)
-                temporary.rename(folder / (f"{k}-{level}.npy" if level else f"{k}.npy"))
+            picture.write(folder / f"{k}.raw")
 
 
-class Few(Pictures):
+class Few:
     """Some of a source's pictures as if they were all; kept and decoded by the whole."""
 
     def __init__(self, pictures: Pictures, numbers: Sequence[int]) -> None:
@@ -179,17 +186,32 @@ class Few(Pictures):
         return len(self._numbers)
 
     def size_of(self, k: int) -> tuple[int, int]:
+        """Height and width of the k-th of them."""
         return self._pictures.size_of(self._numbers[k])
 
     def load(self, k: int) -> Picture:
+        """The k-th of them."""
         return self._pictures.load(self._numbers[k])
 
-    def shared_in(self, folder: Path) -> Pictures:
-        return self
 
+class _Recent:
+    """The pictures that were asked for last; they weigh ``most`` together, or are one."""
 
-def _memory_of(file: Path) -> np.ndarray | None:
-    if not file.exists():
-        return None
-    # Copy-on-write: nobody writes, and torch would warn of an array that it could not.
-    return np.load(file, mmap_mode="c").view(np.ndarray)
+    def __init__(self, most: float) -> None:
+        self._most, self._total, self._lock = most, 0.0, Lock()
+        self._items: dict[int, tuple[Picture, float]] = {}  # the latest comes last
+
+    def get(self, k: int) -> Picture | None:
+        with self._lock:
+            item = self._items.pop(k, None)
+            if item is None:
+                return None
+            self._items[k] = item
+            return item[0]
+
+    def put(self, k: int, picture: Picture, weight: float) -> None:
+        with self._lock:
+            self._total += weight - self._items.pop(k, (picture, 0.0))[1]
+            self._items[k] = picture, weight
+            while self._total > self._most and len(self._items) > 1:
+                self._total -= self._items.pop(next(iter(self._items)))[1]

@@ -47,7 +47,7 @@ class Producer(ABC):
         """Called once in each process, before the first image."""
 
     def load(self, picture: int) -> int:
-        """Has a picture decoded and prepared, which is then kept for a while; its bytes."""
+        """Has a picture decoded and prepared, which is then kept for a while; its pixels' bytes."""
         return 0
 
     def few(self, numbers: Sequence[int]) -> Producer:
@@ -95,7 +95,7 @@ class Rendered(Producer):
     def load(self, picture: int) -> int:
         loaded = self.pictures.load(picture)
         self._images.renderer.prepare(loaded)
-        return loaded.nbytes
+        return loaded.pixels.nbytes
 
     def few(self, numbers: Sequence[int]) -> Rendered:
         return self._of(Few(self.pictures, numbers))
@@ -122,11 +122,10 @@ class Rendered(Producer):
         self.pictures.share(folder, self._images.renderer.prepare)
         return self._of(self.pictures.shared_in(folder))
 
-    def _of(self, pictures: Pictures) -> Rendered:
+    def _of(self, pictures: Pictures | Few) -> Rendered:
         """The same with other pictures."""
         other = copy.copy(self)
-        other._images = copy.copy(self._images)
-        other._images.pictures = pictures
+        other._images = self._images.of(pictures)
         return other
 
     def grid(self, count: int) -> list:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import count, cycle, islice
 from pathlib import Path
 from statistics import fmean
+from tempfile import gettempdir
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     begin = time.process_time()
     producer.set_up_process()
     start = time.process_time() - begin + START
-    pictures = _Loading(producer)
+    pictures = _Loading(producer, images)
     rendering = _Rendering(producer.few(pictures.numbers), job.num_imgs)
     most = min(images, max(_IMAGES, images // _PART))
     begin = time.perf_counter()
@@ -89,7 +90,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
         cores=cores, parts=plan.parts(effort),
     )  # fmt: skip
     if job.backend.in_threads and workers > 1:
-        alone = cores.given(workers) / effort.each  # of as many processes
+        alone = cores.given(workers) / rendering.mean[clock]  # of as many processes
         effort = replace(effort, together=min(1.0, rendering.by_threads(workers) / alone))
     return effort
 
@@ -103,8 +104,8 @@ class _Loading:
     """A few pictures from all over a source, as many as a second allows: ``numbers`` of them, and
     ``seconds`` to decode each and to make it ready for the engine, by both clocks."""
 
-    def __init__(self, producer: Producer) -> None:
-        self._producer, self._pictures = producer, producer.pictures
+    def __init__(self, producer: Producer, images: int) -> None:
+        self._pictures, self._images = producer.pictures, images
         self.numbers: list[int] = []
         self.seconds: list[np.ndarray] = []
         self._nbytes: list[int] = []
@@ -114,7 +115,8 @@ class _Loading:
         begin = time.perf_counter()
         for place in sorted(range(few), key=lambda place: place * _GOLDEN % 1):
             if self.numbers and (
-                time.perf_counter() - begin > _MOST or len(self.numbers) == self._keeps()
+                time.perf_counter() - begin > _MOST
+                or len(self.numbers) == self._pictures.keeps(fmean(self._nbytes))
             ):
                 break
             before = _now()
@@ -122,35 +124,35 @@ class _Loading:
             self._nbytes.append(producer.load(self.numbers[-1]))
             self.seconds.append(_now() - before)
 
-    def _keeps(self) -> int:
-        """How many of such pictures a process keeps."""
-        return self._pictures.keeps(fmean(self._nbytes))
-
     def cost(self, shared: bool) -> tuple[np.ndarray, np.ndarray]:
         """Seconds to be added to each image, and once: for pictures that are still to be loaded.
 
-        A process keeps a few; of more than those each image may need one that it dropped. Workers
+        A process keeps some; of more than those each image may need one that it dropped. Workers
         map into memory what the driver has loaded, as far as there is room.
         """
         if self._pictures is None:
             return np.zeros(2), np.zeros(2)
-        number, kept = len(self._pictures), self._keeps()
-        load = np.mean(self.seconds, 0)
+        number, load, nbytes = len(self._pictures), np.mean(self.seconds, 0), fmean(self._nbytes)
+        kept = self._pictures.keeps(nbytes)
         missing = max(0.0, 1 - kept / number)
-        rest = (number - len(self.numbers)) * load if number <= kept else np.zeros(2)
         if not shared:
-            return missing * load, rest
-        room = min(1.0, self._pictures.room / max(number * fmean(self._nbytes), 1))
-        loads = number * room * load if number > kept else rest
-        return missing * (1 - room) * load, loads + number * room * self._sharing()
+            # Each image takes one of all: after so many images, as many as are kept were asked for.
+            first = -number * math.log(missing) if missing else math.inf
+            asked_for = number * -math.expm1(-min(first, self._images) / number)
+            later = max(0.0, 1 - first / self._images)
+            return missing * later * load, max(0.0, asked_for - len(self.numbers)) * load
+        room = min(1.0, self._pictures.shares(nbytes, Path(gettempdir())) / number)
+        rest = number * room if missing else number - len(self.numbers)
+        return missing * (1 - room) * load, rest * load + number * room * self._sharing()
 
     def _sharing(self) -> np.ndarray:
         """Seconds to write a picture where workers map it."""
         try:
             with scratch() as folder:
                 begin = _now()
-                self._producer.few(self.numbers[:1]).share(folder)
-                return _now() - begin
+                for k in self.numbers:
+                    self._pictures.load(k).write(folder / str(k))
+                return (_now() - begin) / len(self.numbers)
         except (UserError, OSError):  # the run itself says so
             return np.zeros(2)
 
@@ -219,9 +221,11 @@ class _Rendering:
         indices, begin = count(), time.perf_counter()
 
         def work(_: int) -> None:
-            while time.perf_counter() - begin < _SECONDS:
+            while True:
                 start = next(indices) * self._size % max(1, self._images - self._size)
                 self._make(Shard(0, start, min(start + self._size, self._images)))
+                if time.perf_counter() - begin > _SECONDS:
+                    break
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(threads)))

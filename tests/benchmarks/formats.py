@@ -218,7 +218,7 @@ def _epoch(dataset: Dataset, images: int) -> float:
 def beside_the_engine(given: argparse.Namespace, target: Path) -> float:
     """Throughput of a RenderedDataset in one process, as a part of the engine's own."""
     images, dataset = SingleImage.open(target), RenderedDataset(target)
-    images.engine.set_up_process()
+    images.set_up_process()
     spent = alternate(
         {"engine": images.render, RENDERED: lambda index: dataset[index % len(dataset)]},
         min(_TURN, given.images // 10),

@@ -259,7 +259,7 @@ def test_what_a_killed_run_put_into_the_systems_temporary_folder_goes(run, pictu
     left = tmp_path / "tmp" / "singleimg-dead"
     left.mkdir(parents=True)
     (left / ".lock").write_text("")
-    (left / "0.npy").write_bytes(b"pixels")
+    (left / "0.raw").write_bytes(b"pixels")
     os.utime(left, (1, 1))
     typed = (f"imgpath={picture}", "num_imgs=2", "img_size=32", "output=none")
     run(*typed, TMPDIR=str(tmp_path / "tmp"))

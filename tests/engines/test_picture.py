@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,7 +58,7 @@ def test_levels_travel_with_the_picture(picture, tmp_path):
     theirs = Pictures(Deaf(), tmp_path).load(0)
     assert len(theirs.smaller()) == len(made) - 1 > 0
     for one, other in zip(made, theirs.levels(None).pixels, strict=True):
-        assert (one == other).all() and isinstance(other.base, np.memmap)
+        assert (one == other).all() and isinstance(other.base.base, np.memmap)
 
 
 @pytest.mark.parametrize("engine, levels", [("native", 5), ("reference", 0)])
@@ -65,7 +68,8 @@ def test_of_many_pictures_all_are_shared_with_what_the_engine_reads(
     """No worker is to make levels again and again."""
     images = SingleImage.open(album, img_size=32, engine=engine)
     Rendered(images, PngEncoder(), draws=False).share(tmp_path)
-    assert [len(list(tmp_path.glob(f"{k}-*.npy"))) for k in range(11)] == [levels] * 11
+    theirs = Pictures(Deaf(), tmp_path)
+    assert [len(theirs.load(k).smaller()) for k in range(11)] == [levels] * 11
 
 
 class Deaf(Source):
@@ -88,16 +92,31 @@ def test_shared_pictures_are_mapped_and_not_decoded(picture, tmp_path):
     ours.share(tmp_path)
     theirs = Pictures(Deaf(), tmp_path).load(0)
     assert (theirs.pixels == ours.load(0).pixels).all()
-    assert type(theirs.pixels) is np.ndarray and isinstance(theirs.pixels.base, np.memmap)
-    assert [file.name for file in tmp_path.iterdir()] == ["0.npy"]
+    assert type(theirs.pixels) is np.ndarray and isinstance(theirs.pixels.base.base, np.memmap)
+    assert [file.name for file in tmp_path.iterdir()] == ["0.raw"]
 
 
-def test_of_those_that_are_mapped_all_are_kept(album, tmp_path):
-    ours = Pictures(Folder(str(album)))
-    ours.share(tmp_path)
-    theirs = ours.shared_in(tmp_path)
+def shared(album, folder) -> Pictures:
+    """With their levels."""
+    ours, raster = Pictures(Folder(str(album))), Raster()
+    ours.share(folder, lambda picture: picture.levels(raster))
+    return ours.shared_in(folder)
+
+
+def test_those_that_are_mapped_take_no_room_from_one_another(album, tmp_path, monkeypatch):
+    monkeypatch.setattr(Pictures, "kept", 1)
+    theirs = shared(album, tmp_path)
     first = [theirs.load(k) for k in range(len(theirs))]
     assert all(theirs.load(k) is first[k] for k in range(len(theirs)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files as Linux lists them")
+def test_mapped_pictures_are_open_files_and_a_process_may_have_few(album, tmp_path, monkeypatch):
+    monkeypatch.setattr("singleimg.engines.picture._MAPPED", 4)
+    theirs, before = shared(album, tmp_path), len(os.listdir("/proc/self/fd"))
+    pixels = [theirs.load(k).pixels[0, 0].tolist() for k in range(11)]
+    assert pixels == [[k, 2 * k, 3] for k in range(11)]
+    assert len(os.listdir("/proc/self/fd")) == before + 4
 
 
 def test_of_those_that_are_decoded_as_many_are_kept_as_have_room(album, monkeypatch):

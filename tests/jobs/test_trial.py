@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from singleimg.engines.picture import Few
@@ -48,16 +50,20 @@ def clock(monkeypatch) -> Clock:
 class Album:
     """Pictures that take long to decode, and some more to be prepared."""
 
-    kept, room = 8, 4_000_000_000  # pictures; bytes
+    kept, room = 8, 1000  # pictures
 
-    def __init__(self, clock: Clock, number: int, decode: float, prepare: float) -> None:
+    def __init__(
+        self, clock: Clock, number: int, decode: float, prepare: float, write: float = 0.0
+    ) -> None:
         self.number = number
         self.seen: set[int] = set()
+        drawn = SimpleNamespace(write=lambda file: clock.work(write))
 
         @lru_cache(maxsize=self.kept)
-        def load(k: int) -> None:
+        def load(k: int) -> SimpleNamespace:
             clock.work(decode + prepare)
             self.seen.add(k)
+            return drawn
 
         self.load = load
 
@@ -66,6 +72,9 @@ class Album:
 
     def keeps(self, nbytes: float) -> int:
         return self.kept
+
+    def shares(self, nbytes: float, folder: Path) -> int:
+        return self.room
 
 
 class Slow(Producer):
@@ -77,7 +86,7 @@ class Slow(Producer):
         self, clock: Clock, each: float, pictures: Album | None = None, chunk: float = 0.0
     ) -> None:
         self.clock, self.each, self.pictures, self.chunk = clock, each, pictures, chunk
-        self.imports, self.writes = 2.0, 0.0
+        self.imports = 2.0
 
     def set_up_process(self) -> None:
         self.clock.work(self.imports)
@@ -92,10 +101,6 @@ class Slow(Producer):
         some = copy.copy(self)
         some.pictures = Few(self.pictures, numbers)
         return some
-
-    def share(self, folder: Path) -> Producer:
-        self.clock.work(self.writes * len(self.pictures or ()))
-        return self
 
     def images(self, shard: Shard) -> Iterator[tuple[bytes, None]]:
         self.clock.work(self.chunk)
@@ -134,13 +139,34 @@ def test_few_pictures_that_are_still_to_be_decoded_are_counted_once_each(picture
 def test_of_many_pictures_each_image_may_need_one_that_was_dropped(picture, tmp_path, clock):
     album = Album(clock, 100, decode=0.4, prepare=0.1)
     effort = tried(picture, tmp_path, Slow(clock, 0.002, album), "backend=sequential")
-    assert effort.each == pytest.approx(0.002 + 0.92 * 0.5, rel=0.05) and effort.once == 0
+    assert effort.each == pytest.approx(0.002 + 0.92 * 0.5, rel=0.05)
+    assert effort.once == pytest.approx((8 - len(album.seen)) * 0.5)
+
+
+@pytest.mark.parametrize("num_imgs", [20, 50, 1000])
+def test_of_few_images_not_every_picture_is_asked_for(picture, tmp_path, clock, num_imgs):
+    """As often as images take a picture at random that none of them took before."""
+    monte_carlo, rng = [], np.random.default_rng(0)
+    for _ in range(200):
+        kept, misses = {}, 0
+        for k in rng.integers(100, size=num_imgs).tolist():
+            misses += k not in kept
+            kept.pop(k, None)
+            kept[k] = None
+            if len(kept) > Album.kept:
+                del kept[next(iter(kept))]
+        monte_carlo.append(misses)
+    album = Album(clock, 100, decode=0.4, prepare=0.1)
+    typed = "backend=sequential"
+    effort = tried(picture, tmp_path, Slow(clock, 0.002, album), typed, num_imgs=num_imgs)
+    decoding = effort.each * num_imgs + effort.once - 0.002 * num_imgs
+    expected = np.mean(monte_carlo) * 0.5
+    assert decoding == pytest.approx(expected, abs=0.1 * expected + 0.5 * len(album.seen))
 
 
 def test_workers_share_what_the_driver_decodes(picture, tmp_path, clock):
-    slow = Slow(clock, 0.02, Album(clock, 100, decode=0.4, prepare=0.1))
-    slow.writes = 0.2
-    effort = tried(picture, tmp_path, slow, "threads=2")
+    album = Album(clock, 100, decode=0.4, prepare=0.1, write=0.2)
+    effort = tried(picture, tmp_path, Slow(clock, 0.02, album), "threads=2")
     assert effort.once == pytest.approx(100 * (0.4 + 0.1 + 0.2))
     assert effort.each == pytest.approx(0.02, rel=0.05)
 

@@ -1,8 +1,8 @@
-// Renders recorded cases: cases FILE [KERNEL]
+// Renders recorded cases: cases FILE [KERNEL | turns]
 //
 // For each case a line is printed: height, width and a hash of its pixels, or the code of an error.
 // Without a KERNEL each that this processor has renders it; where their lines differ, the second is
-// printed too and the exit status is 1. The file is little-endian, as cases.py writes it:
+// printed too and the exit status is 1. In turns one of them renders each case. The file is little-endian, as cases.py writes it:
 //   int32 pictures, of each: int32 levels, of each: int32 height, int32 width, int64 bytes, pixels
 //   int32 cases, of each: int32 picture, int32 steps, int64 taps, then Steps, then int16 taps
 // All memory is of just the size that is told to the raster, so that sanitizers see what is beyond.
@@ -106,13 +106,14 @@ static void render(const Kernels *kernels, Render *call, char *line) {
 
 int main(int count, char **arguments) {
     static const char *const NAMES[] = {"plain", "avx2", "avx512", "neon"};
-    if (count < 2 || count > 3) fail("cases FILE [KERNEL]");
+    if (count < 2 || count > 3) fail("cases FILE [KERNEL | turns]");
+    const int turns = count == 3 && !strcmp(arguments[2], "turns");
     FILE *file = fopen(arguments[1], "rb");
     if (!file) fail("the file cannot be opened");
     const Kernels *kernels[4];
     int used = 0, status = 0;
     for (int k = 0; k < 4; k++) {
-        if (count == 3 && strcmp(arguments[2], NAMES[k])) continue;
+        if (count == 3 && !turns && strcmp(arguments[2], NAMES[k])) continue;
         kernels[used] = raster_kernels(NAMES[k]);
         if (kernels[used]) used++;
     }
@@ -133,13 +134,14 @@ int main(int count, char **arguments) {
         call.steps = steps;
         call.taps = taps;
         char first[LINE], line[LINE];
-        for (int k = 0; k < used; k++) {
+        const int begin = turns ? left % used : 0, end = turns ? begin + 1 : used;
+        for (int k = begin; k < end; k++) {
             render(kernels[k], &call, line);
-            if (!k || strcmp(first, line)) {
+            if (k == begin || strcmp(first, line)) {
                 puts(line);
-                status |= k > 0;
+                status |= k > begin;
             }
-            if (!k) memcpy(first, line, sizeof first);
+            if (k == begin) memcpy(first, line, sizeof first);
         }
         free(steps);
         free(taps);
