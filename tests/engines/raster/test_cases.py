@@ -148,7 +148,7 @@ def test_sanitizers_find_nothing_in_cases_at_random(checked, tmp_path):
 
 @pytest.mark.slow
 def test_sanitizers_find_nothing_in_many_cases(checked, program, tmp_path):
-    """20,000, each by one kernel, a minute or two on two cores; without them all agree on each."""
+    """20,000, each by one kernel, a minute on two cores; without them all agree on each."""
     files = [generated(tmp_path, 2500, seed, large=4 if seed == 1 else 0) for seed in range(1, 9)]
     with ThreadPoolExecutor(available_cores()) as pool:
         lines = list(pool.map(lambda file: checked(file, "turns"), files))
