@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -195,23 +196,26 @@ class Few:
 
 
 class _Recent:
-    """The pictures that were asked for last; they weigh ``most`` together, or are one."""
+    """The pictures that were asked for last; they weigh ``most`` together, or are one.
+
+    Has no lock, which Ctrl-C could leave closed: threads that meet decode a picture twice at worst.
+    """
 
     def __init__(self, most: float) -> None:
-        self._most, self._total, self._lock = most, 0.0, Lock()
-        self._items: dict[int, tuple[Picture, float]] = {}  # the latest comes last
+        self._most, self._total = most, 0.0
+        self._items: OrderedDict[int, tuple[Picture, float]] = OrderedDict()
 
     def get(self, k: int) -> Picture | None:
-        with self._lock:
-            item = self._items.pop(k, None)
-            if item is None:
-                return None
-            self._items[k] = item
-            return item[0]
+        try:
+            self._items.move_to_end(k)
+            return self._items[k][0]
+        except KeyError:
+            return None
 
     def put(self, k: int, picture: Picture, weight: float) -> None:
-        with self._lock:
-            self._total += weight - self._items.pop(k, (picture, 0.0))[1]
-            self._items[k] = picture, weight
-            while self._total > self._most and len(self._items) > 1:
-                self._total -= self._items.pop(next(iter(self._items)))[1]
+        _, before = self._items.pop(k, (picture, 0.0))
+        self._items[k] = picture, weight
+        self._total += weight - before
+        while self._total > self._most and len(self._items) > 1:
+            _, (_, oldest) = self._items.popitem(last=False)
+            self._total -= oldest
