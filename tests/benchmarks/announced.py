@@ -167,7 +167,7 @@ def situations(photograph: Path, folder: Path, port: int | None) -> list[Situati
                   f"imgpath={folder / 'album'} targetpath={{place}} num_imgs=30000 "
                   f"output.shard_size=200 {two}"),
         Situation("a folder of 200 small pictures, one process", f"image=folder "
-                  f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=60000 img_size=64 "
+                  f"imgpath={folder / 'thumbs'} targetpath={{place}} num_imgs=80000 img_size=64 "
                   "backend=sequential"),
         Situation("two other programs that never wait", f"{photo} num_imgs=25000 {two}", spinning),
         Situation("a set of 20,000 goes on to 60,000, webdataset",
