@@ -18,7 +18,7 @@ from singleimg import SingleImage, compose
 from singleimg.config.make import instantiate
 from singleimg.jobs.parts import FOLDER, Parts
 from singleimg.jobs.producers import Rendered
-from singleimg.jobs.progress import begin_counts
+from singleimg.jobs.progress import FileCounts
 from singleimg.jobs.work import Task, Work
 from singleimg.jobs.worker import render_chunk
 from singleimg.storage.local import LocalStore
@@ -40,7 +40,7 @@ def task_of(name: str, folder: Path, shard: Shard) -> Task:
     counts = folder.with_name(f"{folder.name}-counts")
     counts.mkdir()
     work = Work(str(folder), producer, output, LocalStore(folder), "f", {}, True, 32,
-                begin_counts(counts, 1), "key")  # fmt: skip
+                FileCounts.begin(counts, 1), counts, "key")  # fmt: skip
     return Task(work, shard, list(shard.chunks(CHUNK))[-1], CHUNK, 0)
 
 

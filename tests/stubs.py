@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -61,6 +62,23 @@ class _SlowRenderer(_BlankRenderer):
             time.sleep(float(os.environ.get(NAP, 0)))
             numbers = np.random.default_rng([draws.seed, index])
             yield numbers.integers(0, 256, (32, 32, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class DeadlyEngine(SlowEngine):
+    """Ends the process at image 70, as the system does where memory runs out."""
+
+    def renderer(self, pipeline: Pipeline) -> Renderer:
+        return _DeadlyRenderer()
+
+
+class _DeadlyRenderer(_SlowRenderer):
+    def render(self, draws: Draws, pictures: Iterable[Picture]) -> Iterator[np.ndarray]:
+        made = super().render(draws, pictures)
+        for index, pixels in zip(draws.indices.tolist(), made, strict=False):
+            if index == 70 and len(draws) > 1:  # no trial makes so many here
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield pixels
 
 
 @dataclass(frozen=True)

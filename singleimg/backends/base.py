@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
+from typing import ClassVar, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Channel(ABC):
+    """What a worker on another machine tells the driver while it is at work; travels to it."""
+
+    @abstractmethod
+    def send(self, *numbers: int) -> None:
+        """Sends some numbers, soon and in their order; waits for nobody."""
+
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether the driver wants no more."""
 
 
 class Backend(ABC):
     """The settings in ``conf/backend``.
 
     name: for people. in_threads: whether tasks share a process, and with it Python's and NumPy's
-    global generators.
+    global generators. elsewhere: whether workers may be on other machines. These have nothing of
+    this one but what is sent to them, and a folder only where all machines share it; so a backend
+    of theirs owes ``channel`` and ``publish``, too.
     """
 
     name: str
     in_threads: bool = False
+    elsewhere: ClassVar[bool] = False
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether the cores of workers are not those of this machine."""
+        return False
 
     @abstractmethod
     def workers(self, threads: int | None) -> int:
@@ -31,6 +56,10 @@ class Backend(ABC):
         """
         return workers
 
+    def started(self, workers: int) -> AbstractContextManager[object]:
+        """Has workers at hand for what is done within, where they are to be looked for first."""
+        return nullcontext()
+
     @abstractmethod
     def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
         """Starts ``function`` on every task at once; yields results as they come, in any order.
@@ -42,6 +71,38 @@ class Backend(ABC):
     def stop(self) -> None:
         """Ends worker processes that may still be at work, at once."""
 
+    def channel(self, hear: Callable[..., None]) -> Channel:
+        """For tasks: what they send, ``hear`` is called with, in any thread."""
+        raise NotImplementedError(f"{self.name} has workers on this machine alone")
+
+    def publish(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """For tasks: what gives a worker these pixels, which lie where all workers reach them."""
+        raise NotImplementedError(f"{self.name} has workers on this machine alone")
+
 
 class WorkerLost(Exception):
-    """A worker process ended in the middle of its work, killed from outside."""
+    """A worker process ended in the middle of its work, killed from outside.
+
+    task: what killed one worker after the other; None: it may well be tried once more.
+    """
+
+    def __init__(self, task: object = None) -> None:
+        super().__init__()
+        self.task = task
+
+
+def with_words(function: Callable[[T], R], task: T) -> tuple[R, str]:
+    """The result in a worker process, and what was printed there meanwhile: warnings, say.
+
+    Printed by the worker itself, it would stand in the middle of the driver's bar.
+    """
+    words = io.StringIO()
+    with redirect_stdout(words), redirect_stderr(words):
+        return function(task), words.getvalue()
+
+
+def said(results: Iterable[tuple[R, str]]) -> Iterator[R]:
+    """The results; what was printed for them is printed here."""
+    for result, words in results:
+        sys.stderr.write(words)
+        yield result

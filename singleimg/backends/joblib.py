@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 
 from joblib import Parallel, delayed
 from joblib.parallel import get_active_backend
 
-from singleimg.backends.base import Backend, R, T, WorkerLost
+from singleimg.backends.base import Backend, R, T, WorkerLost, said, with_words
 from singleimg.errors import UserError
 from singleimg.system.cores import available_cores
 from singleimg.system.signals import deferred
@@ -77,8 +75,8 @@ class JoblibBackend(Backend):
         with _losses(), deferred():
             if self.name == "threading":
                 return _guarded(parallel(delayed(function)(task) for task in tasks))
-            results = parallel(delayed(_with_words)(function, task) for task in tasks)
-        return _said(_guarded(results))
+            results = parallel(delayed(with_words)(function, task) for task in tasks)
+        return said(_guarded(results))
 
     def stop(self) -> None:
         # We know that tasks are cancelled.
@@ -89,23 +87,6 @@ class JoblibBackend(Backend):
             # reuse=True: other arguments than joblib's would have loky wait for the pool's work.
             executor = get_reusable_executor(reuse=True, kill_workers=True)
             executor.shutdown(wait=True, kill_workers=True)
-
-
-def _with_words(function: Callable[[T], R], task: T) -> tuple[R, str]:
-    """The result in a worker process, and what was printed there meanwhile: warnings, say.
-
-    Printed by the worker itself, it would stand in the middle of the driver's bar.
-    """
-    words = io.StringIO()
-    with redirect_stdout(words), redirect_stderr(words):
-        return function(task), words.getvalue()
-
-
-def _said(results: Iterator[tuple[R, str]]) -> Iterator[R]:
-    """The results; what was printed for them is printed here."""
-    for result, words in results:
-        sys.stderr.write(words)
-        yield result
 
 
 def _begin_worker(driver: int) -> None:

@@ -6,17 +6,20 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 
 from singleimg.engines.raster.call import Levels, Raster
 from singleimg.engines.raster.pyramid import level_sizes, levels_of
 from singleimg.errors import UserError
 from singleimg.sources.base import Source, pixel_hash
+from singleimg.system.tempdir import shared_folder
 
 _LEVELS = 2  # times as large as a picture are all its levels together
 _MAPPED = 100  # pictures, each an open file, of which a process may have 256
@@ -137,6 +140,23 @@ class Pictures:
     def _room_in(self, folder: Path) -> int:
         return min(self.room, shutil.disk_usage(folder).free // 2)
 
+    def set_up_process(self, prepare: Callable[[Picture], None]) -> None:
+        """Called once in each process that makes images; ``prepare`` makes the levels of one."""
+
+    def sent(self, publish: Callable[[np.ndarray], Callable[[], np.ndarray]]) -> SentPictures:
+        """The same for workers on other machines, to which ``publish`` sends pixels; of many only
+        as many as have room (4 GB) are sent."""
+        sent, room = {}, self.room
+        for k in range(len(self) if self.expected is not None else 0):
+            pixels = self.load(k).pixels
+            room -= pixels.nbytes
+            if room < 0:
+                break
+            sent[k] = publish(pixels)
+        pictures = SentPictures(self.source, self.expected, sent)
+        pictures.sizes = self.sizes
+        return pictures
+
     def _map(self, k: int) -> Picture | None:
         file = None if self.folder is None else self.folder / f"{k}.raw"
         return Picture.mapped(file) if file is not None and file.exists() else None
@@ -175,6 +195,43 @@ class Pictures:
             if room < 0:
                 return
             picture.write(folder / f"{k}.raw")
+
+
+class SentPictures(Pictures):
+    """Pictures as a worker on another machine has them: of those that were sent, each machine gets
+    each once and keeps it in a file for all its processes; others it decodes as anybody does.
+
+    expected: their hashes, by which the files are named. sent: what gives the pixels of each.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        expected: Sequence[str] | None,
+        sent: dict[int, Callable[[], np.ndarray]],
+    ) -> None:
+        super().__init__(source, expected=expected)
+        self._sent = sent
+        self._prepare: Callable[[Picture], None] = lambda picture: None
+
+    def __reduce__(self) -> tuple[type[Pictures], tuple, dict[str, Any]]:
+        return SentPictures, (self.source, self.expected, self._sent), {"sizes": self.sizes}
+
+    def set_up_process(self, prepare: Callable[[Picture], None]) -> None:
+        self._prepare = prepare
+
+    def _map(self, k: int) -> Picture | None:
+        if k not in self._sent:
+            return None
+        if self.folder is None:
+            self.folder = shared_folder(sha256("".join(self.expected).encode()).hexdigest()[:32])
+        file = self.folder / f"{k}.raw"
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                picture = Picture(self._sent[k]())
+                self._prepare(picture)
+                picture.write(file)
+        return Picture.mapped(file)
 
 
 class Few:

@@ -19,7 +19,7 @@ from singleimg.jobs.estimate import Estimate, check_disk, check_temporary
 from singleimg.jobs.job import Job
 from singleimg.jobs.parts import FOLDER, clear, sweep
 from singleimg.jobs.plan import Plan
-from singleimg.jobs.progress import Progress
+from singleimg.jobs.progress import Progress, SentCounts
 from singleimg.jobs.trial import try_out
 from singleimg.jobs.work import Task, Work
 from singleimg.jobs.worker import render_chunk, render_in_worker
@@ -88,6 +88,8 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
         if todo:
             make(job, todo, effort)
         clear_parts(job)  # also those of a run that was killed after its last shard
+        if job.backend.elsewhere:  # where a worker may have been lost, and nothing was said
+            job.store.clear_temporary()
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
 
@@ -162,6 +164,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         "tail": effort.tail(sizes, workers),
     }
     with scratch() as folder, ExitStack() as stack:
+        stack.enter_context(job.backend.started(workers))
         progress = Progress(folder, job.num_imgs, done, len(plan), **expected)
         try:
             stack.enter_context(progress)
@@ -190,26 +193,39 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
 
     ``patience``: seconds, after which the driver waits for workers that are not ready yet.
     """
-    work = job.work(progress.file, folder)
+    backend = job.backend
+    if backend.elsewhere:
+        work = job.work(SentCounts(backend.channel(progress.hear)), folder)
+        work = replace(work, producer=job.producer.sent(backend.publish))
+    else:
+        work = job.work(progress.counts, folder)
+        if plan.workers > 1 and not backend.in_threads:  # each maps the source into its memory
+            with temporary_errors():
+                work = replace(work, producer=job.producer.share(folder))
     sweep(work.store.staging / FOLDER, work.key, plan.shards)
-    if plan.workers > 1 and not job.backend.in_threads:  # each maps the source into its memory
-        with temporary_errors():
-            work = replace(work, producer=job.producer.share(folder))
     tasks: Iterable[Task] = plan.tasks(work)
     for last in (False, True):
         try:
             waiting, begin = _Shared(tasks), time.monotonic()
-            results = job.backend.run(render_in_worker, waiting, plan.workers)
+            results = backend.run(render_in_worker, waiting, plan.workers)
             # Workers take seconds to start: the driver makes chunks meanwhile. It waits for no
             # part of theirs, since it would not hear that they are gone.
-            for task in waiting:
+            for task in () if backend.elsewhere else waiting:
                 render_chunk(replace(task, early=0.0))
                 if progress.begun or time.monotonic() - begin > patience:
                     break
-            for _ in results:
-                pass
+            for made in results:
+                if backend.elsewhere:
+                    progress.end(*made)
             return
-        except WorkerLost:
+        except WorkerLost as lost:
+            if isinstance(lost.task, Task):
+                shard = lost.task.shard
+                raise UserError(
+                    f"shard {shard.name} (images {shard.start} … {shard.stop - 1}) ended each of "
+                    "the workers that it was given to, most likely because memory ran out: type a "
+                    f"smaller output.shard_size, or give workers more. {how_to_go_on(job)}"
+                ) from None
             shards = dict.fromkeys(plan.shard_of(slot).name for slot in progress.in_hand())
             names = ", ".join(shards) or "none"
             if last:
@@ -222,7 +238,7 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
                 "%s). Trying once more.",
                 names,
             )
-            job.backend.stop()
+            backend.stop()
             tasks = again(job, plan, work, progress)
 
 

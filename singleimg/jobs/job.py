@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,13 +22,14 @@ from singleimg.config.make import instantiate, resolved_transforms
 from singleimg.config.paths import PATHS, escape, here
 from singleimg.config.saved import SWEPT
 from singleimg.dataset.open import from_config
-from singleimg.dataset.recipe import Recipe, check_draws, make_recipe
+from singleimg.dataset.recipe import Recipe, check_draws, make_recipe, versions
 from singleimg.dataset.target import CONFIG, RESOLVED, Snapshot, Target
 from singleimg.errors import UserError, is_url, misfit
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.parts import key_of
 from singleimg.jobs.plan import Plan
 from singleimg.jobs.producers import Producer, Rendered
+from singleimg.jobs.progress import Counts
 from singleimg.jobs.work import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
@@ -49,7 +51,6 @@ class Job:
     num_imgs: int
     output: Output
     backend: Backend
-    workers: int
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
     typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
     named: bool = True  # whether the target was typed
@@ -70,6 +71,15 @@ class Job:
         """All shards of the dataset."""
         return Shards(self.num_imgs, self.output.shard_size)
 
+    @cached_property
+    def workers(self) -> int:
+        """How many there may be; a cluster is asked for that when it is needed."""
+        workers = self.backend.workers(self.settings.threads)
+        if type(workers) is not int or workers < 1:
+            name = f"{type(self.backend).__name__}.workers"
+            raise misfit(name, workers, "a whole number of 1 or more")
+        return workers
+
     def plan(self, effort: Estimate, shards: Sequence[Shard]) -> Plan:
         """Who makes what of these."""
         return Plan.of(shards, self.output, self.backend, self.workers, effort)
@@ -80,7 +90,7 @@ class Job:
         recipe = self.recipe
         return key_of(recipe.fingerprint, recipe.layout, recipe.made_with, __version__)
 
-    def work(self, counts: str, folder: Path) -> Work:
+    def work(self, counts: Counts, folder: Path) -> Work:
         """What all tasks have in common; ``folder`` is the run's own."""
         return Work(
             run=uuid4().hex,
@@ -92,8 +102,10 @@ class Job:
             save_params=self.settings.save_params,
             batch_size=self.settings.batch_size,
             counts=counts,
+            folder=folder,
             key=self.parts_key,
             trusted=tuple(self.settings.trusted_modules),
+            versions=versions(self.recipe.made_with) if self.backend.elsewhere else None,
         )
 
     def typed_again(self) -> list[str]:
@@ -194,9 +206,6 @@ def describe(
 ) -> Job:
     """The job of a configuration whose recipe, output, producer and target are known."""
     backend = instantiate(cfg, "backend")
-    workers = backend.workers(cfg.threads)
-    if type(workers) is not int or workers < 1:
-        raise misfit(f"{type(backend).__name__}.workers", workers, "a whole number of 1 or more")
     return Job(
         producer=producer,
         texts=texts,
@@ -205,7 +214,6 @@ def describe(
         num_imgs=cfg.num_imgs,
         output=output,
         backend=backend,
-        workers=workers,
         settings=cfg,
     )
 

@@ -37,7 +37,8 @@ class Plan:
     def of(
         cls, shards: Sequence[Shard], output: Output, backend: Backend, workers: int, does: Estimate
     ) -> Plan:
-        """One worker writes whole shards; several make chunks, smaller ones where images are large.
+        """One worker writes whole shards, and so do those on other machines; several of this one
+        make chunks, smaller ones where images are large.
 
         ``workers``: as many as there may be. No byte of a dataset depends on any of this.
         """
@@ -46,8 +47,9 @@ class Plan:
             size //= 2
         number = sum(-(-len(shard) // size) for shard in shards)
         workers = min(backend.worth_starting(workers, does.seconds, does.start), number)
-        if workers == 1:
+        if workers == 1 or backend.elsewhere:  # parts are put together where they lie
             size = max(map(len, shards))
+            workers = min(workers, len(shards))
         parts = output.layout() is not None and not output.in_place
         # One begins when the others are to take as long for the rest as it takes to assemble all.
         share = does.writing / does.each if parts and does.each else 0.0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
 
+import numpy as np
+
 from singleimg.config.command_line import command, typed
 from singleimg.dataset.target import Target
 from singleimg.drawing.columns import Columns
-from singleimg.drawing.draws import Draws, Sample
+from singleimg.drawing.draws import Sample
 from singleimg.encoders.base import Encoder
 from singleimg.engines.picture import Few, Pictures
 from singleimg.errors import UserError
@@ -25,7 +27,8 @@ from singleimg.storage.shards import Shard, Shards
 
 # What a reader raises of bytes that are not those that were committed, or not there.
 _DAMAGES = (DamagedFile, FileNotFoundError, IsADirectoryError, NotADirectoryError)
-_AT_ONCE = 250  # images that are drawn at once: of more none would be cheaper by much
+_AT_ONCE = 250  # images that are drawn, or read, at once: of more none would be cheaper by much
+Publish = Callable[[np.ndarray], Callable[[], np.ndarray]]  # as ``Backend.publish``
 Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it if that is kept
 
 
@@ -74,11 +77,15 @@ class Producer(ABC):
         """Puts what workers would each have to make into ``folder``; a producer that uses it."""
         return self
 
+    def sent(self, publish: Publish) -> Producer:
+        """A producer for workers on other machines, which may not have the pictures."""
+        return self
 
-def _drawn(images: SingleImage, shard: Shard) -> Iterator[Draws]:
-    """What is drawn for the images of a shard, many at once."""
+
+def _batches(shard: Shard) -> Iterator[range]:
+    """The indices of a shard, as many at once as are drawn, or read, at once."""
     for start in range(shard.start, shard.stop, _AT_ONCE):
-        yield images.draw_many(range(start, min(start + _AT_ONCE, shard.stop)))
+        yield range(start, min(start + _AT_ONCE, shard.stop))
 
 
 class Rendered(Producer):
@@ -101,13 +108,15 @@ class Rendered(Producer):
         return self._of(Few(self.pictures, numbers))
 
     def images(self, shard: Shard) -> Iterator[Made]:
-        for draws in _drawn(self._images, shard):
+        for indices in _batches(shard):
+            draws = self._images.draw_many(indices)
             samples = draws.samples if self._draws else repeat(None)
             for pixels, sample in zip(self._images.render_drawn(draws), samples, strict=False):
                 yield self._encoder.file(pixels), sample
 
     def set_up_process(self) -> None:
         self._images.set_up_process()
+        self.pictures.set_up_process(self._images.renderer.prepare)
 
     def global_draws(self) -> list[str]:
         return self._images.pipeline.global_draws()
@@ -121,6 +130,9 @@ class Rendered(Producer):
     def share(self, folder: Path) -> Rendered:
         self.pictures.share(folder, self._images.renderer.prepare)
         return self._of(self.pictures.shared_in(folder))
+
+    def sent(self, publish: Publish) -> Rendered:
+        return self._of(self.pictures.sent(publish))
 
     def _of(self, pictures: Pictures | Few) -> Rendered:
         """The same with other pictures."""
@@ -158,17 +170,30 @@ class Stored(Producer):
             self.columns = images.columns()
 
     def images(self, shard: Shard) -> Iterator[Made]:
-        if self._images is None:
-            yield from ((self._file(index), None) for index in range(shard.start, shard.stop))
-            return
-        for draws in _drawn(self._images, shard):
-            yield from ((self._file(sample.index), sample) for sample in draws.samples)
+        for indices in _batches(shard):
+            drawn = (
+                repeat(None) if self._images is None else self._images.draw_many(indices).samples
+            )
+            yield from zip(self._files(indices), drawn, strict=False)
+
+    def _files(self, indices: Sequence[int]) -> list[bytes]:
+        """The files of images, those that lie side by side read at once."""
+        try:
+            files = self._reader.read_all(indices)
+            if all(map(self._is_whole, indices, files)):
+                return files
+        except (DamagedRecord, OSError):
+            pass
+        return [self._file(index) for index in indices]  # says which
+
+    def _is_whole(self, index: int, data: bytes) -> bool:
+        shard = self._shards[index // self._shards.shard_size]
+        return sha256(data).hexdigest() == _record(self._target.store, shard)[1].get(index)
 
     def _file(self, index: int) -> bytes:
         try:
             data = self._reader.read(index)
-            shard = self._shards[index // self._shards.shard_size]
-            whole = sha256(data).hexdigest() == _record(self._target.store, shard)[1].get(index)
+            whole = self._is_whole(index, data)
         except (DamagedRecord, *_DAMAGES):
             whole = False
         except OSError as error:  # of the files that are read, not of those written

@@ -1,83 +1,139 @@
 """A progress bar over images, fed by every worker, and the driver's word to stop.
 
-Each chunk has a row of its own in a small memory-mapped file, so that one process writes each and
-none waits for another: images done, the process that has the chunk in hand, bytes of the images.
-The first row is of all: not zero when they are to drop what they have in hand, and when the first
-worker is ready.
+Each chunk has a row of its own: images done, the process that has the chunk in hand, bytes of the
+images. The first row is of all: not zero when workers are to drop what they have in hand, and when
+the first of them is ready. On one machine the rows are a small memory-mapped file, of which each
+process writes other rows, so that none waits for another. Workers elsewhere send theirs.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from singleimg.backends.base import Channel
 from singleimg.system.bars import Bar
 from singleimg.system.tempdir import temporary_errors
 
 _SECONDS = 0.2  # after which the driver is told, however few images there are
+_SENT_SECONDS = 0.5  # between two messages of a chunk: a thousand workers may send them
 _DONE, _PROCESS, _BYTES = 0, 1, 2  # columns
 _STOP, _BEGUN = 0, 1  # columns of the first row
+_NONE = -1  # in place of a chunk's number: the worker is ready
 
 
 class Dropped(BaseException):
     """The driver stops: the chunk in hand is to be dropped."""
 
 
+class Counts(ABC):
+    """The rows as a worker sees them; travels with the tasks."""
+
+    @abstractmethod
+    def put(self, slot: int, done: int, process: int, nbytes: int) -> None:
+        """Writes the row of a chunk; ``process``: 0 when nobody has it in hand any more."""
+
+    @abstractmethod
+    def put_begun(self) -> None:
+        """Says that a worker is ready."""
+
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether the driver wants no more."""
+
+
+class FileCounts(Counts):
+    """Rows in a file of this machine; that of so many chunks is made by :meth:`begin`."""
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = str(file)
+
+    @classmethod
+    def begin(cls, folder: str | Path, slots: int) -> FileCounts:
+        counts = cls(Path(folder) / "counts")
+        with temporary_errors():
+            # Written, not only as long: on a full disk a page that is missing ends the process.
+            np.zeros((slots + 1, 3), np.int64).tofile(counts.file)
+        return counts
+
+    def __reduce__(self) -> tuple[type[FileCounts], tuple[str]]:
+        return FileCounts, (self.file,)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        return np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
+
+    def put(self, slot: int, done: int, process: int, nbytes: int) -> None:
+        self.rows[slot + 1] = done, process, nbytes
+
+    def put_begun(self) -> None:
+        self.rows[0, _BEGUN] = 1
+
+    def stopped(self) -> bool:
+        return bool(self.rows[0, _STOP])
+
+
+class SentCounts(Counts):
+    """Rows that are sent to the driver, whose :meth:`Progress.hear` takes them."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel, self._sent = channel, 0.0
+
+    def put(self, slot: int, done: int, process: int, nbytes: int) -> None:
+        now = time.monotonic()
+        if process and done and now - self._sent < _SENT_SECONDS:
+            return  # the next one says more
+        self._sent = now
+        self._channel.send(slot, done, process, nbytes)
+
+    def put_begun(self) -> None:
+        self._channel.send(_NONE, 0, 0, 0)
+
+    def stopped(self) -> bool:
+        return self._channel.stopped()
+
+
 class Counter:
     """Counts the finished images of one chunk; ``slot`` is its place."""
 
-    def __init__(self, file: str, slot: int, every: int) -> None:
-        self._rows = np.memmap(file, dtype=np.int64, mode="r+").reshape(-1, 3)
-        self._row, self._every, self._count, self.bytes = slot + 1, every, 0, 0
-        self._told = time.monotonic()
+    def __init__(self, counts: Counts, slot: int, every: int) -> None:
+        self.counts, self._slot, self._every = counts, slot, every
+        self.count, self.bytes, self._told = 0, 0, time.monotonic()
 
     def __enter__(self) -> Counter:
-        self._rows[self._row] = 0, os.getpid(), 0
+        self.counts.put(self._slot, 0, os.getpid(), 0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._rows[self._row, _PROCESS] = 0
-        else:  # not made, however far it was
-            self._rows[self._row] = 0
+        if kind is not None:  # not made, however far it was
+            self.count, self.bytes = 0, 0
+        self.counts.put(self._slot, self.count, 0, self.bytes)
 
     def step(self, size: int) -> None:
         """One more image, of ``size`` bytes; every ``every`` of them the driver is told, or sooner
         where they take long."""
-        self._count += 1
+        self.count += 1
         self.bytes += size
-        if self._count % self._every == 0 or time.monotonic() - self._told > _SECONDS:
+        if self.count % self._every == 0 or time.monotonic() - self._told > _SECONDS:
             self.flush()
         self.check()
 
     def check(self) -> None:
         """Raises Dropped when the driver wants no more."""
-        if self._rows[0, _STOP]:
+        if self.counts.stopped():
             raise Dropped
 
     def flush(self) -> None:
         """Tells the driver now."""
         self._told = time.monotonic()
-        self._rows[self._row, [_DONE, _BYTES]] = self._count, self.bytes
-
-
-def tell_begun(file: str) -> None:
-    """Tells the driver that a worker is ready."""
-    np.memmap(file, dtype=np.int64, mode="r+")[_BEGUN] = 1
-
-
-def begin_counts(folder: str | Path, slots: int) -> str:
-    """Makes the file of the counters of so many chunks."""
-    file = str(Path(folder) / "counts")
-    with temporary_errors():
-        # Written, not only as long: on a full disk a page that is missing ends the process.
-        np.zeros((slots + 1, 3), np.int64).tofile(file)
-    return file
+        self.counts.put(self._slot, self.count, os.getpid(), self.bytes)
 
 
 class Progress:
@@ -90,9 +146,10 @@ class Progress:
     def __init__(
         self, folder: str | Path, total: int, done: int, slots: int, **expected: float
     ) -> None:
-        self.file = begin_counts(folder, slots)
-        self._rows = np.memmap(self.file, dtype=np.int64, mode="r+").reshape(-1, 3)
+        self.counts = FileCounts.begin(folder, slots)
+        self._rows = self.counts.rows
         self._done = done
+        self._ended: set[int] = set()
         self._bar = Bar(total, done=done, look=self._look, again=True, **expected)
 
     def __enter__(self) -> Progress:
@@ -101,7 +158,17 @@ class Progress:
 
     def __exit__(self, *raised: Any) -> None:
         self._bar.__exit__(*raised)
-        del self._rows
+
+    def hear(self, slot: int, done: int, process: int, nbytes: int) -> None:
+        """What a worker elsewhere sent; from any thread."""
+        self.counts.put_begun()
+        if slot != _NONE and slot not in self._ended:
+            self.counts.put(slot, done, process, nbytes)
+
+    def end(self, slot: int, images: int, nbytes: int) -> None:
+        """A chunk is made: so its worker said when it gave it back. What it sent may come later."""
+        self._ended.add(slot)
+        self.counts.put(slot, images, 0, nbytes)
 
     @property
     def counted(self) -> int:

@@ -20,7 +20,7 @@ from singleimg.jobs.estimate import START, Cores, Estimate, measure_cores
 from singleimg.jobs.job import Job
 from singleimg.jobs.plan import CHUNK
 from singleimg.jobs.producers import Made, Producer, Replayed
-from singleimg.jobs.progress import begin_counts
+from singleimg.jobs.progress import FileCounts
 from singleimg.jobs.work import Task
 from singleimg.jobs.worker import render_chunk
 from singleimg.storage.local import LocalStore
@@ -77,8 +77,8 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
     plan = job.plan(effort, todo)
     workers = plan.workers
     more, once = pictures.cost(shared=workers > 1 and not job.backend.in_threads)
-    cores = Cores(available_cores())
-    if (each + more)[_WALL] * images > _FEW:
+    cores = Cores(workers if job.backend.borrowed else available_cores())
+    if not job.backend.borrowed and (each + more)[_WALL] * images > _FEW:
         cores = measure_cores(workers, cores.all)
     # Alone, who waits has something to wait for; among others, for a core most of the time.
     clock = _USED if cores.given(workers) < min(workers, cores.all) else _WALL
@@ -246,9 +246,10 @@ def _write(job: Job, made: Sequence[Made], images: int) -> tuple[np.ndarray, flo
                 target = folder / name
                 target.mkdir()
                 work = replace(
-                    job.work(begin_counts(folder, 1), folder),
+                    job.work(FileCounts.begin(folder, 1), folder),
                     producer=Replayed(job.producer, list(islice(cycle(made), many))),
                     store=LocalStore(target, durable=False),
+                    versions=None,
                 )
                 begin = _now()
                 shard = Shard(0, 0, many)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from singleimg.jobs.producers import Producer
+from singleimg.jobs.progress import Counts
 from singleimg.outputs.base import Output
 from singleimg.storage.base import Store
 from singleimg.storage.shards import Shard
@@ -26,9 +28,12 @@ class Work:
     made_with: dict[str, str] = field(compare=False)
     save_params: bool = field(compare=False)
     batch_size: int = field(compare=False)
-    counts: str = field(compare=False)  # file of the progress counters, in the run's own folder
+    counts: Counts = field(compare=False)
+    folder: Path = field(compare=False)  # the run's own, on a disk of this machine
     key: str = field(default="", compare=False)  # of its parts
     trusted: tuple[str, ...] = field(default=(), compare=False)  # whose code may fail
+    # What decides bytes, as it is here: where other machines are to have the same; None: none are.
+    versions: dict[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
+from typing import NamedTuple
 
 from singleimg.errors import WriteError, own_failures
 from singleimg.jobs.commit import Beside, commit, listed, open_writer, write_shard
+from singleimg.jobs.node import settled
 from singleimg.jobs.parts import FOLDER, Image, Parts, turn
-from singleimg.jobs.progress import Counter, tell_begun
+from singleimg.jobs.progress import Counter
 from singleimg.jobs.work import Task, Work
 from singleimg.storage.manifest import Entry, record_place
 from singleimg.storage.shards import Shard
@@ -22,22 +23,31 @@ from singleimg.storage.staging import Staging
 _LOOK, _PATIENCE = 0.02, 60.0
 
 
+class Made(NamedTuple):
+    """The row of a chunk that is made: its number, images, their bytes."""
+
+    slot: int
+    images: int
+    nbytes: int
+
+
 @lru_cache(maxsize=1)
 def kept(work: Work) -> Work:
     """The first ``work`` of its run in this process, ready to make images."""
+    work = work if work.versions is None else settled(work)
     work.producer.set_up_process()
     return work
 
 
-def render_in_worker(task: Task) -> None:
+def render_in_worker(task: Task) -> Made:
     """``render_chunk`` where the driver waits for the first worker to be ready."""
     with own_failures(task.work.trusted):
-        tell_begun(kept(task.work).counts)
-    render_chunk(task)
+        kept(task.work).counts.put_begun()
+    return render_chunk(task)
 
 
-def render_chunk(task: Task) -> None:
-    """Renders and encodes every image of a chunk; the counters tell of it.
+def render_chunk(task: Task) -> Made:
+    """Renders and encodes every image of a chunk; the counters tell of it, and what is returned.
 
     A chunk that is a whole shard is written straight into it. Of other chunks parts are left, and
     whoever leaves the last one assembles the shard, or one who may begin ``early``: the same bytes.
@@ -49,7 +59,7 @@ def render_chunk(task: Task) -> None:
             if work.output.layout() is None:
                 for _ in _counted(_rendered(work, chunk), counter):
                     pass
-                return
+                return Made(task.slot, counter.count, counter.bytes)
             with work.store.writing(f"shard {shard.name}"):
                 parts = Parts(work.store.staging / FOLDER, work.key, shard)
                 if chunk == shard:
@@ -60,6 +70,7 @@ def render_chunk(task: Task) -> None:
                     _add_in_place(work, task, counter)
                 else:
                     _add_part(work, task, parts, counter)
+            return Made(task.slot, counter.count, counter.bytes)
 
 
 # --- images --------------------------------------------------------------------------------------
@@ -172,5 +183,5 @@ def _assembling(work: Work, task: Task, parts: Parts) -> Iterator[bool]:
     if not enough():
         yield False
         return
-    with turn(Path(work.counts).parent, task.shard) as mine:
+    with turn(work.folder, task.shard) as mine:
         yield mine and enough() and not work.store.exists(record)

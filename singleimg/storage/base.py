@@ -16,11 +16,13 @@ TEMPORARY = ".tmp-"  # how every name begins that a stopped run may leave
 class Details(NamedTuple):
     """What a listing tells of a name.
 
-    version: another text when the file was written anew; None where that cannot be told.
+    version: another text when the file was written anew; None where that cannot be told. size:
+    bytes of a file.
     """
 
     is_folder: bool
     version: str | None
+    size: int = 0
 
 
 class Range(NamedTuple):
@@ -86,8 +88,9 @@ class Store(ABC):
         """The bytes of a file; None where there is none."""
 
     @abstractmethod
-    def read_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
-        """The bytes of each file, in order; None where there is none. Many are asked for at once.
+    def read_all(self, names: Sequence[str], most: int | None = None) -> Iterator[bytes | None]:
+        """The bytes of each file, or the first ``most`` of them, in order; None where there is no
+        such file. Many are asked for at once.
 
         A file that cannot be read for another reason is an error, not None.
         """

@@ -54,7 +54,7 @@ class LocalStore(Store):
     def details(self, folder: str = "") -> dict[str, Details]:
         try:
             with os.scandir(self.path_of(folder)) as found:
-                return {one.name: Details(one.is_dir(), _version(one)) for one in found}
+                return {one.name: _details(one) for one in found}
         except FileNotFoundError:
             return {}
 
@@ -64,15 +64,15 @@ class LocalStore(Store):
     def is_folder(self, name: str) -> bool:
         return os.path.isdir(self.path_of(name))
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, most: int = -1) -> bytes | None:
         try:
             with open(self.path_of(name), "rb", buffering=0) as file:
-                return file.read()
+                return file.read(most)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
-        return map(self.read, names)
+    def read_all(self, names: Sequence[str], most: int | None = None) -> Iterator[bytes | None]:
+        return (self.read(name, -1 if most is None else most) for name in names)
 
     def chunks(self, name: str, part: tuple[int, int] | None = None) -> Iterator[bytes]:
         descriptor = os.open(self.path_of(name), os.O_RDONLY)
@@ -125,7 +125,13 @@ class LocalStore(Store):
     def put(self, staged: Path, name: str) -> None:
         folder = _parent(name)
         self.make_folder(folder)
-        staged.replace(self.root / name)
+        try:
+            staged.replace(self.root / name)
+        except OSError as error:
+            # A worker that was cut off, and taken for lost, may have put the same there.
+            taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            if not taken or _sizes(staged) != _sizes(self.root / name):
+                raise
         self.sync_folder(folder)
 
     def move(self, name: str, to: str) -> None:
@@ -258,13 +264,19 @@ class _Descriptor:
             close(self.number)
 
 
-def _version(one: os.DirEntry[str]) -> str | None:
+def _details(one: os.DirEntry[str]) -> Details:
     """A file that takes the place of another one has another inode, or was written later."""
     try:
         about = one.stat()
     except OSError:  # a link to nowhere
-        return None
-    return f"{about.st_dev} {about.st_ino} {about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
+        return Details(False, None)
+    numbers = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    return Details(one.is_dir(), " ".join(map(str, numbers)), about.st_size)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    with os.scandir(folder) as found:
+        return {one.name: one.stat().st_size for one in found}
 
 
 def _parent(name: str) -> str:

@@ -14,9 +14,12 @@ The order of a commit, and why:
 
 What takes something back goes the other way: first ``dataset.json``, then the record, then data.
 
-A record is a text of JSON lines: the SHA-256 of all that follows, the shard, then a line for each
-file and each image: index (null: not of one image), path below the target, bytes, SHA-256, and
-where an image is a part of its file, at which byte of it.
+A record is a text of JSON lines: the SHA-256 of the second one; the shard, with bytes and SHA-256
+of the lines that follow; then a line for each file and each image: index (null: not of one image),
+path below the target, bytes, SHA-256, and where an image is a part of its file, at which byte of
+it. So its first two lines, of a few hundred bytes, are enough to know what is committed: the lines
+of images, a hundred bytes for each, are read only where they are wanted. In records of earlier
+versions the first line is the SHA-256 of all that follows.
 
 Where the target is a URL (``singleimg.storage.remote``) the temporary folder is a local one, and an
 upload, which a store shows whole or not at all, takes the place of each rename.
@@ -26,18 +29,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from singleimg.storage.base import Store
 from singleimg.storage.shards import Shard
 
-if TYPE_CHECKING:
-    from hashlib import _Hash as Hash
-
 FOLDER = "manifest"
+_HEAD = 4096  # bytes, in which the first two lines of a record find room
 
 
 class Entry(NamedTuple):
@@ -55,7 +57,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """What was committed of one shard: its range, bytes of its images, recipe and versions."""
+    """What was committed of one shard: its range, bytes of its images, recipe and versions.
+
+    lines, digest: bytes and SHA-256 of the lines that list its files and images.
+    """
 
     number: int
     start: int
@@ -63,6 +68,8 @@ class Record:
     bytes: int
     fingerprint: str
     made_with: dict[str, str]
+    lines: int = field(default=0, compare=False)
+    digest: str = field(default="", compare=False)
 
     @property
     def shard(self) -> Shard:
@@ -81,15 +88,10 @@ class Scan(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is kept of a record that was read, as long as a listing gives it the same version.
-
-    digest: over the lines of this one and of all before it; None where one of those was not at
-    hand when this was read.
-    """
+    """What is kept of a record that was read, as long as a listing gives it the same version."""
 
     version: str | None
     record: Record | None  # None: damaged
-    digest: Hash | None
 
 
 class Manifest:
@@ -109,46 +111,48 @@ class Manifest:
     def scan(self) -> Scan:
         """All records, as they are now: a listing, and those that are new or were written anew."""
         listed = self.store.details(self.folder)
-        versions = {f"{self.folder}/{name}": listed[name].version for name in _in_order(listed)}
+        about = {f"{self.folder}/{name}": listed[name] for name in _in_order(listed)}
         before, self._known = self._known, {}
-        same = {
-            name
-            for name, version in versions.items()
-            if version is not None and name in before and before[name].version == version
-        }
-        texts = self.store.read_all([name for name in versions if name not in same])
-        total: Hash | None = sha256()  # over all so far, as far as it is known
-        unchanged = iter(before)
-        first = True  # whether all so far are those of before
-        for name, version in versions.items():
-            first = first and next(unchanged, None) == name and name in same
-            if name in same:
-                total = before[name].digest if first else None
-                self._known[name] = before[name]._replace(digest=total)
-                continue
-            data = next(texts) or b""
-            if total is not None:
-                total = total.copy()
-                total.update(_parts(data)[2])
+        for name, (_, version, _) in about.items():
+            known = before.get(name)
+            if known is not None and version is not None and known.version == version:
+                self._known[name] = known
+        unread = [name for name in about if name not in self._known]
+        whole = []  # of which the beginning does not say enough
+        for name, data in zip(unread, self.store.read_all(unread, _HEAD), strict=True):
             try:
-                record = parse_record(self.store.path_of(name), data)
+                record = parse_head(self.store.path_of(name), data or b"", about[name].size)
             except DamagedRecord:
                 record = None
-            self._known[name] = _Known(version, record, total)
+            else:
+                if record is None:
+                    whole.append(name)
+            self._known[name] = _Known(about[name].version, record)
+        for name, data in zip(whole, self.store.read_all(whole), strict=True):
+            with suppress(DamagedRecord):
+                record = parse_record(self.store.path_of(name), data or b"")
+                self._known[name] = _Known(about[name].version, record)
+        self._known = {name: self._known[name] for name in about}
         records = [one.record for one in self._known.values() if one.record is not None]
         return Scan(records, [name for name, one in self._known.items() if one.record is None])
 
     def digest(self) -> str:
-        """SHA-256 over the lines of all files of all shards: one number for the whole dataset.
+        """SHA-256 over those of all shards: one number for all files of the dataset.
 
-        As the last scan found them. Records behind one that was made after them are read once more.
+        As the last scan found them.
         """
         if not self._known:
             self.scan()
-        known = [one.digest for one in self._known.values() if one.digest is not None]
-        rest = [name for name, one in self._known.items() if one.digest is None]
-        total = known[-1].copy() if known else sha256()
-        for data in self.store.read_all(rest):
+        total = sha256()
+        for _, record in self._known.values():
+            if record is not None:
+                total.update(f"{record.digest}\n".encode())
+        return total.hexdigest()
+
+    def former_digest(self) -> str:
+        """The same as versions did it that had no digest of a shard: reads all records."""
+        total = sha256()
+        for data in self.store.read_all(self.names()):
             total.update(_parts(data or b"")[2])
         return total.hexdigest()
 
@@ -179,20 +183,37 @@ def record_text(record: Record, entries: Iterable[Entry]) -> str:
     """The text of a record's file."""
     whole = len(Entry._fields) - 1  # without an offset, of which files have none
     rows = (entry if entry.offset is not None else entry[:whole] for entry in entries)
-    lines = [json.dumps(asdict(record)), *map(json.dumps, rows)]
-    body = "\n".join(lines) + "\n"
-    return json.dumps({"sha256": sha256(body.encode()).hexdigest()}) + "\n" + body
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    record = replace(record, lines=len(lines), digest=sha256(lines).hexdigest())
+    head = json.dumps(asdict(record))
+    return f"{_check(head.encode())}\n{head}\n{lines.decode()}"
 
 
 def parse_record(file: str, data: bytes) -> Record:
     """The shard in the bytes of a record (``file`` is its path or URL), or DamagedRecord."""
-    check, head, entries = _parts(data)
-    found = sha256(head + b"\n" + entries).hexdigest()
-    if check != json.dumps({"sha256": found}).encode():
+    record = parse_head(file, data, len(data))
+    check, head, lines = _parts(data)
+    digest = sha256(lines).hexdigest()
+    if record is None:  # of a former version
+        if check.decode(errors="replace") != _check(head + b"\n" + lines):
+            raise DamagedRecord(f"{file} is not what was written")
+        record = replace(_record(file, head), lines=len(lines), digest=digest)
+    if record.digest != digest:
         raise DamagedRecord(f"{file} is not what was written")
+    return record
+
+
+def parse_head(file: str, data: bytes, size: int) -> Record | None:
+    """The shard in the first bytes of a record of ``size`` bytes; None where that takes all of it.
+
+    Raises DamagedRecord.
+    """
+    check, head, _ = _parts(data)
+    if check.decode(errors="replace") != _check(head):
+        return None
     record = _record(file, head)
-    if record.shard.name != PurePosixPath(file).stem:
-        raise DamagedRecord(f"{file} is the record of another shard, {record.shard.name}")
+    if len(check) + len(head) + 2 + record.lines != size:
+        raise DamagedRecord(f"{file} is not what was written")
     return record
 
 
@@ -214,11 +235,18 @@ def is_inside(path: Any) -> bool:
     return len(parts) > 1 and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
+def _check(data: bytes) -> str:
+    return json.dumps({"sha256": sha256(data).hexdigest()})
+
+
 def _record(file: str, head: bytes) -> Record:
     try:
-        return Record(**json.loads(head))
+        record = Record(**json.loads(head))
     except (ValueError, TypeError) as error:
         raise DamagedRecord(f"{file} is no record ({error})") from None
+    if record.shard.name != PurePosixPath(file).stem:
+        raise DamagedRecord(f"{file} is the record of another shard, {record.shard.name}")
+    return record
 
 
 def _parts(data: bytes) -> tuple[bytes, bytes, bytes]:

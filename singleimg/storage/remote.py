@@ -10,19 +10,18 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from singleimg.errors import UserError, WriteError
+from singleimg.errors import UserError
 from singleimg.storage.base import Details, Range, Store, whole_part
+from singleimg.storage.faults import patiently, said
 from singleimg.system.tempdir import temporary_errors
 
 if TYPE_CHECKING:
@@ -30,10 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TRIES = 3  # of an upload as a whole; each of its requests is tried more often by the library
 _REQUESTS = 8  # tries of one request, with growing pauses: about half a minute
-_PAUSE = 1.0  # seconds before the second try of an upload; doubled for the third
 _CHUNK = 8 << 20  # bytes
+_GAP = 64 << 10  # bytes that nobody wants, between two parts that are asked for at once
 _AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
 _NAMES = {"s3a": "s3"}  # other names of the same
@@ -84,13 +82,15 @@ class RemoteStore(Store):
 
     def details(self, folder: str = "") -> dict[str, Details]:
         return {
-            path.rpartition("/")[2]: Details(about["type"] == "directory", _version(about))
+            path.rpartition("/")[2]: Details(
+                about["type"] == "directory", _version(about), about.get("size") or 0
+            )
             for path, about in self._listing(folder, detail=True).items()
         }
 
     def _listing(self, folder: str, detail: bool) -> dict[str, dict[str, Any]]:
         """What lies in a folder, by its path; with what is told of it if that is wanted."""
-        with _said(self.path_of(folder)):
+        with said(self.path_of(folder)):
             try:
                 found = self.file_system.ls(self._key(folder), detail=detail)
             except (FileNotFoundError, NotADirectoryError):
@@ -106,37 +106,37 @@ class RemoteStore(Store):
         return {"max_concurrency": 1} if self.protocol == "s3" else {}
 
     def exists(self, name: str) -> bool:
-        with _said(self.path_of(name)):
+        with said(self.path_of(name)):
             return self.file_system.exists(self._key(name))
 
     def is_folder(self, name: str) -> bool:
-        with _said(self.path_of(name)):
+        with said(self.path_of(name)):
             return self.file_system.isdir(self._key(name))
 
     def read(self, name: str) -> bytes | None:
-        with _said(self.path_of(name)):
+        with said(self.path_of(name)):
             try:
                 return self.file_system.cat_file(self._key(name), **self._in_one_request)
             except FileNotFoundError:
                 return None
 
-    def read_all(self, names: Sequence[str]) -> Iterator[bytes | None]:
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
+    def read_all(self, names: Sequence[str], most: int | None = None) -> Iterator[bytes | None]:
+        start = None if most is None else 0
+        for first in range(0, len(names), _AT_ONCE):
+            some = names[first : first + _AT_ONCE]
             keys = [self._key(name) for name in some]
-            with _said(self.path_of(some[0])):
+            with said(self.path_of(some[0])):
                 found = self.file_system.cat_ranges(
-                    keys, None, None, on_error="return", **self._in_one_request
+                    keys, start, most, on_error="return", **self._in_one_request
                 )
             for name, data in zip(some, found, strict=True):
                 if isinstance(data, BaseException) and not isinstance(data, FileNotFoundError):
-                    with _said(self.path_of(name)):
-                        raise data
+                    data = self.read(name)  # says what is wrong; an empty file has no part
                 yield data if isinstance(data, bytes) else None
 
     def chunks(self, name: str, part: tuple[int, int] | None = None) -> Iterator[bytes]:
         key = self._key(name)
-        with _said(str(self)):
+        with said(str(self)):
             try:
                 if part is not None:
                     offset, size = part
@@ -153,25 +153,32 @@ class RemoteStore(Store):
         return self._ranges
 
     def _ranges(self, ranges: Sequence[Range]) -> list[bytes]:
-        keys = [self._key(one.name) for one in ranges]
-        starts = [one.offset for one in ranges]
-        ends = [one.offset + one.size for one in ranges]
-        with _said(str(self)):
-            found = self.file_system.cat_ranges(keys, starts, ends, on_error="raise")
-        return [whole_part(d, one.name, one.size) for d, one in zip(found, ranges, strict=True)]
+        pieces = list(_pieces(ranges))
+        keys = [self._key(piece.name) for piece, _ in pieces]
+        starts = [piece.offset for piece, _ in pieces]
+        ends = [piece.offset + piece.size for piece, _ in pieces]
+        with said(str(self)):
+            read = self.file_system.cat_ranges(keys, starts, ends, on_error="raise")
+        found = [b""] * len(ranges)
+        for data, (piece, places) in zip(read, pieces, strict=True):
+            for place in places:
+                name, offset, size = ranges[place]
+                part = data[offset - piece.offset :][:size]
+                found[place] = whole_part(part, name, size)
+        return found
 
     # --- changes ---
 
     def write(self, name: str, text: str | Iterable[str]) -> None:
         data = (text if isinstance(text, str) else "".join(text)).encode()
-        _patiently(lambda: self.file_system.pipe_file(self._key(name), data), self.path_of(name))
+        patiently(lambda: self.file_system.pipe_file(self._key(name), data), self.path_of(name))
 
     def put(self, staged: Path, name: str) -> None:
         files = sorted(staged.rglob("*")) if staged.is_dir() else [staged]
         for file in files:
             final = f"{name}/{file.relative_to(staged).as_posix()}" if file != staged else name
             if file.is_file():
-                _patiently(
+                patiently(
                     partial(self.file_system.put_file, str(file), self._key(final)), str(self)
                 )
 
@@ -182,7 +189,7 @@ class RemoteStore(Store):
                 self.file_system.cp_file(key, final)
                 self.file_system.rm_file(key)
 
-        _patiently(moved, self.path_of(name))
+        patiently(moved, self.path_of(name))
 
     def remove(self, name: str, *, wait: bool = True) -> None:
         def gone() -> None:
@@ -191,14 +198,14 @@ class RemoteStore(Store):
             except FileNotFoundError:
                 return
 
-        _patiently(gone, self.path_of(name))
+        patiently(gone, self.path_of(name))
 
     def discard(self, name: str) -> None:
         def gone() -> None:
             for key in self._below(name):
                 self.file_system.rm_file(key)
 
-        _patiently(gone, self.path_of(name))
+        patiently(gone, self.path_of(name))
 
     def _below(self, name: str) -> list[str]:
         """The files that lie at a name or below it.
@@ -214,7 +221,25 @@ class RemoteStore(Store):
         """No folder is empty: nothing is to be removed."""
 
     def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
-        """An object is whole or not there: nothing half-written lies about."""
+        """An object is whole or not there. But S3 keeps, and charges for, what a killed run had
+        sent of a large one, and shows it in no listing. Who may not end such uploads leaves them.
+        """
+        if self.protocol != "s3":
+            return
+        bucket, _, prefix = self.path.partition("/")
+        call, more, truncated = self.file_system.call_s3, {}, True
+        with suppress(UserError), said(str(self), "cleared"):
+            while truncated:
+                found = call("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/", **more)
+                for one in found.get("Uploads", ()):
+                    with suppress(FileNotFoundError):
+                        ids = {"Key": one["Key"], "UploadId": one["UploadId"]}
+                        call("abort_multipart_upload", Bucket=bucket, **ids)
+                truncated = found.get("IsTruncated")
+                more = {
+                    "KeyMarker": found.get("NextKeyMarker"),
+                    "UploadIdMarker": found.get("NextUploadIdMarker"),
+                }
 
     # --- a shard on its way ---
 
@@ -291,61 +316,25 @@ def _file_system(process: int, protocol: str, options: str) -> AbstractFileSyste
     return fs
 
 
+def _pieces(ranges: Sequence[Range]) -> Iterator[tuple[Range, list[int]]]:
+    """Parts of files that hold these ``ranges``, and the places of those that each holds: what lies
+    side by side is asked for at once."""
+    piece, places = Range("", 0, 0), []
+    for place in sorted(range(len(ranges)), key=lambda place: ranges[place]):
+        name, offset, size = ranges[place]
+        length = max(piece.size, offset + size - piece.offset)
+        gap = offset - piece.offset - piece.size
+        if places and name == piece.name and gap <= _GAP and length <= _CHUNK:
+            piece = piece._replace(size=length)
+            places.append(place)
+            continue
+        if places:
+            yield piece, places
+        piece, places = ranges[place], [place]
+    if places:
+        yield piece, places
+
+
 def _version(about: dict[str, Any]) -> str | None:
     marks = {key: str(about[key]) for key in _VERSIONS if about.get(key)}
     return json.dumps([about.get("size"), marks]) if marks else None
-
-
-def _patiently(act: Callable[[], T], place: str) -> T:
-    """Does ``act``, a few times if faults of the network hinder it; then raises WriteError."""
-    pause = _PAUSE
-    for _ in range(_TRIES - 1):
-        try:
-            return _once(act, place)
-        except WriteError:
-            time.sleep(pause * random.uniform(0.5, 1.5))
-            pause *= 2
-    return _once(act, place)
-
-
-def _once(act: Callable[[], T], place: str) -> T:
-    with _said(place, "written"):
-        return act()
-
-
-@contextmanager
-def _said(place: str, done: str = "read") -> Iterator[None]:
-    """Turns errors of a store into sentences: UserError, or WriteError if it may pass."""
-    try:
-        yield
-    except PermissionError as error:
-        raise UserError(
-            f"{place} cannot be {done} ({_reason(error)}): check the credentials in the "
-            "environment, and what they allow there."
-        ) from error
-    except FileNotFoundError as error:
-        remedy = "see whether it is still there"
-        if done == "written":
-            remedy = "make the bucket first, or type another targetpath"
-        raise UserError(f"{place} cannot be {done} ({_reason(error)}): {remedy}.") from error
-    except NotImplementedError as error:
-        raise UserError(
-            f"{place} cannot be {done} (fsspec does not do that there): type another targetpath."
-        ) from error
-    except Exception as error:
-        if "Credentials" in type(error).__name__:
-            raise UserError(
-                f"{place} cannot be {done} ({_reason(error)}): put credentials into the "
-                "environment (for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)."
-            ) from error
-        origin = type(error).__module__.partition(".")[0]
-        if not isinstance(error, OSError) and origin in ("builtins", "singleimg"):
-            raise  # a mistake in the program; those of the network come from packages of theirs
-        raise WriteError(
-            f"{place} cannot be {done} ({_reason(error)}): see whether the store can be reached."
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())

@@ -1,12 +1,15 @@
-"""A folder for the time of one run, and what killed runs left of theirs."""
+"""A folder for the time of one run, another for several processes, and what killed runs left."""
 
 from __future__ import annotations
 
+import atexit
+import errno
+import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -27,6 +30,53 @@ def scratch() -> Iterator[Path]:
             name = stack.enter_context(TemporaryDirectory(prefix=_PREFIX))
             stack.enter_context(FileLock(Path(name, _LOCK)))
         yield Path(name)
+
+
+def shared_folder(key: str) -> Path:
+    """A folder that all processes of a user on this machine have for a ``key``, one a process.
+
+    The last of them removes it when it ends; after one that was killed, the first of another key.
+    Raises UserError where it cannot be made.
+    """
+    top = Path(gettempdir()) / f"shared-{_PREFIX}{os.getuid()}"
+    with temporary_errors():
+        top.mkdir(mode=0o700, exist_ok=True)
+        if top.stat().st_uid != os.getuid():  # whoever made it could put pictures into it
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), top)
+        if top / key in _shared:
+            return top / key
+        _let_go_of_shared()
+        with FileLock(top / _LOCK):
+            for other in top.iterdir():
+                if other.name not in (key, _LOCK):
+                    _remove_unused(other)
+            (top / key).mkdir(exist_ok=True)
+            _shared[top / key] = os.open(top / key / _LOCK, os.O_RDWR | os.O_CREAT)
+            fcntl.flock(_shared[top / key], fcntl.LOCK_SH)
+    return top / key
+
+
+_shared: dict[Path, int] = {}  # the folder that this process has, and its lock
+
+
+@atexit.register
+def _let_go_of_shared() -> None:
+    while _shared:
+        folder, held = _shared.popitem()
+        os.close(held)
+        with suppress(OSError), FileLock(folder.with_name(_LOCK)):
+            _remove_unused(folder)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Removes a shared folder unless a process has it."""
+    with suppress(OSError):
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 @contextmanager

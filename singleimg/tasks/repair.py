@@ -57,8 +57,8 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
     if moved:
         files = "1 foreign file lies" if len(moved) == 1 else f"{len(moved)} foreign files lie"
         log.info("%s in %s now.", files, target.store.path_of(FOREIGN))
-    before = (dataset.summary or {}).get("digest")
-    if before not in (None, (target.summary() or {}).get("digest")):
+    before, now = (one and one.get("digest") for one in (dataset.summary, target.summary()))
+    if before not in (None, now) and before != target.manifest.former_digest():
         log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
     log.info("Mended: %d shard%s made again.", len(bad), "s" * (len(bad) != 1))
 

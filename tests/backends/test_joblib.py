@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stderr
-from pathlib import Path
 
 import psutil
 import pytest
@@ -38,13 +37,14 @@ def made(picture, target, backend: str, workers: int, engine: str) -> dict[str, 
     producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=True)
     target.mkdir()
     shards = Shards(NUM_IMGS, 10)
-    target.with_name(target.name + "-counts").mkdir()
-    with Progress(target.with_name(target.name + "-counts"), NUM_IMGS, 0, len(shards)) as progress:
+    folder = target.with_name(target.name + "-counts")
+    folder.mkdir()
+    with Progress(folder, NUM_IMGS, 0, len(shards)) as progress:
         if workers > 1:
-            producer = producer.share(Path(progress.file).parent)
+            producer = producer.share(folder)
         run = f"{target} {backend} {workers}"
         store = LocalStore(target)
-        work = Work(run, producer, output, store, "f", {}, True, 32, progress.file)
+        work = Work(run, producer, output, store, "f", {}, True, 32, progress.counts, folder)
         tasks = [Task(work, one, one, 10, slot) for slot, one in enumerate(shards)]
         list(JoblibBackend(backend).run(render_in_worker, tasks, workers))
         assert progress.counted == NUM_IMGS and progress.in_hand() == []

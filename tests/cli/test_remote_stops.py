@@ -98,3 +98,14 @@ def test_the_same_command_goes_on_and_leaves_nothing_astray(stopped, picture, lo
         assert result.status == 0, result.output
         assert re.match(r"\d+ of 180 images of 32 px into ", result.output)
         assert tree(f"s3://{BUCKET}/{name}") == tree(local["webdataset", 180])
+
+
+def test_what_a_killed_run_had_sent_of_a_large_file_goes(run, port, picture, store):
+    """S3 keeps it, charges for it, and shows it in no listing."""
+    prefix = "parts"
+    for key in (f"{prefix}/train/shard-000001.tar", f"{prefix}-of-another/train/shard-000001.tar"):
+        store.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
+    typed = (f"imgpath={picture}", *SMALL, "backend=sequential")
+    run(*typed, f"targetpath=s3://{BUCKET}/{prefix}")
+    left = store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
+    assert [one["Key"] for one in left] == [f"{prefix}-of-another/train/shard-000001.tar"]

@@ -41,12 +41,15 @@ def test_a_run_saved_before_is_made_again_by_its_own_file(run, picture, tmp_path
     run("-cp", old, "-cn", "config", f"targetpath={old}", "num_imgs=70", "debug=false")
 
 
+LATER = ("repair", "dask", "ray")  # no path ever stood for these
+
+
 @pytest.mark.parametrize("group", sorted(allowlist.HOMES))
 def test_each_name_reads_the_path_that_stood_for_it(group):
     for name in allowlist.allowed(group).choices:
         path = with_first_names({group: {"_target_": name}})[group]["_target_"]
         assert name_of(group, path) == name == name_of(group, name)
-        assert path.startswith("singleimg.") or (group == "encode") or name == "repair"
+        assert path.startswith("singleimg.") or group == "encode" or name in LATER
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 
 from singleimg import SingleImage
 from singleimg.encoders.png import PngEncoder
-from singleimg.engines.picture import Few, Picture, Pictures
+from singleimg.engines.picture import Few, Picture, Pictures, SentPictures
 from singleimg.engines.raster.call import Raster
 from singleimg.errors import UserError
 from singleimg.jobs.producers import Rendered
@@ -19,6 +21,7 @@ from singleimg.sources import decoding
 from singleimg.sources.base import Source, hashes
 from singleimg.sources.file import File
 from singleimg.sources.folder import Folder
+from singleimg.system import tempdir
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +159,55 @@ def test_what_does_not_fit_is_not_shared(picture, tmp_path, monkeypatch):
     monkeypatch.setattr("singleimg.engines.picture.Pictures.room", 100)
     Pictures(File(picture)).share(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    """The folder for temporary files of another machine."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    tempdir._let_go_of_shared()
+
+
+def test_a_machine_gets_each_picture_once_and_all_its_processes_map_it(
+    album, elsewhere, monkeypatch
+):
+    fetched = []
+    whole = Pictures(Folder(album), expected=hashes(Folder(album)))
+
+    def publish(pixels):
+        def fetch():
+            fetched.append(pixels)
+            return pixels
+
+        return fetch
+
+    sent, raster = whole.sent(publish), Raster()
+    assert fetched == []  # until somebody wants one
+    monkeypatch.setattr(Folder, "decoded", None)  # the files are on another machine
+    for _ in range(2):  # as two processes
+        process = SentPictures(sent.source, sent.expected, sent._sent)
+        process.set_up_process(lambda picture: picture.levels(raster))
+        for k in range(len(process)):
+            assert np.array_equal(process.load(k).pixels, whole.load(k).pixels)
+            assert process.load(k).smaller()
+    assert len(fetched) == len(album_of(album))
+
+
+def album_of(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.png"))
+
+
+def test_of_many_pictures_those_that_have_room_are_sent_and_others_decoded(
+    album, elsewhere, monkeypatch
+):
+    monkeypatch.setattr(Pictures, "room", 200 * 150 * 3 * 4)
+    whole = Pictures(Folder(album), expected=hashes(Folder(album)))
+    sent = whole.sent(lambda pixels: lambda: pixels)
+    assert sorted(sent._sent) == [0, 1, 2, 3]
+    assert np.array_equal(sent.load(9).pixels, whole.load(9).pixels)
 
 
 def test_a_picture_that_was_replaced_is_refused(picture, tmp_path):

@@ -132,9 +132,9 @@ def test_in_a_folder_each_record_is_read_once_too(picture, tmp_path, monkeypatch
     generate(loaded(*typed(picture, tmp_path / "set", 8)))
     asked, read = [], LocalStore.read
 
-    def counted(store: LocalStore, name: str) -> bytes | None:
+    def counted(store: LocalStore, name: str, most: int = -1) -> bytes | None:
         asked.append(name)
-        return read(store, name)
+        return read(store, name, most)
 
     monkeypatch.setattr(LocalStore, "read", counted)
     generate(loaded(*typed(picture, tmp_path / "set", 9)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,9 @@ class Stopping:
     """A backend whose first result is a signal."""
 
     stopped = False
+
+    def started(self, workers: int) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def run(self, *_: object) -> Iterator[object]:
         raise KeyboardInterrupt

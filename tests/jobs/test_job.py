@@ -11,6 +11,7 @@ import pytest
 from singleimg.config import make
 from singleimg.engines.picture import Pictures
 from singleimg.jobs import job as jobs
+from singleimg.jobs.progress import FileCounts
 from singleimg.tasks.generate import generate
 from tests.config.test_checks import loaded
 
@@ -25,7 +26,7 @@ def test_what_workers_get_loads_without_torch(picture, tmp_path, augment, engine
     job = prepared(f"imgpath={picture}", f"augment={augment}", f"engine={engine}",
                    f"targetpath={tmp_path}", "save_params=true", "img_size=32")  # fmt: skip
     next(job.producer.images(job.shards[0]))  # a renderer and pixels, which stay here
-    data = pickle.dumps(job.work("counts", tmp_path))
+    data = pickle.dumps(job.work(FileCounts(tmp_path / "counts"), tmp_path))
     (tmp_path / "work").write_bytes(data)
     code = (
         "import pickle, sys\n"

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 
 import pytest
@@ -26,6 +27,9 @@ class Reading:
 
     def __init__(self, answer: bytes | Exception) -> None:
         self.answer = answer
+
+    def read_all(self, indices: Sequence[int]) -> list[bytes]:
+        return [self.read(index) for index in indices]
 
     def read(self, index: int) -> bytes:
         if isinstance(self.answer, Exception):

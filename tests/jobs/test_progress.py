@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from singleimg.jobs.progress import Counter, Dropped, Progress
+from singleimg.backends.base import Channel
+from singleimg.jobs.progress import Counter, Dropped, Progress, SentCounts
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def progress(tmp_path):
 
 
 def counter(progress: Progress, slot: int, every: int = 2) -> Counter:
-    return Counter(progress.file, slot, every)
+    return Counter(progress.counts, slot, every)
 
 
 def test_images_and_bytes_are_added_up(progress):
@@ -72,5 +73,47 @@ def test_the_word_to_stop_reaches_a_thread_before_its_next_image(progress):
 
 def test_the_counters_take_their_room_at_once(progress):
     """A hole in the file would end the process when the disk is full."""
-    assert os.stat(progress.file).st_size == 4 * 3 * 8
-    assert os.stat(progress.file).st_blocks * 512 >= 4 * 3 * 8
+    assert os.stat(progress.counts.file).st_size == 4 * 3 * 8
+    assert os.stat(progress.counts.file).st_blocks * 512 >= 4 * 3 * 8
+
+
+class Line(Channel):
+    """Hands on what is sent at once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.sent, self.over = progress, [], False
+
+    def send(self, *numbers: int) -> None:
+        self.sent.append(numbers)
+        self.progress.hear(*numbers)
+
+    def stopped(self) -> bool:
+        return self.over
+
+
+def test_workers_elsewhere_send_their_rows(progress):
+    line = Line(progress)
+    counts = SentCounts(line)
+    counts.put_begun()
+    assert progress.begun and progress.counted == 0
+    with Counter(counts, 1, every=1) as one:
+        assert progress.in_hand() == [1]
+        for _ in range(1000):
+            one.step(10)
+    assert (progress.counted, progress.bytes, progress.in_hand()) == (1000, 10_000, [])
+    assert len(line.sent) < 20  # a thousand workers may send them
+
+
+def test_what_is_heard_late_of_a_chunk_that_is_made_changes_nothing(progress):
+    progress.end(2, 30, 900)
+    progress.hear(2, 7, 4711, 100)
+    assert (progress.counted, progress.bytes, progress.in_hand()) == (30, 900, [])
+
+
+def test_a_worker_elsewhere_drops_its_chunk_when_the_driver_wants_no_more(progress):
+    line = Line(progress)
+    with pytest.raises(Dropped), Counter(SentCounts(line), 0, 1) as one:
+        one.step(1)
+        line.over = True
+        one.step(1)
+    assert progress.counted == 0 and progress.in_hand() == []

@@ -42,7 +42,16 @@ def _task(picture: Path, target: Path, progress: Progress, name: str = "folder")
     output = instantiate(cfg, "output")
     producer = Rendered(from_config(cfg), instantiate(cfg, "encode"), draws=False)
     work = Work(
-        str(target), producer, output, LocalStore(target), "f", {}, False, 32, progress.file
+        str(target),
+        producer,
+        output,
+        LocalStore(target),
+        "f",
+        {},
+        False,
+        32,
+        progress.counts,
+        Path(progress.counts.file).parent,
     )
     return _whole(work, Shard(0, 0, 2))
 
@@ -58,7 +67,7 @@ def test_a_permission_that_is_lost(picture):
         target = Path(name, "set")
         target.mkdir()
         with Progress(name, 2, 0, 1) as progress:
-            for path in (name, progress.file):
+            for path in (name, progress.counts.file):
                 os.chmod(path, 0o777)
             task = _task(picture, target, progress)
             render_chunk(_whole(task.work, Shard(1, 2, 4)))  # what is imported late is there

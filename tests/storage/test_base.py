@@ -250,9 +250,9 @@ def read(store, monkeypatch) -> list[str]:
     kind = type(store)
     read_all = kind.read_all
 
-    def counted(self: Store, names: list[str]) -> Iterator[bytes | None]:
+    def counted(self: Store, names: list[str], most: int | None = None) -> Iterator[bytes | None]:
         asked.extend(name.rpartition("/")[2].removesuffix(".jsonl") for name in names)
-        return read_all(self, names)
+        return read_all(self, names, most)
 
     monkeypatch.setattr(kind, "read_all", counted)
     return asked
@@ -284,7 +284,7 @@ def test_what_another_run_changed_meanwhile_is_seen(store, read):
     assert manifest.scan() == fresh.scan()
     assert manifest.scan().damaged == ["manifest/000003.jsonl"]
     assert manifest.digest() == fresh.digest()
-    assert read.count("000001") <= 3  # by the other one, and for the digest behind what is gone
+    assert read.count("000001") == 1  # by the other one
 
 
 def test_a_record_made_before_others_is_digested_in_its_place(store):
@@ -311,4 +311,4 @@ def test_where_no_listing_says_which_version_a_file_is_it_is_read_each_time(
     manifest.scan()
     store.write("manifest/000000.jsonl", "{")
     assert manifest.scan() == ([], ["manifest/000000.jsonl"])
-    assert read == ["000000", "000000"]
+    assert read == ["000000", "000000", "000000"]  # the last one for more than its beginning

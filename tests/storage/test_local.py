@@ -116,3 +116,17 @@ def test_an_error_while_a_shard_is_written_is_a_sentence_that_names_it(tmp_path)
         f"shard 000003 could not be written to targetpath={tmp_path} (No space left on device): "
         "make room."
     )
+
+
+def test_the_same_folder_that_another_worker_has_put_there_is_no_fault(tmp_path):
+    """One that was cut off from its cluster, and goes on."""
+    store = LocalStore(tmp_path, False)
+    for _ in range(2):
+        staged = tmp_path / ".tmp-0"
+        staged.mkdir(exist_ok=True)
+        (staged / "a.jpg").write_bytes(b"abc")
+        store.put(staged, "train/c/000000")
+    (staged / "a.jpg").write_bytes(b"abcd")
+    with pytest.raises(OSError, match="not empty"):
+        store.put(staged, "train/c/000000")
+    assert (tmp_path / "train/c/000000/a.jpg").read_bytes() == b"abc"

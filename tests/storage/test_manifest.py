@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,64 @@ def test_records_come_in_the_order_of_their_numbers_and_nothing_else(tmp_path):
     (tmp_path / "manifest" / "notes.txt").write_text("mine")
     records, damaged = Manifest(LocalStore(tmp_path)).scan()
     assert ([one.number for one in records], damaged) == ([2, 999_999, 1_000_000], [])
+
+
+def test_of_a_record_a_scan_reads_the_beginning(tmp_path, monkeypatch):
+    """What a scan of a large dataset costs is a matter of shards, not of images."""
+    store = LocalStore(tmp_path, False)
+    entries = [Entry(index, f"train/{index}", 1, "ab" * 32) for index in range(10_000)]
+    with Staging(store, Shard(0, 0, 10_000)) as staging:
+        staging.commit(record(stop=10_000), entries)
+    read: list[int] = []
+    real = LocalStore.read
+
+    def noted(self: LocalStore, name: str, most: int = -1) -> bytes | None:
+        data = real(self, name, most)
+        read.append(len(data or b""))
+        return data
+
+    monkeypatch.setattr(LocalStore, "read", noted)
+    manifest = Manifest(store)
+    assert manifest.scan() == ([record(stop=10_000)], []) and manifest.digest()
+    assert sum(read) <= 4096 < 900_000 < (tmp_path / "manifest/000000.jsonl").stat().st_size
+
+
+def test_a_record_whose_head_is_long_is_read_whole(tmp_path):
+    long = Record(0, 0, 2, 30, "f", {"profiles": "Display P3; " * 1000})
+    committed(LocalStore(tmp_path), long)
+    assert Manifest(LocalStore(tmp_path)).scan() == ([long], [])
+
+
+@pytest.mark.parametrize("length", [0, 10, 300, -1])
+def test_a_scan_sees_that_a_record_was_cut(tmp_path, length):
+    committed(LocalStore(tmp_path))
+    file = tmp_path / "manifest/000000.jsonl"
+    file.write_bytes(file.read_bytes()[:length])
+    assert Manifest(LocalStore(tmp_path)).scan() == ([], ["manifest/000000.jsonl"])
+
+
+def former_text(one: Record, entries: list[Entry]) -> str:
+    """A record as versions wrote it that had no digest of a shard."""
+    head = json.dumps({k: v for k, v in vars(one).items() if k not in ("lines", "digest")})
+    body = "".join(f"{line}\n" for line in (head, *map(json.dumps, entries)))
+    return json.dumps({"sha256": sha256(body.encode()).hexdigest()}) + "\n" + body
+
+
+def test_records_of_former_versions_are_read_and_have_the_same_digest(tmp_path):
+    committed(LocalStore(tmp_path))
+    rows = [entry[:4] for entry in ENTRIES]
+    (tmp_path / "manifest/000000.jsonl").write_text(former_text(record(), rows))
+    old = Manifest(LocalStore(tmp_path))
+    assert old.scan() == ([record()], []) and old.load(Shard(0, 0, 2)) == (record(), ENTRIES)
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    assert old.former_digest() == sha256(text.encode()).hexdigest()
+    file = tmp_path / "manifest/000000.jsonl"
+    file.write_text(file.read_text().replace('"bb"', '"bc"'))
+    assert Manifest(LocalStore(tmp_path)).scan() == ([], ["manifest/000000.jsonl"])
+    committed_again = tmp_path / "again"
+    committed_again.mkdir()
+    committed(LocalStore(committed_again))
+    assert Manifest(LocalStore(committed_again)).digest() == old.digest()
 
 
 def test_the_digest_tells_of_files_and_not_of_versions(tmp_path):

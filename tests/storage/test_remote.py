@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from singleimg.errors import UserError, WriteError
-from singleimg.storage import remote
+from singleimg.storage import faults, remote
 from singleimg.storage.base import DamagedFile, Range
 from singleimg.storage.remote import RemoteStore, open_url
 
@@ -33,8 +36,8 @@ def store(request) -> Iterator[RemoteStore]:
 def pauses(monkeypatch) -> list[float]:
     """What would have been waited, in seconds; nothing is."""
     waited: list[float] = []
-    monkeypatch.setattr(remote.time, "sleep", waited.append)
-    monkeypatch.setattr(remote.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(faults.time, "sleep", waited.append)
+    monkeypatch.setattr(faults.random, "uniform", lambda low, high: 1.0)
     return waited
 
 
@@ -72,7 +75,7 @@ def test_an_object_in_the_name_of_a_folder_is_not_in_that_folder(store, monkeypa
     answers = lambda *_, detail: listing if detail else plain  # noqa: E731
     monkeypatch.setattr(type(store.file_system), "ls", answers)
     assert store.names("train") == list(store.details("train")) == ["shard"]
-    assert store.details("train")["shard"] == (False, None)  # nothing says which version it is
+    assert store.details("train")["shard"].version is None  # nothing says which version it is
 
 
 def test_what_cannot_be_read_does_not_count_as_missing(store, failing):
@@ -118,6 +121,33 @@ def test_parts_of_files_are_read_at_once(store, monkeypatch):
         read([Range("train/none", 0, 1)])
     with pytest.raises(DamagedFile, match=r"^train/a is shorter than its record says$"):
         read([Range("train/a", 9, 2)])
+
+
+def test_what_lies_side_by_side_is_asked_for_in_one_piece():
+    """An export of ten thousand images makes some forty requests."""
+    images = [Range("train/a", 512 + 15_000 * place, 14_000) for place in range(250)]
+    assert list(remote._pieces(images)) == [
+        (Range("train/a", 512, 15_000 * 249 + 14_000), list(range(250)))
+    ]
+    far = [Range("train/a", 0, 10), Range("train/a", 10**6, 10), Range("train/b", 0, 10)]
+    assert [piece for piece, _ in remote._pieces(far)] == far
+    large = [Range("train/a", place << 20, 1 << 20) for place in range(20)]
+    assert [piece.size >> 20 for piece, _ in remote._pieces(large)] == [8, 8, 4]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 900), st.integers(0, 100))))
+def test_parts_are_what_was_asked_for_however_they_lie(places):
+    files = {name: random.Random(name).randbytes(1000) for name in "ab"}
+    ranges = [Range(name, offset, size) for name, offset, size in places]
+    found = {}
+    for piece, held in remote._pieces(ranges):
+        data = files[piece.name][piece.offset : piece.offset + piece.size]
+        for place in held:
+            one = ranges[place]
+            found[place] = data[one.offset - piece.offset :][: one.size]
+    assert [found[place] for place in range(len(ranges))] == [
+        files[one.name][one.offset : one.offset + one.size] for one in ranges
+    ]
 
 
 def test_a_store_is_the_same_in_every_process(store):
@@ -183,7 +213,7 @@ def test_a_stop_waits_for_nothing(store, pauses):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        remote._patiently(stopped, str(store))
+        faults.patiently(stopped, str(store))
     assert pauses == []
 
 

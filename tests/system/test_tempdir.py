@@ -1,0 +1,71 @@
+"""The folder that processes of one machine share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from singleimg.errors import UserError
+from singleimg.system import tempdir
+from singleimg.system.tempdir import shared_folder
+from tests.conftest import ROOT
+
+OTHER = """
+import sys
+from singleimg.system.tempdir import shared_folder
+print(shared_folder(sys.argv[1]), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture(autouse=True)
+def top(tmp_path, monkeypatch) -> Path:
+    """An empty folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    yield tmp_path
+    tempdir._let_go_of_shared()
+
+
+def another(key: str) -> tuple[subprocess.Popen, Path]:
+    """A process that has the folder of a key, until it is told to end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OTHER, key], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_it_goes_with_the_last_process_that_has_it():
+    process, folder = another("a")
+    assert shared_folder("a") == folder and folder.is_dir()
+    process.communicate("", timeout=30)
+    assert folder.is_dir()
+    tempdir._let_go_of_shared()
+    assert not folder.exists()
+
+
+def test_of_a_process_that_was_killed_it_goes_with_the_next_one_of_another_key():
+    process, folder = another("a")
+    (folder / "0.raw").write_bytes(b"x")
+    process.kill()
+    process.communicate(timeout=30)
+    living, kept = another("b")
+    assert not folder.exists()
+    shared_folder("c")
+    assert kept.is_dir()
+    living.communicate("", timeout=30)
+
+
+def test_a_folder_that_somebody_else_has_made_is_not_trusted(top, monkeypatch):
+    shared_folder("a")
+    other = os.getuid() + 1
+    monkeypatch.setattr("os.getuid", lambda: other)
+    (top / f"shared-singleimg-{other}").mkdir()
+    with pytest.raises(UserError, match="folder for temporary files cannot be written"):
+        shared_folder("a")
