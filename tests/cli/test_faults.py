@@ -105,7 +105,7 @@ def test_a_signal_stops_in_good_order(picture, tmp_path, number, everyone, statu
     assert not (target / "dataset.json").exists() and false_records(target) == []
 
 
-NAP = """\
+NAPPING = """\
 import time
 class Nap:
     def __call__(self, image):
@@ -118,7 +118,7 @@ class Nap:
 def test_a_signal_does_not_wait_for_what_workers_are_at(picture, tmp_path):
     if not Path("/proc/self/cmdline").exists():
         pytest.skip("a worker knows itself by /proc")
-    (tmp_path / "nap.py").write_text(NAP)
+    (tmp_path / "nap.py").write_text(NAPPING)
     typed = [f"imgpath={picture}", "num_imgs=9000", "img_size=32", "threads=2"]
     typed += ["augment.transforms=[{_target_: nap.Nap}]", "trusted_modules=[nap]"]
     typed += ["output.shard_size=100", "engine=reference", f"targetpath={tmp_path / 'set'}"]
