@@ -96,7 +96,7 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
         name = re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")
         tasks.append(RowTask(row, folder / "rows" / name, spec, threads))
     made = []
-    with Bar(len(rows), "row") as bar:
+    with backend.started(workers), Bar(len(rows), "row") as bar:
         try:
             for one in backend.run(make_row, tasks, workers):
                 made.append(one)
