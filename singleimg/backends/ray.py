@@ -22,6 +22,7 @@ from singleimg.system.watcher import Watcher
 
 _STORE = 500_000_000  # bytes of the object store on this machine
 _LOOK = 0.2  # seconds between two questions for news
+_TOKEN = uuid4().hex  # of clusters here: a process keeps the first one that it had
 _SECONDS = 10.0  # until an address counts as empty, and until processes have ended
 # As Ray reads it when it is imported, and its daemons when they start: nothing is told to anybody,
 # all listen on the loopback address alone, and a worker is ended by us or by the system.
@@ -53,8 +54,10 @@ class RayBackend(Cluster):
         self._init(address=address)
 
     def begin(self, workers: int, folder: str) -> None:
-        before = dict(os.environ)
-        os.environ.update(_ENVIRONMENT, TMPDIR=folder, RAY_AUTH_TOKEN=uuid4().hex)
+        import psutil
+
+        before, others = dict(os.environ), set(psutil.Process().children(recursive=True))
+        os.environ.update(_ENVIRONMENT, TMPDIR=folder, RAY_AUTH_TOKEN=_TOKEN)
         try:
             self._init(
                 num_cpus=workers,
@@ -66,10 +69,8 @@ class RayBackend(Cluster):
         finally:
             os.environ.clear()
             os.environ.update(before)
-        import psutil  # Ray brings it along
-
         # Agents of its own would look for a minute for daemons that are gone.
-        children = psutil.Process().children(recursive=True)
+        children = set(psutil.Process().children(recursive=True)) - others
         self._watcher = Watcher(child.pid for child in children)
 
     def _init(self, **options: Any) -> None:

@@ -34,6 +34,8 @@ def inspect(cfg: DictConfig, dataset: ExistingDataset) -> tuple[list[Problem], i
     With ``task.deep`` a sample of the images is rendered again, too.
     """
     backend = instantiate(cfg, "backend")
+    if backend.borrowed:  # a machine that has another folder of that name would miss everything
+        backend = JoblibBackend("loky")
     problems, missing = compare(dataset, backend, backend.workers(cfg.threads))
     if cfg.task.deep:
         bad = {problem.shard for problem in problems if problem.shard is not None}

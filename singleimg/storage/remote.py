@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _REQUESTS = 8  # tries of one request, with growing pauses: about half a minute
 _CHUNK = 8 << 20  # bytes
+_STALE = timedelta(days=1)  # since an upload was begun, that somebody may still be at
 _GAP = 64 << 10  # bytes that nobody wants, between two parts that are asked for at once
 _AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
@@ -163,7 +165,8 @@ class RemoteStore(Store):
         for data, (piece, places) in zip(read, pieces, strict=True):
             for place in places:
                 name, offset, size = ranges[place]
-                part = data[offset - piece.offset :][:size]
+                begin = offset - piece.offset
+                part = data[begin : begin + size]
                 found[place] = whole_part(part, name, size)
         return found
 
@@ -222,7 +225,8 @@ class RemoteStore(Store):
 
     def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
         """An object is whole or not there. But S3 keeps, and charges for, what a killed run had
-        sent of a large one, and shows it in no listing. Who may not end such uploads leaves them.
+        sent of a large one, and shows it in no listing: it goes after a day, since another run may
+        be at work. Who may not end such uploads leaves them.
         """
         if self.protocol != "s3":
             return
@@ -232,6 +236,8 @@ class RemoteStore(Store):
             while truncated:
                 found = call("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/", **more)
                 for one in found.get("Uploads", ()):
+                    if datetime.now(UTC) - one["Initiated"] < _STALE:
+                        continue
                     with suppress(FileNotFoundError):
                         ids = {"Key": one["Key"], "UploadId": one["UploadId"]}
                         call("abort_multipart_upload", Bucket=bucket, **ids)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from singleimg.storage import remote
 from tests.cli.conftest import SMALL, WORKERS
 from tests.scenarios import Command, Result, wait_until
 from tests.stores import BUCKET, proxy, tree
@@ -100,12 +102,18 @@ def test_the_same_command_goes_on_and_leaves_nothing_astray(stopped, picture, lo
         assert tree(f"s3://{BUCKET}/{name}") == tree(local["webdataset", 180])
 
 
-def test_what_a_killed_run_had_sent_of_a_large_file_goes(run, port, picture, store):
+@pytest.mark.parametrize("days", [0, 10**5])
+def test_what_a_killed_run_had_sent_of_a_large_file_goes_when_nobody_is_at_it(
+    run, port, picture, store, monkeypatch, days
+):
     """S3 keeps it, charges for it, and shows it in no listing."""
-    prefix = "parts"
+    monkeypatch.setattr(remote, "_STALE", timedelta(days=days))
+    prefix = f"parts-{days}"
     for key in (f"{prefix}/train/shard-000001.tar", f"{prefix}-of-another/train/shard-000001.tar"):
         store.call_s3("create_multipart_upload", Bucket=BUCKET, Key=key)
     typed = (f"imgpath={picture}", *SMALL, "backend=sequential")
     run(*typed, f"targetpath=s3://{BUCKET}/{prefix}")
-    left = store.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
-    assert [one["Key"] for one in left] == [f"{prefix}-of-another/train/shard-000001.tar"]
+    found = store.call_s3("list_multipart_uploads", Bucket=BUCKET, Prefix=prefix)
+    left = [f"{prefix}-of-another/train/shard-000001.tar"]
+    left += [f"{prefix}/train/shard-000001.tar"] if days else []
+    assert sorted(one["Key"] for one in found["Uploads"]) == sorted(left)

@@ -109,3 +109,14 @@ def test_few_workers_for_little_and_threads_for_a_store(
     dataset = existing.open_dataset(cfg, existing.find_target(cfg))
     inspection.compare(dataset, JoblibBackend("loky", from_seconds), 5)
     assert used == [ran]
+
+
+def test_machines_of_a_cluster_are_not_asked_what_lies_in_a_folder(monkeypatch):
+    """One that has another folder of that name would miss everything, and repair would make it."""
+    asked = []
+    cfg = loaded("task=verify", "targetpath=x", "backend=dask", "backend.address=tcp://10.0.0.1:1")
+    monkeypatch.setattr(
+        inspection, "compare", lambda one, backend, n: asked.append(backend) or ([], 0)
+    )
+    assert inspection.inspect(cfg, None) == ([], 0)
+    assert [backend.name for backend in asked] == ["loky"]
