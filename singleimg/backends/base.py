@@ -7,38 +7,21 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
-from typing import ClassVar, TypeVar
-
-import numpy as np
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Channel(ABC):
-    """What a worker on another machine tells the driver while it is at work; travels to it."""
-
-    @abstractmethod
-    def send(self, *numbers: int) -> None:
-        """Sends some numbers, soon and in their order; waits for nobody."""
-
-    @abstractmethod
-    def stopped(self) -> bool:
-        """Whether the driver wants no more."""
 
 
 class Backend(ABC):
     """The settings in ``conf/backend``.
 
     name: for people. in_threads: whether tasks share a process, and with it Python's and NumPy's
-    global generators. elsewhere: whether workers may be on other machines. These have nothing of
-    this one but what is sent to them, and a folder only where all machines share it; so a backend
-    of theirs owes ``channel`` and ``publish``, too.
+    global generators. Workers that may be on other machines are those of a ``Cluster``.
     """
 
     name: str
     in_threads: bool = False
-    elsewhere: ClassVar[bool] = False
 
     @property
     def borrowed(self) -> bool:
@@ -70,14 +53,6 @@ class Backend(ABC):
     @abstractmethod
     def stop(self) -> None:
         """Ends worker processes that may still be at work, at once."""
-
-    def channel(self, hear: Callable[..., None]) -> Channel:
-        """For tasks: what they send, ``hear`` is called with, in any thread."""
-        raise NotImplementedError(f"{self.name} has workers on this machine alone")
-
-    def publish(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
-        """For tasks: what gives a worker these pixels, which lie where all workers reach them."""
-        raise NotImplementedError(f"{self.name} has workers on this machine alone")
 
 
 class WorkerLost(Exception):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
+
 from singleimg.backends.base import Backend, R, T, said, with_words
-from singleimg.errors import UserError
+from singleimg.errors import UserError, WriteError
 from singleimg.system.cores import available_cores
 from singleimg.system.signals import deferred
 from singleimg.system.tempdir import scratch
@@ -19,16 +21,30 @@ _AHEAD = 2  # tasks that wait for each worker, at most: a scheduler needs no mor
 _LOOK = 0.2  # seconds between two looks at whether a signal came
 
 
+class Channel(ABC):
+    """What a worker on another machine tells the driver while it is at work; travels to it."""
+
+    @abstractmethod
+    def send(self, *numbers: int) -> None:
+        """Sends some numbers, soon and in their order; waits for nobody."""
+
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether the driver wants no more."""
+
+
 class Cluster(Backend):
     """A cluster that is there (``address``), or one of worker processes of this machine, which
     listens on its loopback address alone and ends with the run.
 
     The engine decides which worker makes what, and has another one make again what is lost with
-    one; tasks are handed to it as it gets through with them.
+    one; tasks are handed to it as it gets through with them. Workers have nothing of this machine
+    but what is sent to them, and a folder only where all machines share it.
+
+    package: the engine, for people.
     """
 
-    elsewhere: ClassVar[bool] = True
-    package: ClassVar[str]  # that has to be installed, and the name of its extra
+    package: ClassVar[str]
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address
@@ -57,7 +73,20 @@ class Cluster(Backend):
 
     @abstractmethod
     def result(self, done: Any, task: Any) -> Any:
-        """The result of one, or what was raised; WorkerLost after DEATHS of its workers."""
+        """The result of one, or what was raised; WorkerLost after DEATHS of its workers (at an
+        address after as many as its scheduler allows)."""
+
+    @abstractmethod
+    def failures(self) -> tuple[type[BaseException], ...]:
+        """What the engine raises when it fails itself."""
+
+    @abstractmethod
+    def channel(self, hear: Callable[..., None]) -> Channel:
+        """For tasks: what they send, ``hear`` is called with, in any thread."""
+
+    @abstractmethod
+    def publish(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """For tasks: what gives a worker these pixels, which lie where all workers reach them."""
 
     @abstractmethod
     def end(self) -> None:
@@ -73,8 +102,11 @@ class Cluster(Backend):
         if self.address is None:
             return threads or available_cores()
         with self._errors(), deferred():
-            self.connect(self.address)
-            return min(threads or self.cores(), self.cores())
+            try:
+                self.connect(self.address)
+                return min(threads or self.cores(), self.cores())
+            finally:
+                self.end()
 
     @contextmanager
     def started(self, workers: int) -> Iterator[None]:
@@ -105,15 +137,15 @@ class Cluster(Backend):
         except UserError:
             raise
         except Exception as error:  # of a library, a network, another version
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             if self.address is None:
                 raise UserError(
-                    f"{self.package} cannot start workers here ({reason}): type backend=loky."
+                    f"{self.package} cannot start workers here ({_reason(error)}): "
+                    "type backend=loky."
                 ) from error
             raise UserError(
                 f"backend.address={self.address} does not answer as {self.package} does "
-                f"({reason}): see whether it is at work, or leave backend.address out for workers "
-                "of this machine."
+                f"({_reason(error)}): see whether it is at work, or leave backend.address out for "
+                "workers of this machine."
             ) from error
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
@@ -132,13 +164,22 @@ class Cluster(Backend):
                 pending[self.submit(called, task)] = task
             if not pending:
                 return
-            with deferred():  # engines make another error of what a signal raises within them
-                finished = self.wait(list(pending), _LOOK)
-            for done in finished:
-                yield self.result(done, pending.pop(done))
+            try:
+                with deferred():  # engines make another error of what a signal raises within them
+                    finished = self.wait(list(pending), _LOOK)
+                results = [self.result(done, pending.pop(done)) for done in finished]
+            except self.failures() as error:
+                raise WriteError(
+                    f"{self.package} failed ({_reason(error)}): see whether all of it is at work."
+                ) from error
+            yield from results
 
     def stop(self) -> None:
         self.end()
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _alone(function: Callable[[T], R], task: T) -> tuple[R, str]:

@@ -15,10 +15,11 @@ from uuid import uuid4
 
 import numpy as np
 
-from singleimg.backends.base import Channel, R, T, WorkerLost
-from singleimg.backends.cluster import DEATHS, Cluster
+from singleimg.backends.base import R, T, WorkerLost
+from singleimg.backends.cluster import DEATHS, Channel, Cluster
 from singleimg.errors import UserError
 
+_SILENT = logging.CRITICAL + 1  # what matters is said in a sentence
 _SECONDS = 10.0  # until a scheduler counts as absent, and until workers have dropped their chunks
 _LOOK = 0.2  # seconds between two looks for pixels that are made again
 _PATIENCE = 120.0  # seconds, until they are taken for lost
@@ -42,6 +43,7 @@ class DaskBackend(Cluster):
     def connect(self, address: str) -> None:
         from distributed import Client
 
+        logging.getLogger("distributed").setLevel(_SILENT)
         if self._client is None:
             self._client = Client(address, timeout=_SECONDS, set_as_default=False)
 
@@ -49,7 +51,7 @@ class DaskBackend(Cluster):
         import dask.config
         from distributed import Client, LocalCluster
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+        logging.getLogger("distributed").setLevel(_SILENT)
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": DEATHS - 1,
@@ -69,7 +71,7 @@ class DaskBackend(Cluster):
             worker_dashboard_address=None,
             memory_limit=0,
             local_directory=folder,
-            silence_logs=logging.CRITICAL + 1,
+            silence_logs=_SILENT,
         )
         self._client = Client(self._cluster, set_as_default=False)
 
@@ -102,9 +104,15 @@ class DaskBackend(Cluster):
 
         self._futures.discard(done)
         try:
-            return done.result(timeout=_SECONDS)
+            return done.result()  # a worker that ends before it is here has it made again
         except KilledWorker:
             raise WorkerLost(task) from None
+
+    def failures(self) -> tuple[type[BaseException], ...]:
+        from distributed.client import FutureCancelledError, FuturesCancelledError
+        from distributed.comm import CommClosedError
+
+        return FutureCancelledError, FuturesCancelledError, CommClosedError
 
     def channel(self, hear: Callable[..., None]) -> Channel:
         topic = f"{_KEY}-{self._run}"
@@ -121,21 +129,19 @@ class DaskBackend(Cluster):
 
     def end(self) -> None:
         client, cluster, self._client, self._cluster = self._client, self._cluster, None, None
-        if client is None:
-            return
-        with suppress(Exception):  # whoever is gone already needs no word
-            if cluster is None and self._futures:
-                from distributed import wait
+        # Whoever is gone already, or does not answer in time, is not waited for.
+        if client is not None and cluster is None and self._futures:
+            from distributed import wait
 
-                client.run(_stop, self._run, on_error="ignore")
-                with client.as_current():  # cancelled, they would be forgotten and still at work
-                    wait(list(self._futures), timeout=_SECONDS)
+            with suppress(Exception), client.as_current():
+                client.run(_stop, self._run, wait=False)
+                # Cancelled, they would be forgotten and still at work.
+                wait(list(self._futures), timeout=_SECONDS)
         self._futures.clear()
         self._kept.clear()
-        with suppress(Exception):
-            client.close(timeout=_SECONDS)
-        if cluster is not None:
-            cluster.close(timeout=_SECONDS)
+        for one in (client, cluster):
+            with suppress(Exception):
+                one is None or one.close(timeout=_SECONDS)
 
 
 @dataclass(frozen=True)

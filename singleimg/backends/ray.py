@@ -9,20 +9,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from singleimg.backends.base import Channel, R, T, WorkerLost
-from singleimg.backends.cluster import DEATHS, Cluster
+from singleimg.backends.base import R, T, WorkerLost
+from singleimg.backends.cluster import DEATHS, Channel, Cluster
 from singleimg.errors import UserError
 from singleimg.system.watcher import Watcher
 
 _STORE = 500_000_000  # bytes of the object store on this machine
 _LOOK = 0.2  # seconds between two questions for news
 _TOKEN = uuid4().hex  # of clusters here: a process keeps the first one that it had
+_LONGEST = 38  # characters of a folder for sockets, whose paths may have 103 on macOS
 _SECONDS = 10.0  # until an address counts as empty, and until processes have ended
 # As Ray reads it when it is imported, and its daemons when they start: nothing is told to anybody,
 # all listen on the loopback address alone, and a worker is ended by us or by the system.
@@ -43,9 +45,11 @@ class RayBackend(Cluster):
         super().__init__(address)
         self._begun = False
         self._watcher: Watcher | None = None
+        self._folder: TemporaryDirectory | None = None
         self._pending: set[Any] = set()
         self._kept: list[Any] = []  # objects in the store
         self._stop_listening = Event()
+        self._listener: Thread | None = None
 
     def connect(self, address: str) -> None:
         host, colon, port = address.rpartition("://")[2].rpartition(":")
@@ -56,6 +60,12 @@ class RayBackend(Cluster):
     def begin(self, workers: int, folder: str) -> None:
         import psutil
 
+        short = folder
+        if len(folder) > _LONGEST:
+            self._folder = TemporaryDirectory(
+                prefix="singleimg-", dir="/tmp", ignore_cleanup_errors=True
+            )
+            short = self._folder.name
         before, others = dict(os.environ), set(psutil.Process().children(recursive=True))
         os.environ.update(_ENVIRONMENT, TMPDIR=folder, RAY_AUTH_TOKEN=_TOKEN)
         try:
@@ -64,7 +74,7 @@ class RayBackend(Cluster):
                 include_dashboard=False,
                 object_store_memory=_STORE,
                 _node_ip_address="127.0.0.1",
-                _temp_dir=folder,
+                _temp_dir=short,
             )
         finally:
             os.environ.clear()
@@ -114,15 +124,20 @@ class RayBackend(Cluster):
 
     def result(self, done: Any, task: Any) -> Any:
         import ray
-        from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+        from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
         self._pending.discard(done)
         try:
             return ray.get(done)
         except RayTaskError as error:
             raise error.cause from None
-        except (WorkerCrashedError, OutOfMemoryError):
+        except (WorkerCrashedError, NodeDiedError, OutOfMemoryError):
             raise WorkerLost(task) from None
+
+    def failures(self) -> tuple[type[BaseException], ...]:
+        from ray.exceptions import RayError
+
+        return (RayError,)
 
     def channel(self, hear: Callable[..., None]) -> Channel:
         import ray
@@ -153,6 +168,8 @@ class RayBackend(Cluster):
         import ray
 
         self._stop_listening.set()
+        if self._listener is not None:
+            self._listener.join(_SECONDS)  # asked once it is shut down, Ray would start again
         if self.address is not None and self._pending:
             with suppress(Exception):
                 for pending in self._pending:  # which raises KeyboardInterrupt there
@@ -165,7 +182,9 @@ class RayBackend(Cluster):
         ray.shutdown()
         if self._watcher is not None:
             self._watcher.end()
-        self._begun, self._watcher = False, None
+        if self._folder is not None:
+            self._folder.cleanup()
+        self._begun, self._watcher, self._listener, self._folder = False, None, None, None
 
 
 def _call(function: Callable[[T], R], task: T) -> R:
@@ -196,7 +215,7 @@ class _Sent(Channel):
         self.news.put.remote(numbers)
 
     def stopped(self) -> bool:
-        return False  # the worker process is ended
+        return False  # the task is cancelled, or its process ended
 
 
 def _fetched(reference: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ from singleimg.sources.base import Source, pixel_hash
 from singleimg.system.tempdir import shared_folder
 
 _LEVELS = 2  # times as large as a picture are all its levels together
+_FORM = "levels 1"  # of what lies in a file that versions of this program share
 _MAPPED = 100  # pictures, each an open file, of which a process may have 256
 
 
@@ -224,7 +225,8 @@ class SentPictures(Pictures):
         if k not in self._sent:
             return None
         if self.folder is None:
-            self.folder = shared_folder(sha256("".join(self.expected).encode()).hexdigest()[:32])
+            about = " ".join([_FORM, *self.expected])
+            self.folder = shared_folder(sha256(about.encode()).hexdigest()[:32])
         file = self.folder / f"{k}.raw"
         with FileLock(file.with_suffix(".lock")):
             if not file.exists():

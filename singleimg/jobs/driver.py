@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from singleimg.backends.base import WorkerLost
+from singleimg.backends.cluster import Cluster
 from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot
 from singleimg.errors import UserError, WriteError
@@ -88,7 +89,7 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
         if todo:
             make(job, todo, effort)
         clear_parts(job)  # also those of a run that was killed after its last shard
-        if job.backend.elsewhere:  # where a worker may have been lost, and nothing was said
+        if isinstance(job.backend, Cluster):  # a worker may have been lost, and nothing was said
             job.store.clear_temporary()
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
@@ -194,9 +195,10 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
     ``patience``: seconds, after which the driver waits for workers that are not ready yet.
     """
     backend = job.backend
-    if backend.elsewhere:
-        work = job.work(SentCounts(backend.channel(progress.hear)), folder)
-        work = replace(work, producer=job.producer.sent(backend.publish))
+    cluster = backend if isinstance(backend, Cluster) else None
+    if cluster:
+        work = job.work(SentCounts(cluster.channel(progress.hear)), folder)
+        work = replace(work, producer=job.producer.sent(cluster.publish))
     else:
         work = job.work(progress.counts, folder)
         if plan.workers > 1 and not backend.in_threads:  # each maps the source into its memory
@@ -210,12 +212,12 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
             results = backend.run(render_in_worker, waiting, plan.workers)
             # Workers take seconds to start: the driver makes chunks meanwhile. It waits for no
             # part of theirs, since it would not hear that they are gone.
-            for task in () if backend.elsewhere else waiting:
+            for task in () if cluster else waiting:
                 render_chunk(replace(task, early=0.0))
                 if progress.begun or time.monotonic() - begin > patience:
                     break
             for made in results:
-                if backend.elsewhere:
+                if cluster:
                     progress.end(*made)
             return
         except WorkerLost as lost:
@@ -269,7 +271,8 @@ class _Shared(Iterator[Task]):
 
 def stop(job: Job, progress: Progress) -> None:
     """Ends all that is at work, and removes what it had not committed."""
-    progress.stop(_PATIENCE if job.backend.in_threads else 0)
+    here = job.backend.in_threads and not job.backend.borrowed
+    progress.stop(_PATIENCE if here else 0)
     job.backend.stop()
     if job.writes:
         job.store.clear_temporary()

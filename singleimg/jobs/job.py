@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg.backends.base import Backend
+from singleimg.backends.cluster import Cluster
 from singleimg.config import saved
 from singleimg.config.command_line import trusting
 from singleimg.config.command_line import typed as typed_key
@@ -105,7 +106,7 @@ class Job:
             folder=folder,
             key=self.parts_key,
             trusted=tuple(self.settings.trusted_modules),
-            versions=versions(self.recipe.made_with) if self.backend.elsewhere else None,
+            versions=versions(self.recipe.made_with) if isinstance(self.backend, Cluster) else None,
         )
 
     def typed_again(self) -> list[str]:
@@ -206,6 +207,12 @@ def describe(
 ) -> Job:
     """The job of a configuration whose recipe, output, producer and target are known."""
     backend = instantiate(cfg, "backend")
+    if backend.borrowed and output.kept:
+        raise UserError(
+            f"output={output.name} writes all shards into one file, which only processes of one "
+            "machine can share: type output=webdataset or output=parquet, or leave backend.address "
+            "out."
+        )
     return Job(
         producer=producer,
         texts=texts,

@@ -6,6 +6,8 @@ import atexit
 import socket
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from singleimg.dataset.recipe import versions
 from singleimg.dataset.target import RECIPE
@@ -13,8 +15,13 @@ from singleimg.errors import UserError
 from singleimg.jobs.work import Work
 from singleimg.system.tempdir import scratch
 
-_folders = ExitStack()  # of this process, for the run that it is at work for
-atexit.register(_folders.close)
+
+@cache
+def own_folder() -> Path:
+    """A folder of this process, for what is on its way to a store; it goes when that ends."""
+    lasting = ExitStack()
+    atexit.register(lasting.close)
+    return lasting.enter_context(scratch())
 
 
 def settled(work: Work) -> Work:
@@ -25,10 +32,10 @@ def settled(work: Work) -> Work:
     here, host = versions(work.versions), socket.gethostname()
     other = [name for name in here if here[name] != work.versions[name]]
     if other:
-        named = lambda v: ", ".join(f"{name} {v[name]}" for name in other)  # noqa: E731
+        has, owed = (", ".join(f"{n} {v[n]}" for n in other) for v in (here, work.versions))
         raise UserError(
-            f"a worker on {host} has {named(here)}, and this run was begun with "
-            f"{named(work.versions)}, which may round otherwise: install the same on all machines."
+            f"a worker on {host} has {has}, and this run was begun with {owed}, which may round "
+            "otherwise: install the same on all machines."
         )
     folder, writes = work.store.local_path, work.output.layout() is not None
     if writes and folder and work.fingerprint.encode() not in (work.store.read(RECIPE) or b""):
@@ -36,6 +43,4 @@ def settled(work: Work) -> Work:
             f"targetpath={folder} is another folder on {host}, where a worker is: type a folder "
             "that all machines share, or a URL such as s3://bucket/name."
         )
-    _folders.close()
-    own = _folders.enter_context(scratch())
-    return replace(work, folder=own, store=work.store.within(own))
+    return replace(work, folder=own_folder(), store=work.store.within(own_folder()))

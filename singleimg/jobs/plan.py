@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from singleimg.backends.base import Backend
+from singleimg.backends.cluster import Cluster
 from singleimg.jobs.estimate import Estimate
 from singleimg.jobs.work import Task, Work
 from singleimg.outputs.base import Output
@@ -47,7 +48,7 @@ class Plan:
             size //= 2
         number = sum(-(-len(shard) // size) for shard in shards)
         workers = min(backend.worth_starting(workers, does.seconds, does.start), number)
-        if workers == 1 or backend.elsewhere:  # parts are put together where they lie
+        if workers == 1 or isinstance(backend, Cluster):  # parts are put together where they lie
             size = max(map(len, shards))
             workers = min(workers, len(shards))
         parts = output.layout() is not None and not output.in_place

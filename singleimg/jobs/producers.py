@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,14 +22,15 @@ from singleimg.engines.picture import Few, Pictures
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
 from singleimg.storage.base import DamagedFile, Store
-from singleimg.storage.manifest import DamagedRecord, Manifest
+from singleimg.storage.manifest import DamagedRecord, Manifest, Record
 from singleimg.storage.reader import Reader
 from singleimg.storage.shards import Shard, Shards
 
 # What a reader raises of bytes that are not those that were committed, or not there.
 _DAMAGES = (DamagedFile, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _AT_ONCE = 250  # images that are drawn, or read, at once: of more none would be cheaper by much
-Publish = Callable[[np.ndarray], Callable[[], np.ndarray]]  # as ``Backend.publish``
+_READ = 16e6  # bytes that are read at once, or one image
+Publish = Callable[[np.ndarray], Callable[[], np.ndarray]]  # as ``Cluster.publish``
 Made = tuple[bytes, Sample | None]  # an image file, and what was drawn for it if that is kept
 
 
@@ -82,10 +84,10 @@ class Producer(ABC):
         return self
 
 
-def _batches(shard: Shard) -> Iterator[range]:
-    """The indices of a shard, as many at once as are drawn, or read, at once."""
-    for start in range(shard.start, shard.stop, _AT_ONCE):
-        yield range(start, min(start + _AT_ONCE, shard.stop))
+def _batches(shard: Shard, size: int = _AT_ONCE) -> Iterator[range]:
+    """The indices of a shard, so many at once."""
+    for start in range(shard.start, shard.stop, size):
+        yield range(start, min(start + size, shard.stop))
 
 
 class Rendered(Producer):
@@ -170,11 +172,19 @@ class Stored(Producer):
             self.columns = images.columns()
 
     def images(self, shard: Shard) -> Iterator[Made]:
-        for indices in _batches(shard):
-            drawn = (
-                repeat(None) if self._images is None else self._images.draw_many(indices).samples
-            )
+        draws = self._images
+        for indices in _batches(shard, self._at_once(shard)):
+            drawn = repeat(None) if draws is None else draws.draw_many(indices).samples
             yield from zip(self._files(indices), drawn, strict=False)
+
+    def _at_once(self, shard: Shard) -> int:
+        """How many images of a shard are read at once, by the mean size of those that were made."""
+        first = self._shards[shard.start // self._shards.shard_size]
+        try:
+            record = _record(self._target.store, first).record
+        except DamagedRecord:
+            return 1
+        return max(1, min(_AT_ONCE, int(_READ * len(first) / max(record.bytes, 1))))
 
     def _files(self, indices: Sequence[int]) -> list[bytes]:
         """The files of images, those that lie side by side read at once."""
@@ -188,7 +198,7 @@ class Stored(Producer):
 
     def _is_whole(self, index: int, data: bytes) -> bool:
         shard = self._shards[index // self._shards.shard_size]
-        return sha256(data).hexdigest() == _record(self._target.store, shard)[1].get(index)
+        return sha256(data).hexdigest() == _record(self._target.store, shard).digests.get(index)
 
     def _file(self, index: int) -> bytes:
         try:
@@ -213,13 +223,20 @@ class Stored(Producer):
         size = self._shards.shard_size
         found: dict[str, list[str]] = {}
         for number in range(shard.start // size, (shard.stop - 1) // size + 1):
-            for name, version in _record(self._target.store, self._shards[number])[0].items():
+            record = _record(self._target.store, self._shards[number]).record
+            for name, version in record.made_with.items():
                 found.setdefault(name, []).append(version)
         return {name: ", ".join(dict.fromkeys(each)) for name, each in found.items()}
 
 
+class _Recorded(NamedTuple):
+    """The record of a shard, and the SHA-256 of each image."""
+
+    record: Record
+    digests: dict[int, str]
+
+
 @lru_cache(maxsize=64)
-def _record(store: Store, shard: Shard) -> tuple[dict[str, str], dict[int, str]]:
-    """Versions, and SHA-256 of each image, by the record of a shard."""
+def _record(store: Store, shard: Shard) -> _Recorded:
     record, entries = Manifest(store).load(shard)
-    return record.made_with, {e.index: e.sha256 for e in entries if e.index is not None}
+    return _Recorded(record, {e.index: e.sha256 for e in entries if e.index is not None})

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.backends.base import Channel
+from singleimg.backends.cluster import Channel
 from singleimg.system.bars import Bar
 from singleimg.system.tempdir import temporary_errors
 
@@ -84,14 +84,17 @@ class SentCounts(Counts):
     """Rows that are sent to the driver, whose :meth:`Progress.hear` takes them."""
 
     def __init__(self, channel: Channel) -> None:
-        self._channel, self._sent = channel, 0.0
+        self._channel = channel
+        self._sent: dict[int, float] = {}  # when, for each chunk that is in hand
 
     def put(self, slot: int, done: int, process: int, nbytes: int) -> None:
         now = time.monotonic()
-        if process and done and now - self._sent < _SENT_SECONDS:
+        if process and done and now - self._sent.get(slot, 0.0) < _SENT_SECONDS:
             return  # the next one says more
-        self._sent = now
+        self._sent[slot] = now
         self._channel.send(slot, done, process, nbytes)
+        if not process:
+            del self._sent[slot]
 
     def put_begun(self) -> None:
         self._channel.send(_NONE, 0, 0, 0)

@@ -89,7 +89,7 @@ def try_out(job: Job, todo: Sequence[Shard]) -> Estimate:
         effort, each=(each + more)[clock], writing=writing[clock], once=once[clock],
         cores=cores, parts=plan.parts(effort),
     )  # fmt: skip
-    if job.backend.in_threads and workers > 1:
+    if job.backend.in_threads and workers > 1 and not job.backend.borrowed:
         alone = cores.given(workers) / rendering.mean[clock]  # of as many processes
         effort = replace(effort, together=min(1.0, rendering.by_threads(workers) / alone))
     return effort

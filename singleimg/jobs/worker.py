@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 from singleimg.errors import WriteError, own_failures
@@ -31,9 +32,17 @@ class Made(NamedTuple):
     nbytes: int
 
 
-@lru_cache(maxsize=1)
+_lock = Lock()  # the threads of a worker come to the first chunks of a run at the same time
+
+
 def kept(work: Work) -> Work:
     """The first ``work`` of its run in this process, ready to make images."""
+    with _lock:
+        return _ready(work)
+
+
+@lru_cache(maxsize=1)
+def _ready(work: Work) -> Work:
     work = work if work.versions is None else settled(work)
     work.producer.set_up_process()
     return work

@@ -16,13 +16,13 @@ TEMPORARY = ".tmp-"  # how every name begins that a stopped run may leave
 class Details(NamedTuple):
     """What a listing tells of a name.
 
-    version: another text when the file was written anew; None where that cannot be told. size:
-    bytes of a file.
+    version: another text when the file was written anew. size: bytes of a file. None where that
+    cannot be told.
     """
 
     is_folder: bool
     version: str | None
-    size: int = 0
+    size: int | None = None
 
 
 class Range(NamedTuple):

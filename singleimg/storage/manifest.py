@@ -120,14 +120,11 @@ class Manifest:
         unread = [name for name in about if name not in self._known]
         whole = []  # of which the beginning does not say enough
         for name, data in zip(unread, self.store.read_all(unread, _HEAD), strict=True):
-            try:
+            self._known[name] = _Known(about[name].version, None)
+            with suppress(DamagedRecord):
                 record = parse_head(self.store.path_of(name), data or b"", about[name].size)
-            except DamagedRecord:
-                record = None
-            else:
-                if record is None:
-                    whole.append(name)
-            self._known[name] = _Known(about[name].version, record)
+                self._known[name] = _Known(about[name].version, record)
+                whole += [name] if record is None else []
         for name, data in zip(whole, self.store.read_all(whole), strict=True):
             with suppress(DamagedRecord):
                 record = parse_record(self.store.path_of(name), data or b"")
@@ -203,13 +200,13 @@ def parse_record(file: str, data: bytes) -> Record:
     return record
 
 
-def parse_head(file: str, data: bytes, size: int) -> Record | None:
+def parse_head(file: str, data: bytes, size: int | None) -> Record | None:
     """The shard in the first bytes of a record of ``size`` bytes; None where that takes all of it.
 
     Raises DamagedRecord.
     """
     check, head, _ = _parts(data)
-    if check.decode(errors="replace") != _check(head):
+    if size is None or check.decode(errors="replace") != _check(head):
         return None
     record = _record(file, head)
     if len(check) + len(head) + 2 + record.lines != size:

@@ -85,7 +85,7 @@ class RemoteStore(Store):
     def details(self, folder: str = "") -> dict[str, Details]:
         return {
             path.rpartition("/")[2]: Details(
-                about["type"] == "directory", _version(about), about.get("size") or 0
+                about["type"] == "directory", _version(about), about.get("size")
             )
             for path, about in self._listing(folder, detail=True).items()
         }

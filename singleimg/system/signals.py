@@ -36,11 +36,13 @@ def stoppable() -> Iterator[None]:
     """
 
     def stop(number: int, frame: object) -> None:
-        heard.append(time.monotonic())
-        raise Stopped(number)
+        # A second one would cut short what is done to stop.
+        if not heard or time.monotonic() - heard[-1] > _RECENT:
+            heard.append(time.monotonic())
+            raise Stopped(number)
 
-    heard: list[float] = []
-    with _handled(stop), _watched(stop, heard), _never_lost():
+    heard: list[float] = []  # when it was raised
+    with _handled(stop), _watched(stop, heard), _never_lost(heard):
         yield
 
 
@@ -78,12 +80,13 @@ def _watched(stop: Callable[[int, object], None], heard: list[float]) -> Iterato
 
 
 @contextmanager
-def _never_lost() -> Iterator[None]:
+def _never_lost(heard: list[float]) -> Iterator[None]:
     """Raises Stopped once more that came where Python drops exceptions, such as in ``__del__``."""
     before = sys.unraisablehook
 
     def hook(lost: Any) -> None:
         if isinstance(lost.exc_value, Stopped):
+            heard.clear()
             main = threading.main_thread().ident  # whom it wakes, should it wait
             again = [main, lost.exc_value.status - 128]
             threading.Timer(_LOOK, signal.pthread_kill, again).start()

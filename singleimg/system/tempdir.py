@@ -6,12 +6,15 @@ import atexit
 import errno
 import fcntl
 import os
+import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from threading import Lock
 
 from filelock import FileLock, Timeout
 
@@ -27,36 +30,38 @@ def scratch() -> Iterator[Path]:
     _sweep()
     with ExitStack() as stack:
         with temporary_errors():
-            name = stack.enter_context(TemporaryDirectory(prefix=_PREFIX))
+            # Daemons that are about to end may still write there.
+            folder = TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+            name = stack.enter_context(folder)
             stack.enter_context(FileLock(Path(name, _LOCK)))
         yield Path(name)
 
 
 def shared_folder(key: str) -> Path:
-    """A folder that all processes of a user on this machine have for a ``key``, one a process.
+    """A folder that all processes of a user on this machine have for a ``key``, 32 digits of 16.
 
-    The last of them removes it when it ends; after one that was killed, the first of another key.
-    Raises UserError where it cannot be made.
+    It stays until the last process that has it ends; after one that was killed, until another
+    process has the folder of another key. Raises UserError where it cannot be made.
     """
     top = Path(gettempdir()) / f"shared-{_PREFIX}{os.getuid()}"
-    with temporary_errors():
+    with _sharing, temporary_errors():
         top.mkdir(mode=0o700, exist_ok=True)
-        if top.stat().st_uid != os.getuid():  # whoever made it could put pictures into it
+        about = top.lstat()  # who made it, or a link, could put pictures into it
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), top)
-        if top / key in _shared:
-            return top / key
-        _let_go_of_shared()
-        with FileLock(top / _LOCK):
-            for other in top.iterdir():
-                if other.name not in (key, _LOCK):
-                    _remove_unused(other)
-            (top / key).mkdir(exist_ok=True)
-            _shared[top / key] = os.open(top / key / _LOCK, os.O_RDWR | os.O_CREAT)
-            fcntl.flock(_shared[top / key], fcntl.LOCK_SH)
+        if top / key not in _shared:
+            with FileLock(top / _LOCK):
+                for other in top.iterdir():
+                    if other not in _shared and re.fullmatch(r"[0-9a-f]{32}", other.name):
+                        _remove_unused(other)
+                (top / key).mkdir(exist_ok=True)
+                _shared[top / key] = os.open(top / key / _LOCK, os.O_RDWR | os.O_CREAT)
+                fcntl.flock(_shared[top / key], fcntl.LOCK_SH)
     return top / key
 
 
-_shared: dict[Path, int] = {}  # the folder that this process has, and its lock
+_shared: dict[Path, int] = {}  # the folders that this process has, and their locks
+_sharing = Lock()
 
 
 @atexit.register

@@ -1,30 +1,34 @@
 """A process that ends others once this one has ended, however that was: ``kill -9`` among it.
 
-For the daemons of a library that do not look whether anybody still needs them.
+For the daemons of a library that do not look whether anybody still needs them. Needs psutil.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 
 _PATIENCE = 2.0  # seconds in which they may end by themselves
+_TIME = 1.5  # seconds, by which the time that a process began may be told otherwise
 
 
 class Watcher:
     """Ends processes, by their ids, when :meth:`end` is called or this process is gone."""
 
     def __init__(self, processes: Iterable[int]) -> None:
+        import psutil
+
+        lines = []
+        for pid in processes:
+            with contextlib.suppress(psutil.Error):
+                lines.append(f"{pid} {psutil.Process(pid).create_time()}\n")
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, text=True, start_new_session=True
         )
-        about = begun(processes)
-        self._process.stdin.write("".join(f"{pid} {time}\n" for pid, time in about.items()))
+        self._process.stdin.writelines(lines)
         self._process.stdin.flush()
 
     def end(self) -> None:
@@ -33,29 +37,21 @@ class Watcher:
         self._process.wait()
 
 
-def begun(processes: Iterable[int]) -> dict[int, str]:
-    """When each of them began, if it is there: another process may get its id later."""
-    told = {}
-    for pid in processes:
-        found = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True
-        )
-        if found.stdout.strip():
-            told[pid] = found.stdout.strip()
-    return told
-
-
 def main() -> None:
     """Reads processes from standard input; ends them when nobody writes there any more."""
+    import psutil
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    lines = [line.strip().partition(" ") for line in sys.stdin]
-    known = {int(pid): time for pid, _, time in lines}
-    end = time.monotonic() + _PATIENCE
-    while (left := begun(known).items() & known.items()) and time.monotonic() < end:
-        time.sleep(0.05)
-    for pid, _ in left:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    found = []
+    for pid, begun in (line.split() for line in sys.stdin):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(int(pid))
+            if abs(process.create_time() - float(begun)) < _TIME:  # another one may have its id
+                found.append(process)
+    _, left = psutil.wait_procs(found, _PATIENCE)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 if __name__ == "__main__":

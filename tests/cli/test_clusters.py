@@ -167,6 +167,28 @@ def test_an_address_where_nobody_is(engine, address, picture, tmp_path, run):
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_file_is_not_shared_by_machines(engine, picture, tmp_path, run):
+    at = ("output=lmdb", "backend.address=127.0.0.1:9")
+    said = run(*typed(engine, picture, tmp_path / "set", *at), code=1)
+    assert said.stderr == (
+        "output=lmdb writes all shards into one file, which only processes of one machine can "
+        "share: type output=webdataset or output=parquet, or leave backend.address out.\n"
+    )
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_process_may_run_several(engine, picture, tmp_path, undisturbed):
+    """The jobs of a sweep do."""
+    result = Command("-m", *typed(engine, picture, tmp_path / "sets"), "seed=0,1").end()
+    assert result.status == 0, result.output
+    first, second = sorted((tmp_path / "sets").iterdir())
+    assert tree_hash(first) == undisturbed
+    assert records(second) == records(first) > 0
+
+
 # --- clusters that are there already -------------------------------------------------------------
 
 
@@ -239,6 +261,24 @@ def test_a_cluster_goes_on_when_a_run_is_stopped_there(
         result = Command(*arguments, **environment).end()
         assert result.status == 0, result.output
     assert tree_hash(target) == undisturbed and leftovers(target) == []
+
+
+@pytest.mark.distributed
+def test_a_scheduler_that_is_gone_for_good_is_said_in_a_sentence(picture, tmp_path):
+    with scheduler_of_dask(tmp_path) as address:
+        wait_until(lambda: _listens(address), 30)
+        target = tmp_path / "set"
+        one = Command(*typed("dask", picture, target, f"backend.address={address}"), **{NAP: "0.2"})
+        assert wait_until(lambda: records(target) > 0 or one.ended(), 90)
+    result = one.end()
+    assert result.status == 1, result.output
+    assert re.search(
+        r"^dask\.distributed failed \(.*\): see whether all of it is at work\. "
+        r"The same command goes on where it stopped\.$",
+        result.output,
+        re.M,
+    ), result.output
+    assert "Traceback" not in result.output and leftovers(target) == []
 
 
 def _listens(address: str) -> bool:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from singleimg.backends.base import Channel
+from singleimg.backends.cluster import Channel
 from singleimg.jobs.progress import Counter, Dropped, Progress, SentCounts
 
 

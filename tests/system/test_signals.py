@@ -34,6 +34,17 @@ def test_a_signal_is_raised_with_its_status(name, status):
     assert signal.getsignal(getattr(signal, name)) is before
 
 
+def test_a_second_one_does_not_cut_short_what_is_done_after_the_first():
+    reached = []
+    with pytest.raises(Stopped) as caught, stoppable():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            reached.append(True)
+    assert caught.value.status == 143 and reached == [True]
+
+
 def test_while_stopping_further_signals_change_nothing():
     with stoppable(), ignore_signals():
         os.kill(os.getpid(), signal.SIGTERM)

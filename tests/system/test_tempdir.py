@@ -15,6 +15,7 @@ from singleimg.system import tempdir
 from singleimg.system.tempdir import shared_folder
 from tests.conftest import ROOT
 
+A, B, C = (letter * 32 for letter in "abc")
 OTHER = """
 import sys
 from singleimg.system.tempdir import shared_folder
@@ -42,8 +43,8 @@ def another(key: str) -> tuple[subprocess.Popen, Path]:
 
 
 def test_it_goes_with_the_last_process_that_has_it():
-    process, folder = another("a")
-    assert shared_folder("a") == folder and folder.is_dir()
+    process, folder = another(A)
+    assert shared_folder(A) == folder and folder.is_dir()
     process.communicate("", timeout=30)
     assert folder.is_dir()
     tempdir._let_go_of_shared()
@@ -51,21 +52,37 @@ def test_it_goes_with_the_last_process_that_has_it():
 
 
 def test_of_a_process_that_was_killed_it_goes_with_the_next_one_of_another_key():
-    process, folder = another("a")
+    process, folder = another(A)
     (folder / "0.raw").write_bytes(b"x")
     process.kill()
     process.communicate(timeout=30)
-    living, kept = another("b")
+    living, kept = another(B)
     assert not folder.exists()
-    shared_folder("c")
+    shared_folder(C)
     assert kept.is_dir()
     living.communicate("", timeout=30)
 
 
 def test_a_folder_that_somebody_else_has_made_is_not_trusted(top, monkeypatch):
-    shared_folder("a")
+    shared_folder(A)
     other = os.getuid() + 1
     monkeypatch.setattr("os.getuid", lambda: other)
     (top / f"shared-singleimg-{other}").mkdir()
     with pytest.raises(UserError, match="folder for temporary files cannot be written"):
-        shared_folder("a")
+        shared_folder(A)
+
+
+def test_a_link_is_not_followed(top):
+    """To somebody's folder, of which parts would go."""
+    mine = top / "mine"
+    (mine / A).mkdir(parents=True)
+    (top / f"shared-singleimg-{os.getuid()}").symlink_to(mine)
+    with pytest.raises(UserError, match="folder for temporary files cannot be written"):
+        shared_folder(B)
+    assert (mine / A).is_dir()
+
+
+def test_what_is_not_of_this_program_stays(top):
+    (top / f"shared-singleimg-{os.getuid()}" / "notes").mkdir(parents=True)
+    shared_folder(A)
+    assert (top / f"shared-singleimg-{os.getuid()}" / "notes").is_dir()
