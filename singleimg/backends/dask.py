@@ -43,7 +43,7 @@ class DaskBackend(Cluster):
     def connect(self, address: str) -> None:
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(_SILENT)
+        _silence()
         if self._client is None:
             self._client = Client(address, timeout=_SECONDS, set_as_default=False)
 
@@ -51,7 +51,7 @@ class DaskBackend(Cluster):
         import dask.config
         from distributed import Client, LocalCluster
 
-        logging.getLogger("distributed").setLevel(_SILENT)
+        _silence()
         dask.config.set(
             {
                 "distributed.scheduler.allowed-failures": DEATHS - 1,
@@ -142,6 +142,12 @@ class DaskBackend(Cluster):
         for one in (client, cluster):
             with suppress(Exception):
                 one is None or one.close(timeout=_SECONDS)
+
+
+def _silence() -> None:
+    """After the import, which gives each of them a level of its own."""
+    for name in ("distributed", "distributed.client", "tornado", "tornado.application"):
+        logging.getLogger(name).setLevel(_SILENT)
 
 
 @dataclass(frozen=True)
