@@ -15,10 +15,15 @@ from singleimg.drawing.pipeline import Pipeline
 from singleimg.engines.base import Engine, Renderer
 from singleimg.engines.native import NativeEngine, NativeRenderer
 from singleimg.engines.picture import Picture
+from singleimg.storage import lease
 from tests import killing
 
+LEASE = "SINGLEIMG_TESTS_LEASE"  # variable: seconds after which the lease of a slice is over
 NAP = "SINGLEIMG_TESTS_NAP"  # variable: seconds that slow engines sleep before each image
 killing.arm_by_environment()
+if LEASE in os.environ:
+    lease.OVER = float(os.environ[LEASE])
+    lease.RENEWED = lease.OVER / 4
 
 
 @dataclass(frozen=True)

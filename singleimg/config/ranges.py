@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from singleimg.errors import UserError, did_you_mean
+from singleimg.storage.shards import Slice
 
 MOST = 10**9  # images; their names have nine digits
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6}
@@ -79,6 +80,20 @@ class Fractions:
                     f"{key}={list(value)} holds {part:g}, which is not a fraction over 0 and up to "
                     f"1: type for example '{key}=[0.5]'."
                 )
+
+
+@dataclass(frozen=True)
+class SliceOf:
+    """One of n slices of a dataset, as ``k/n``."""
+
+    def check(self, key: str, value: str) -> None:
+        try:
+            Slice.of(value)
+        except ValueError:
+            raise UserError(
+                f"{key}={value} is not k/n, slice k of n slices, with k from 0 to n - 1: type for "
+                f"example {key}=0/8."
+            ) from None
 
 
 @dataclass(frozen=True)

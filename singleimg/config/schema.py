@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range
+from singleimg.config.ranges import AreaRange, Check, Choice, Count, Fraction, Range, SliceOf
 from singleimg.config.tasks import TASKS, Task
 
 GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
@@ -79,6 +79,7 @@ class Config:
     corners: str = key("fill", "augmentation", Choice(("fill", "reflect", "image"), "image"))
     randinterp: bool = key(False, "augmentation")
     vflip: bool = key(False, "augmentation")
+    slice: str | None = key(None, check=SliceOf(), once=True)
     threads: int | None = key(None, "work", Range(1, None, "a number of workers"))
     batch_size: int = key(32, "output", _WHOLE)
     save_params: bool | None = key(None, "output")

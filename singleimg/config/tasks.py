@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from singleimg.config.ranges import Check, Choice, Count, Fractions
+from singleimg.config.ranges import Check, Choice, Count, Fractions, Range
 
 
 def key(default: Any, help: str, check: Check | None = None, **more: bool | str) -> Any:
@@ -37,7 +37,20 @@ _IMAGES = ("num_imgs", "img_size", "seed", "experiment", "source", "augmentation
 
 @dataclass
 class Generate(Task):
-    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug")
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug", "slice")
+
+
+@dataclass
+class Prepare(Task):
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output")
+    slices: int | None = key(
+        None, "in how many slices it will be made", Range(1, None, "a number of slices")
+    )
+
+
+@dataclass
+class Finish(Task):
+    reads = ("targetpath", "commit")
 
 
 @dataclass
@@ -102,5 +115,16 @@ class Study(Task):
 
 TASKS: dict[str, type[Task]] = {
     kind.__name__.lower(): kind
-    for kind in (Generate, Verify, Repair, Export, Pretrain, Probe, Shortcut, Study)
+    for kind in (
+        Generate,
+        Prepare,
+        Finish,
+        Verify,
+        Repair,
+        Export,
+        Pretrain,
+        Probe,
+        Shortcut,
+        Study,
+    )
 }

@@ -14,6 +14,7 @@ from singleimg.dataset.recipe import Recipe, check_draws, parse_recipe
 from singleimg.errors import UserError, WriteError
 from singleimg.outputs.base import Output
 from singleimg.storage.base import TEMPORARY, Store
+from singleimg.storage.lease import FOLDER as SLICES
 from singleimg.storage.lock import FILES as LOCK_FILES
 from singleimg.storage.manifest import (
     FOLDER,
@@ -25,7 +26,7 @@ from singleimg.storage.manifest import (
     record_place,
 )
 from singleimg.storage.resolve import store_at
-from singleimg.storage.shards import Shard
+from singleimg.storage.shards import WHOLE, Shard, Slice
 
 PARAMS = "params"
 DATASET = "dataset.json"
@@ -179,7 +180,8 @@ class Target:
                 f"targetpath={self.store} cannot be read ({error.strerror}): "
                 "type another targetpath, or change its permissions."
             ) from None
-        strangers = [n for n in names if n not in LOCK_FILES and not n.startswith(TEMPORARY)]
+        known = (*LOCK_FILES, SLICES)
+        strangers = [n for n in names if n not in known and not n.startswith(TEMPORARY)]
         if strangers:
             raise UserError(
                 f"targetpath={self.store} is not empty ({strangers[0]} lies there) and holds no "
@@ -195,23 +197,32 @@ class Target:
         texts: dict[str, str],
         output: Output,
         todo: Sequence[Shard],
+        mine: Slice = WHOLE,
     ) -> None:
         """Takes back what is not true while ``todo`` is made, clears up, writes what lies beside.
 
-        The recipe comes first: it is what says that the folder is ours. That of a dataset that goes
-        on stays as it is: versions of its first images.
+        Of a slice others are at work: what is not of its own shards stays. The recipe comes first:
+        it is what says that the folder is ours. That of a dataset that goes on stays as it is:
+        versions of its first images.
         """
         with self.store.errors():
             if found.recipe is None:
                 self.store.write(RECIPE, recipe.text())
-            self.finish_overwriting()
-            for name in (DATASET, *output.closing, *output.damaged(self.store)):
-                self.store.remove(name)
+            if mine == WHOLE:
+                self.finish_overwriting()
+            elif self.is_overwriting():
+                raise UserError(
+                    f"targetpath={self.store} was being overwritten when that was stopped: type "
+                    "task=prepare for its slices first."
+                )
+            if todo or mine == WHOLE:
+                for name in (DATASET, *output.closing, *output.damaged(self.store)):
+                    self.store.remove(name)
             whole = {record.number: record_place(record.shard) for record in found.scan.records}
             again = [whole.pop(shard.number) for shard in todo if shard.number in whole]
-            for name in (*again, *found.scan.damaged):
+            for name in (*again, *filter(mine.owns, found.scan.damaged)):
                 self.store.remove(name)
-            self._clear(output, found.recipe or recipe, {f"{number:06d}" for number in whole})
+            self._clear(output, found.recipe or recipe, {f"{number:06d}" for number in whole}, mine)
             self.store.make_folder(FOLDER)
             for name, text in texts.items():
                 self.store.write(name, text)
@@ -261,18 +272,21 @@ class Target:
         data = self.store.read(name)
         return None if data is None else sha256(data).hexdigest()
 
-    def clear(self, output: Output) -> None:
+    def clear(self, output: Output, mine: Slice = WHOLE) -> None:
         """Removes what a stopped run left: temporary files, and data that have no record."""
         recorded = {_number(name) for name in self.manifest.names()}
-        self._clear(output, self.recipe(), recorded)
+        self._clear(output, self.recipe(), recorded, mine)
 
-    def _clear(self, output: Output, recipe: Recipe | None, recorded: set[str]) -> None:
+    def _clear(
+        self, output: Output, recipe: Recipe | None, recorded: set[str], mine: Slice
+    ) -> None:
         for name in self._numbered(output, recipe):
-            if _number(name) not in recorded:
+            number = _number(name)
+            if number not in recorded and int(number) in mine:
                 self._check_ours(name, output)
                 self.store.discard(name)
-        output.clear(self.store, recorded)
-        self.store.clear_temporary({"", *(_folder(name) for name in output.closing)})
+        output.clear(self.store, recorded)  # of those alone that slices cannot make
+        self.store.clear_temporary({"", *(_folder(name) for name in output.closing)}, mine)
 
     def _numbered(self, output: Output, recipe: Recipe | None) -> Iterator[str]:
         """What has the very name of a shard where this output puts shards, and parameters."""
@@ -335,9 +349,13 @@ class Target:
         elif self.store.exists(FOLDER):
             self.store.move(FOLDER, _OVERWRITING)
 
+    def is_overwriting(self) -> bool:
+        """Whether a run was stopped while it removed what lay here."""
+        return self.store.renames and self.store.exists(_OVERWRITING)
+
     def finish_overwriting(self) -> None:
         """Goes on where an overwriting run was stopped."""
-        if not (self.store.renames and self.store.exists(_OVERWRITING)):
+        if not self.is_overwriting():
             return
         records = Manifest(self.store, _OVERWRITING).names()
         folders: set[str] = set()

@@ -26,7 +26,7 @@ from singleimg.jobs.work import Task, Work
 from singleimg.jobs.worker import render_chunk, render_in_worker
 from singleimg.outputs.resolve import described
 from singleimg.storage.manifest import record_place
-from singleimg.storage.shards import Shard
+from singleimg.storage.shards import WHOLE, Shard
 from singleimg.system.figures import duration, rate, size
 from singleimg.system.logs import log, logging_to_file
 from singleimg.system.signals import ignore_signals
@@ -67,7 +67,8 @@ def holds_more(job: Job, found: Snapshot) -> bool:
 
 
 def complete(job: Job, found: Snapshot | None = None) -> None:
-    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock.
+    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock, or
+    of a slice, whose last one leaves ``dataset.json`` to the others while theirs are missing.
 
     found: what lies there, by a look before the lock.
     """
@@ -81,18 +82,31 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
         target.check_versions(found, job.recipe, settings.allow_version_change)
     effort = announce(job, todo) if todo else Estimate(0, 0, 0)
     if overwrites:
-        old = described(found.recipe.layout, job.output) if found.recipe else job.output
-        target.overwrite(job.recipe, old)
-        found = target.look()
-    target.begin(found, job.recipe, job.texts, job.output, todo)
+        found = overwrite(job, found)
+    target.begin(found, job.recipe, job.texts, job.output, todo, job.slice)
     with log_beside(job):
         if todo:
             make(job, todo, effort)
         clear_parts(job)  # also those of a run that was killed after its last shard
         if isinstance(job.backend, Cluster):  # a worker may have been lost, and nothing was said
-            job.store.clear_temporary()
+            job.store.clear_temporary(of=job.slice)
+        if job.slice != WHOLE:
+            done = target.done(target.look(), job.shards, job.recipe, job.output)
+            if len(done) < len(job.shards):
+                log.info(
+                    "Slice %s is made. Of all %d shards %d are there: others are still to be made.",
+                    job.slice, len(job.shards), len(done),
+                )  # fmt: skip
+                return
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
+
+
+def overwrite(job: Job, found: Snapshot) -> Snapshot:
+    """Removes the dataset that was ``found``; what lies there then."""
+    old = described(found.recipe.layout, job.output) if found.recipe else job.output
+    job.target.overwrite(job.recipe, old)
+    return job.target.look()
 
 
 def log_beside(job: Job) -> AbstractContextManager:
@@ -157,7 +171,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     plan = job.plan(effort, todo)
     sizes, workers = plan.pieces(effort), plan.workers
     remaining = sum(map(len, todo))
-    done = job.num_imgs - remaining
+    total = sum(map(len, job.own_shards))
     pause = effort.pause(workers) if workers > 1 else 0
     expected = {
         "seconds": effort.takes(sizes, workers),
@@ -166,7 +180,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
     }
     with scratch() as folder, ExitStack() as stack:
         stack.enter_context(job.backend.started(workers))
-        progress = Progress(folder, job.num_imgs, done, len(plan), **expected)
+        progress = Progress(folder, total, total - remaining, len(plan), **expected)
         try:
             stack.enter_context(progress)
             run_chunks(job, plan, progress, folder, patience=3 * pause)
@@ -175,6 +189,8 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
                 stop(job, progress)
                 if isinstance(error, KeyboardInterrupt):
                     log.warning("Stopped. %s", how_to_go_on(job))
+            if job.held and job.held.is_lost():
+                job.held.check()
             if isinstance(error, WriteError):
                 raise WriteError(f"{error} {how_to_go_on(job)}") from error
             raise
@@ -204,7 +220,7 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
         if plan.workers > 1 and not backend.in_threads:  # each maps the source into its memory
             with temporary_errors():
                 work = replace(work, producer=job.producer.share(folder))
-    sweep(work.store.staging / FOLDER, work.key, plan.shards)
+    sweep(work.store.staging / FOLDER, work.key, plan.shards, job.slice)
     tasks: Iterable[Task] = plan.tasks(work)
     for last in (False, True):
         try:
@@ -214,9 +230,13 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
             # part of theirs, since it would not hear that they are gone.
             for task in () if cluster else waiting:
                 render_chunk(replace(task, early=0.0))
+                if job.held:
+                    job.held.check()
                 if progress.begun or time.monotonic() - begin > patience:
                     break
             for made in results:
+                if job.held:
+                    job.held.check()
                 if cluster:
                     progress.end(*made)
             return
@@ -249,8 +269,8 @@ def again(job: Job, plan: Plan, work: Work, progress: Progress) -> list[Task]:
     if job.writes:
         committed = set(job.target.manifest.names())
         shards = [shard for shard in plan.shards if record_place(shard) not in committed]
-        sweep(work.store.staging / FOLDER, work.key, shards)
-        job.target.clear(job.output)
+        sweep(work.store.staging / FOLDER, work.key, shards, job.slice)
+        job.target.clear(job.output, job.slice)
         tasks = list(plan.tasks(work, shards))
     else:
         tasks = [t for t in plan.tasks(work) if not progress.ended(t.slot, len(t.chunk))]
@@ -274,15 +294,15 @@ def stop(job: Job, progress: Progress) -> None:
     here = job.backend.in_threads and not job.backend.borrowed
     progress.stop(_PATIENCE if here else 0)
     job.backend.stop()
-    if job.writes:
-        job.store.clear_temporary()
+    if job.writes and not (job.held and job.held.is_lost()):
+        job.store.clear_temporary(of=job.slice)
         clear_parts(job)
 
 
 def clear_parts(job: Job) -> None:
     """Removes parts from the target; those for a store lie in the run's own folder."""
     if job.store.local_path is not None:
-        clear(job.store.local_path / FOLDER)
+        clear(job.store.local_path / FOLDER, job.slice)
 
 
 def how_to_go_on(job: Job) -> str:

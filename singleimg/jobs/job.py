@@ -35,8 +35,9 @@ from singleimg.jobs.work import Work
 from singleimg.outputs.base import Output
 from singleimg.sources.base import Source, examine, pixel_hash
 from singleimg.storage.base import Store
+from singleimg.storage.lease import Holding
 from singleimg.storage.remote import check_keeps
-from singleimg.storage.shards import Shard, Shards
+from singleimg.storage.shards import WHOLE, Shard, Shards, Slice
 from singleimg.system.logs import log
 from singleimg.version import __version__
 
@@ -54,6 +55,8 @@ class Job:
     backend: Backend
     settings: DictConfig  # keys that change no byte: batch_size, if_exists, …
     typed: list[str] | None = None  # arguments that make more of the same, with num_imgs
+    slice: Slice = WHOLE  # which of its shards are made here
+    held: Holding | None = None  # of a slice
     named: bool = True  # whether the target was typed
     counted: bool = True  # whether the number of images was said
 
@@ -71,6 +74,11 @@ class Job:
     def shards(self) -> Shards:
         """All shards of the dataset."""
         return Shards(self.num_imgs, self.output.shard_size)
+
+    @property
+    def own_shards(self) -> list[Shard]:
+        """Those that are made here."""
+        return [shard for shard in self.shards if shard.number in self.slice]
 
     @cached_property
     def workers(self) -> int:
@@ -117,11 +125,11 @@ class Job:
         return typed
 
     def todo(self, found: Snapshot) -> list[Shard]:
-        """The shards that are not committed, whole and of this recipe, by what was found."""
+        """Those of its own shards that are not committed, whole and of this recipe."""
         if not self.writes or self.settings.if_exists == "overwrite":
-            return list(self.shards)
+            return self.own_shards
         done = self.target.done(found, self.shards, self.recipe, self.output)
-        return [shard for shard in self.shards if shard.number not in done]
+        return [shard for shard in self.own_shards if shard.number not in done]
 
 
 def prepare(cfg: DictConfig) -> Job:
@@ -207,11 +215,13 @@ def describe(
 ) -> Job:
     """The job of a configuration whose recipe, output, producer and target are known."""
     backend = instantiate(cfg, "backend")
-    if backend.borrowed and output.kept:
+    one = Slice.of(cfg.slice) if cfg.slice else WHOLE
+    if backend.borrowed or cfg.slice:
+        refuse_kept(output, "slice" if cfg.slice else "backend.address")
+    if cfg.slice and cfg.if_exists != "resume":
         raise UserError(
-            f"output={output.name} writes all shards into one file, which only processes of one "
-            "machine can share: type output=webdataset or output=parquet, or leave backend.address "
-            "out."
+            f"if_exists={cfg.if_exists} is not for one slice of several: type task=prepare "
+            f"task.slices={one.count} if_exists={cfg.if_exists} first, then the slices without it."
         )
     return Job(
         producer=producer,
@@ -222,7 +232,17 @@ def describe(
         output=output,
         backend=backend,
         settings=cfg,
+        slice=one,
     )
+
+
+def refuse_kept(output: Output, key: str) -> None:
+    """Raises UserError for an output that several machines cannot make."""
+    if output.kept:
+        raise UserError(
+            f"output={output.name} writes all shards into one file, which only processes of one "
+            f"machine can share: type output=webdataset or output=parquet, or leave {key} out."
+        )
 
 
 def check_place(targetpath: str, output: Output) -> None:
@@ -277,6 +297,6 @@ def typed_arguments(cfg: DictConfig) -> list[str] | None:
     arguments = []
     for text in OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False):
         key = text.partition("=")[0].lstrip("+")
-        if key not in ("num_imgs", "debug", "if_exists"):  # of this run alone
+        if key not in ("num_imgs", "debug", "if_exists", "slice"):  # of this run alone
             arguments.append(typed_key(key, cfg[key]) if key in PATHS and key in cfg else text)
     return arguments

@@ -26,9 +26,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from singleimg.storage.local import write_all
-from singleimg.storage.shards import Shard
+from singleimg.storage.shards import WHOLE, Shard, Slice
 
 MAGIC = b"imgpart1"
 FOLDER = ".parts"
@@ -53,8 +54,7 @@ class Parts:
         """Leaves the images of a chunk."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(chunk)
-        hidden = path.with_name(f".{path.name}-{os.getpid()}")
-        hidden.unlink(missing_ok=True)
+        hidden = path.with_name(f".{path.name}-{uuid4().hex}")
         write_all(str(hidden), _encoded(self._about(chunk), images))
         os.replace(hidden, path)
 
@@ -117,24 +117,32 @@ def turn(folder: Path, shard: Shard) -> Iterator[bool]:
         os.close(file)
 
 
-def sweep(folder: Path, key: str, shards: Iterable[Shard]) -> None:
+def sweep(folder: Path, key: str, shards: Iterable[Shard], of: Slice = WHOLE) -> None:
     """Removes what is of no use to a run that makes these shards: parts of other ones, of another
-    recipe or version, and what was left half-written."""
+    recipe or version, and what was left half-written; of a slice what it owns."""
     wanted = {_folder(shard, key) for shard in shards}
     with suppress(FileNotFoundError):
-        for inner in list(folder.iterdir()):
+        for inner in filter(lambda inner: of.owns(inner.name), list(folder.iterdir())):
             if inner.name not in wanted:
                 shutil.rmtree(inner, ignore_errors=True)
                 continue
             for file in inner.iterdir():
                 if not _NAME.fullmatch(file.name):
                     file.unlink()
-        folder.rmdir() if not any(folder.iterdir()) else None
+    _remove_empty(folder)
 
 
-def clear(folder: Path) -> None:
-    """Removes all parts."""
-    shutil.rmtree(folder, ignore_errors=True)
+def clear(folder: Path, of: Slice = WHOLE) -> None:
+    """Removes all parts; of a slice its own."""
+    with suppress(FileNotFoundError):
+        for inner in filter(lambda inner: of.owns(inner.name), list(folder.iterdir())):
+            shutil.rmtree(inner, ignore_errors=True)
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # there are parts of others
+        folder.rmdir()
 
 
 def _folder(shard: Shard, key: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from singleimg.errors import unwritable
+from singleimg.storage.shards import WHOLE, Slice
 
 TEMPORARY = ".tmp-"  # how every name begins that a stopped run may leave
 
@@ -117,6 +118,13 @@ class Store(ABC):
         """Writes a text file, UTF-8: a reader sees the old one or the new one, never a part."""
 
     @abstractmethod
+    def create(self, name: str, text: str) -> None:
+        """Writes a text file unless one is there: of several that try at once one does.
+
+        Raises NotImplementedError where the last one would.
+        """
+
+    @abstractmethod
     def put(self, staged: Path, name: str) -> None:
         """Has a local file or folder, written below ``staging``, appear at a name.
 
@@ -145,8 +153,8 @@ class Store(ABC):
         """Removes a folder if nothing is in it."""
 
     @abstractmethod
-    def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
-        """Removes what stopped runs left half-written in these folders."""
+    def clear_temporary(self, folders: Iterable[str] = ("",), of: Slice = WHOLE) -> None:
+        """Removes what stopped runs left half-written in these folders; of a slice what it owns."""
 
     # --- a shard on its way ---
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -21,8 +21,10 @@ from uuid import uuid4
 
 from singleimg.errors import WriteError
 from singleimg.storage.base import TEMPORARY, Details, Range, Store, whole_part
+from singleimg.storage.shards import WHOLE, Slice
 
 _CHUNK = 1 << 20  # bytes
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # FAT, SMB, FUSE
 _OPEN = 256  # files that a reader of ranges keeps open
 
 
@@ -106,21 +108,39 @@ class LocalStore(Store):
     # --- changes ---
 
     def write(self, name: str, text: str | Iterable[str]) -> None:
-        folder, _, last = name.rpartition("/")
+        folder = _parent(name)
         self.make_folder(folder)
+        with self._written(name, text) as temporary:
+            temporary.replace(self.root / name)
+        self.sync_folder(folder)
+
+    def create(self, name: str, text: str) -> None:
+        folder = _parent(name)
+        self.make_folder(folder)
+        with self._written(name, text) as temporary, suppress(FileExistsError):
+            try:
+                os.link(temporary, self.root / name)  # whole, and over nothing that is there
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                with open(self.root / name, "x", encoding="utf-8") as file:
+                    file.write(text)
+        self.sync_folder(folder)
+
+    @contextmanager
+    def _written(self, name: str, text: str | Iterable[str]) -> Iterator[Path]:
+        """A durable file of a text, beside its name; of other machines none has the same."""
         path = self.root / name
-        temporary = path.with_name(f"{TEMPORARY}{last}-{os.getpid()}")
+        temporary = path.with_name(f"{TEMPORARY}{path.name}-{uuid4().hex}")
         try:
             with temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines([text] if isinstance(text, str) else text)
                 file.flush()
                 if self.durable:
                     os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
+            yield temporary
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
-        self.sync_folder(folder)
 
     def put(self, staged: Path, name: str) -> None:
         folder = _parent(name)
@@ -165,10 +185,10 @@ class LocalStore(Store):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
-    def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
+    def clear_temporary(self, folders: Iterable[str] = ("",), of: Slice = WHOLE) -> None:
         for folder in folders:
             for name in self.names(folder):
-                if name.startswith(TEMPORARY):
+                if name.startswith(TEMPORARY) and of.owns(name):
                     _remove(self.root / folder / name)
 
     def sync_folder(self, name: str = "") -> None:

@@ -2,7 +2,7 @@
 
 The kernel holds the lock of a process and drops it when that ends, however it ends. A file beside
 it says who it is, for people, and for other hosts, whose kernels may not know of each other. Slices
-of one dataset on several machines would each take a lock of their own name.
+of one dataset have leases instead (``lease.py``), and each of both kinds looks for the other.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from singleimg.errors import UserError, unwritable
 from singleimg.storage.base import Store
+from singleimg.storage.lease import forget_slices, lives
 
 _LOCK, _HOLDER = ".lock", ".lock.json"
 FILES = (_LOCK, _HOLDER)
@@ -29,10 +30,12 @@ FILES = (_LOCK, _HOLDER)
 def hold(store: Store) -> Iterator[None]:
     """Holds a dataset's folder (made when missing), or says who does. Behind a URL is no lock.
 
-    Raises UserError when another run holds it, or when the folder cannot be made or written.
+    Raises UserError when another run holds it, or slices of it are at work, or when the folder
+    cannot be made or written.
     """
     target = store.local_path
     if target is None:
+        _forget_slices(store)
         yield
         return
     lock = FileLock(target / _LOCK)
@@ -46,6 +49,7 @@ def hold(store: Store) -> Iterator[None]:
         raise unwritable(target, error) from None
     try:
         _take(target)
+        _forget_slices(store)
         yield
     finally:
         _let_go(target, lock)
@@ -56,12 +60,36 @@ def hold(store: Store) -> Iterator[None]:
                 break
 
 
-def _take(target: Path) -> None:
-    holder = _holder(target)
-    if holder and holder.get("host") != socket.gethostname():
+def refuse_held(store: Store) -> None:
+    """Raises UserError when a run holds a dataset's folder; takes nothing."""
+    target = store.local_path
+    holder = {} if target is None else _holder(target)
+    if not holder:
+        return
+    _refuse_other_host(target, holder)
+    if lives(holder.get("pid", 0)):
+        raise UserError(_held(target, holder))
+
+
+def _refuse_other_host(target: Path, holder: dict[str, Any]) -> None:
+    if holder.get("host") != socket.gethostname():
         raise UserError(
             f"{_held(target, holder)[:-1]} (if that run is no more, remove {target / _HOLDER})."
         )
+
+
+def _forget_slices(store: Store) -> None:
+    if leases := forget_slices(store):
+        raise UserError(
+            f"targetpath={store} is made in slices, and {leases[0]}: wait until it ends, or type "
+            "another targetpath."
+        )
+
+
+def _take(target: Path) -> None:
+    holder = _holder(target)
+    if holder:
+        _refuse_other_host(target, holder)
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     who = {"host": socket.gethostname(), "pid": os.getpid(), "since": now}
     try:

@@ -19,10 +19,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from singleimg.errors import UserError
-from singleimg.storage.base import Details, Range, Store, whole_part
+from singleimg.storage.base import TEMPORARY, Details, Range, Store, whole_part
 from singleimg.storage.faults import patiently, said
+from singleimg.storage.shards import WHOLE, Slice
 from singleimg.system.tempdir import temporary_errors
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ _STALE = timedelta(days=1)  # since an upload was begun, that somebody may still
 _GAP = 64 << 10  # bytes that nobody wants, between two parts that are asked for at once
 _AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
+_CREATE = ("s3", "gs", "gcs", "az", "abfs")  # protocols of stores that can create exclusively
 _NAMES = {"s3a": "s3"}  # other names of the same
 _CACHE = "a cache of another place"
 # Protocols of fsspec where nothing stays once the run has ended, or that stand for another place.
@@ -176,6 +179,29 @@ class RemoteStore(Store):
         data = (text if isinstance(text, str) else "".join(text)).encode()
         patiently(lambda: self.file_system.pipe_file(self._key(name), data), self.path_of(name))
 
+    def create(self, name: str, text: str) -> None:
+        probe = f"{TEMPORARY}{uuid4().hex}"
+        try:
+            for one in "12" if self.protocol in _CREATE else "":
+                self._create(probe, one)
+            if self.read(probe) != b"1":  # others do not know the word, or write over what is there
+                raise NotImplementedError(self.protocol)
+        finally:
+            self.remove(probe)
+        self._create(name, text)
+
+    def _create(self, name: str, text: str) -> None:
+        def created() -> None:
+            try:
+                self.file_system.pipe_file(self._key(name), text.encode(), mode="create")
+            except FileExistsError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOSYS:
+                    raise
+
+        patiently(created, self.path_of(name))
+
     def put(self, staged: Path, name: str) -> None:
         files = sorted(staged.rglob("*")) if staged.is_dir() else [staged]
         for file in files:
@@ -223,7 +249,7 @@ class RemoteStore(Store):
     def remove_empty(self, name: str) -> None:
         """No folder is empty: nothing is to be removed."""
 
-    def clear_temporary(self, folders: Iterable[str] = ("",)) -> None:
+    def clear_temporary(self, folders: Iterable[str] = ("",), of: Slice = WHOLE) -> None:
         """An object is whole or not there. But S3 keeps, and charges for, what a killed run had
         sent of a large one, and shows it in no listing: it goes after a day, since another run may
         be at work. Who may not end such uploads leaves them.

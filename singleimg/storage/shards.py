@@ -1,7 +1,8 @@
-"""A dataset cut into shards, and shards into chunks."""
+"""A dataset cut into slices, shards and chunks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,3 +52,35 @@ class Shards(Sequence):
             raise IndexError(number)
         start = number * self.shard_size
         return Shard(number, start, min(start + self.shard_size, self.num_imgs))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One of ``count`` slices of a dataset: the shards whose number leaves ``number`` when it is
+    divided by that. ``3/8`` is the fourth of eight; ``WHOLE`` the only one of one."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def of(cls, text: str) -> Slice:
+        """What ``k/n`` names; ValueError where it names none."""
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+        if not found or int(found[1]) >= int(found[2]):
+            raise ValueError(text)
+        return cls(int(found[1]), int(found[2]))
+
+    def __contains__(self, shard: int) -> bool:
+        return shard % self.count == self.number
+
+    def owns(self, name: str) -> bool:
+        """Whether a name begins with the number of a shard of this slice, as those do that only
+        whoever makes the shard may remove; of the whole every name."""
+        found = re.match(r"(?:\.tmp-)?(\d{6,})(?!\d)", name.rpartition("/")[2])
+        return self == WHOLE or (found is not None and int(found[1]) in self)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+WHOLE = Slice(0, 1)

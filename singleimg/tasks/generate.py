@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from omegaconf import DictConfig
 
 from singleimg.dataset.target import GRID
@@ -15,8 +17,10 @@ from singleimg.jobs.driver import (
     make,
 )
 from singleimg.jobs.job import prepare, refuse_former_set
+from singleimg.jobs.slices import sharing
 from singleimg.report.grid import DEBUG_IMAGES, grid
 from singleimg.storage.lock import hold
+from singleimg.storage.shards import WHOLE
 from singleimg.system.logs import log, logging_to_console
 
 
@@ -35,8 +39,10 @@ def generate(cfg: DictConfig) -> None:
                 f"debug=true makes a picture to look at, and targetpath={cfg.targetpath} is behind "
                 "a URL: type a folder."
             )
+        if cfg.debug and job.slice != WHOLE:
+            raise UserError("debug=true makes its 64 images in one go: leave slice out.")
         if not job.writes:
-            todo = list(job.shards)
+            todo = job.own_shards
             make(job, todo, announce(job, todo))
             return
         found = job.target.look()
@@ -45,6 +51,9 @@ def generate(cfg: DictConfig) -> None:
         elif is_whole(job, found):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
+        elif job.slice != WHOLE:
+            with sharing(job) as held:
+                complete(replace(job, held=held))
         else:
             with hold(job.store):
                 complete(job, found)

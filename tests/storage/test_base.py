@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from unittest.mock import Mock
 
 import pytest
 
@@ -16,7 +19,7 @@ from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import DamagedRecord, Entry, Manifest, Record
 from singleimg.storage.remote import RemoteStore
 from singleimg.storage.resolve import store_at
-from singleimg.storage.shards import Shard
+from singleimg.storage.shards import Shard, Slice
 from singleimg.storage.staging import Staging
 
 CHUNK = 1 << 20  # what a folder reads at once
@@ -71,6 +74,31 @@ def test_what_was_written_is_named_and_read(store):
     assert store.read("manifest/000000.jsonl") == b"one\ntwo\n"
     store.write("recipe.json", "other\n")
     assert store.read("recipe.json") == b"other\n"
+
+
+def test_of_several_that_create_a_file_one_does(store):
+    if store.local_path is None:  # fsspec's own way looks first and writes then
+        with pytest.raises(NotImplementedError):
+            store.create("a", "1")
+        assert store.names() == []
+        return
+    with ThreadPoolExecutor(8) as several:
+        list(several.map(lambda text: store.create("folder/a", text), "12345678"))
+    first = store.read("folder/a")
+    store.create("folder/a", "9")
+    assert store.read("folder/a") == first and len(first) == 1
+    assert store.names() == ["folder"] and store.names("folder") == ["a"]
+
+
+def test_where_nothing_has_two_names_a_file_is_created_too(store, monkeypatch):
+    """On FAT, SMB, and where a store is mounted."""
+    if store.local_path is None:
+        pytest.skip("folders only")
+    refused = OSError(errno.EPERM, "Operation not permitted")
+    monkeypatch.setattr(os, "link", Mock(side_effect=refused))
+    store.create("a", "1")
+    store.create("a", "2")
+    assert store.read("a") == b"1" and store.names() == ["a"]
 
 
 def test_where_there_is_nothing_nothing_is_named_or_read(store):
@@ -193,6 +221,11 @@ def test_nothing_half_written_stays(store):
         (store.local_path / f"{TEMPORARY}000003-ab").mkdir()
         (store.local_path / f"{TEMPORARY}000003-ab" / "half").write_bytes(b"half")
         (store.local_path / "train" / f"{TEMPORARY}b").write_bytes(b"half")
+        (store.local_path / f"{TEMPORARY}000004.tar-01").write_bytes(b"half")
+        store.clear_temporary(of=Slice(0, 4))
+        store.clear_temporary({"train"}, of=Slice(0, 4))
+        assert sorted(store.names()) == [f"{TEMPORARY}000003-ab", "train"]
+        assert sorted(store.names("train")) == [f"{TEMPORARY}b", "a"]
     store.clear_temporary()
     store.clear_temporary({"train"})
     assert store.names() == ["train"] and store.names("train") == ["a"]
