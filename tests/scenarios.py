@@ -45,11 +45,12 @@ class Command:
         *arguments: str,
         cwd: Path = ROOT,
         python: str = sys.executable,
+        through: Sequence[str] = (),
         **environment: str,
     ) -> None:
         self.begin = time.monotonic()
         self.process = subprocess.Popen(
-            [python, str(ROOT / "run.py"), *map(str, arguments)],
+            [*through, python, str(ROOT / "run.py"), *map(str, arguments)],
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -55,6 +55,8 @@ def differences(cfg: DictConfig, swept: Sequence[str] = ()) -> list[str]:
         labels.append(f"q{cfg.encode.quality}")
     said = (*keys, "encode.quality", "img_size", "imgpath", "targetpath", *GROUPS)
     others = [key for key in swept if key not in said and not key.startswith("augment.")]
+    if cfg.slice:  # the jobs of a sweep that make slices make one dataset
+        others = []
     return labels + [_label(key.rpartition(".")[2], OmegaConf.select(cfg, key)) for key in others]
 
 

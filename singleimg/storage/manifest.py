@@ -31,6 +31,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -178,9 +179,13 @@ def record_place(shard: Shard) -> str:
 
 def record_text(record: Record, entries: Iterable[Entry]) -> str:
     """The text of a record's file."""
-    whole = len(Entry._fields) - 1  # without an offset, of which files have none
-    rows = (entry if entry.offset is not None else entry[:whole] for entry in entries)
-    lines = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    quoted = lru_cache(maxsize=2)(json.dumps)  # a shard may lie in one file
+    lines = "".join(
+        # As json.dumps would have it, in a tenth of the time: there are a hundred million.
+        f"[{'null' if index is None else index}, {quoted(path)}, {size}, {json.dumps(digest)}"
+        f"{'' if offset is None else f', {offset}'}]\n"  # files have none
+        for index, path, size, digest, offset in entries
+    ).encode()
     record = replace(record, lines=len(lines), digest=sha256(lines).hexdigest())
     head = json.dumps(asdict(record))
     return f"{_check(head.encode())}\n{head}\n{lines.decode()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from subprocess import CompletedProcess
 
@@ -37,6 +38,13 @@ def test_contestants_alternate_and_get_different_images():
     assert all(20 <= ms < 200 for ms in spent["a"])
     assert ratio(spent["a"], spent["b"]) > 1
     assert ratio([10, 20, 300], [10, 10, 10]) == 2
+
+
+def test_scale_goes_on_with_what_is_there(tmp_path):
+    result = command("scale", "--images", 20_000, "--shard", 100, "--folder", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^2,000 images in 20 shards, .*^20,000 images in 200 shards, .* peak \d+ MB$"
+                     r".*^growth of the peak: \d\.\d\d$", result.stdout, re.M | re.S)  # fmt: skip
 
 
 def test_throughput_prints_and_writes_every_contestant(picture, tmp_path):

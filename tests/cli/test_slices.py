@@ -157,6 +157,19 @@ def test_prepare_agrees_anew_and_begins_anew(run, typed, tmp_path, undisturbed):
     )
 
 
+def test_the_jobs_of_a_sweep_make_one_dataset(picture, tmp_path, undisturbed):
+    """As on SLURM, by the same launcher's way to run on this machine."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="submitit is missing")
+    result = Command(
+        "-m", "hydra/launcher=submitit_local", f"imgpath={picture}", *SMALL, *SHARDS,
+        f"targetpath={tmp_path}/sets", "threads=1", "+k=range(3)", "slice=${k}/3",
+        f"hydra.sweep.dir={tmp_path}/jobs",
+    ).end()  # fmt: skip
+    assert result.status == 0, result.output
+    (target,) = (tmp_path / "sets").iterdir()
+    assert tree_hash(target) == tree_hash(undisturbed)
+
+
 def killed_at_random(
     commands: Callable[[int], Command], count: int, kills: int, seed: int
 ) -> tuple[int, list[Command]]:

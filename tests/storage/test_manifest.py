@@ -297,6 +297,23 @@ def test_a_record_is_lines_of_json(tmp_path):
     assert json.loads(lines[2]) == [0, "train/c/000000/a.jpg", 3, "aa"]
 
 
+@given(
+    st.lists(
+        st.builds(
+            Entry,
+            st.none() | st.integers(0, 10**9),
+            st.text(min_size=1),
+            st.integers(0, 2**40),
+            st.text(max_size=64),
+            st.none() | st.integers(0, 2**48),
+        )
+    )
+)
+def test_each_of_them_is_as_a_library_writes_it(entries):
+    lines = record_text(Record(0, 0, 2, 2, "f", {}), entries).split("\n")[2:-1]
+    assert lines == [json.dumps(one if one.offset is not None else one[:4]) for one in entries]
+
+
 def test_several_that_write_one_shard_share_its_folder_until_one_commits_it(tmp_path):
     store, shard = LocalStore(tmp_path, False), Shard(0, 0, 2)
     with Staging(store, shard, shared="run") as first:
