@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from singleimg.cli import sweep
 from singleimg.cli.help import choice_page, help_page
 from singleimg.config import checks, guard, paths, saved
 from singleimg.config.command_line import as_started, command, quoted
@@ -70,10 +71,9 @@ def main() -> int:
             sys.stdout.flush()
     for mistake in _mistakes:
         mistake.__traceback__ = mistake.__context__ = None  # whose frames keep what was at work
-        if not getattr(mistake, "said", False):
-            if before not in (None, "0") and mistake.__cause__ is not None:
-                traceback.print_exception(mistake.__cause__)
-            print(as_started(one_line(mistake)), file=sys.stderr)
+        if before not in (None, "0") and mistake.__cause__ is not None:
+            traceback.print_exception(mistake.__cause__)
+        print(as_started(one_line(mistake)), file=sys.stderr)
     return 1 if _mistakes else 0
 
 
@@ -94,28 +94,29 @@ def _hydra(arguments: list[str]) -> None:
         refuse_shadowed(Path(args.config_dir), args.config_name)
     args.overrides = paths.read(args.overrides or [], args.multirun)
     guard.install(args.overrides)
-    _run_hydra(args, parser, job, config_path=str(CONF), config_name="config")
+    with sweep.surviving():
+        _run_hydra(args, parser, job, config_path=str(CONF), config_name="config")
 
 
-def job(cfg: DictConfig) -> None:
-    """Checks one job's configuration and runs its task; in a sweep, says at once what failed."""
-    hydra_cfg = HydraConfig.get()
-    overrides = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
+def job(cfg: DictConfig) -> float | None:
+    """Runs the task of a configuration, alone or as a job of a sweep; the value that it gives."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return sweep.run_job(cfg, _work)
     try:
-        checked = checks.load(cfg, overrides)
-        with own_failures(checked.trusted_modules):
-            task(checked)(checked)
+        return _work(cfg)[0]
     except (UserError, OmegaConfBaseException, OSError) as error:
-        mistake = error if isinstance(error, UserError) else UserError(explain(error))
-        if hydra_cfg.mode != RunMode.MULTIRUN:
-            _mistakes.append(mistake)
-            return
-        print(
-            f"{' '.join(overrides)}: {as_started(one_line(mistake))}",
-            file=sys.stderr,
-        )
-        mistake.said = True
-        raise mistake from None
+        _mistakes.append(error if isinstance(error, UserError) else UserError(explain(error)))
+        return None
+
+
+def _work(cfg: DictConfig) -> tuple[float | None, str | None]:
+    """Checks a configuration and runs its task: what that gives, and where what it made lies."""
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    checked = checks.load(cfg, overrides)
+    with own_failures(checked.trusted_modules):
+        value = task(checked)(checked)
+    to = checked.task.get("to")  # of an export
+    return value, to or checked.targetpath
 
 
 def _help(choices: list[str]) -> int:

@@ -26,7 +26,7 @@ from singleimg.config.command_line import quoted
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
 from singleimg.config.paths import escape
-from singleimg.config.saved import COUNTED, SWEPT
+from singleimg.config.saved import COUNTED, JOBS, RUN, SWEPT
 from singleimg.config.schema import typed_keys
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
@@ -94,6 +94,7 @@ class CheckedLoader(ConfigLoaderImpl):
         super().__init__(*args, **kwargs)
         self.typed = typed
         self.counted = False  # by a file that is not ours for all
+        self.run, self.jobs = "", None  # of a sweep: which one, and how many jobs it has
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """The composed configuration; UserError when it names or sets what is not trusted."""
@@ -127,6 +128,7 @@ class CheckedLoader(ConfigLoaderImpl):
         own = [key for key in keys if varied.get(key, True)]
         with flag_override(cfg, ["struct", "readonly"], [False, False]):
             cfg.hydra.runtime.choices[SWEPT] = own
+            cfg.hydra.runtime.choices[RUN], cfg.hydra.runtime.choices[JOBS] = self.run, self.jobs
             # A launcher's process may stand elsewhere than the person.
             cfg.hydra.runtime.cwd = master_config.hydra.runtime._get_node("cwd")._value()
         return cfg

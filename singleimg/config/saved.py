@@ -21,8 +21,10 @@ from singleimg.config.schema import AUGMENT_KEYS, GROUPS, ONCE, TRAINING, Config
 from singleimg.errors import UserError
 from singleimg.storage.base import Store
 
-# Beside Hydra's choices of groups: keys that a sweep varies, and whether num_imgs was said.
+# Beside Hydra's choices of groups: keys that a sweep varies, whether num_imgs was said, which sweep
+# this is and how many jobs it has.
 SWEPT, COUNTED = "keys of this job", "num_imgs of this job"
+RUN, JOBS = "run of this sweep", "jobs of this sweep"
 
 
 def counted() -> bool:

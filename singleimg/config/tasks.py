@@ -99,6 +99,11 @@ class Probe(Task):
     checkpoint: Any = key(
         None, "the folder of a training, or one of its .pt files, or a list", path="read"
     )
+    layer: str | None = key(
+        None,
+        "whose accuracy a sweep compares: conv1, conv2 …; null: the last",
+        Choice(tuple(f"conv{number}" for number in range(1, 6)), "conv2"),
+    )
 
 
 @dataclass

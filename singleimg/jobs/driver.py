@@ -66,9 +66,11 @@ def holds_more(job: Job, found: Snapshot) -> bool:
     return True
 
 
-def complete(job: Job, found: Snapshot | None = None) -> None:
-    """Makes every shard that is not committed, and ``dataset.json``. For the holder of the lock, or
-    of a slice, whose last one leaves ``dataset.json`` to the others while theirs are missing.
+def complete(job: Job, found: Snapshot | None = None) -> float | None:
+    """Makes every shard that is not committed, and ``dataset.json``; images/s, if there were any.
+
+    For the holder of the lock, or of a slice, which leaves ``dataset.json`` to the others while
+    theirs are missing.
 
     found: what lies there, by a look before the lock.
     """
@@ -85,8 +87,7 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
         found = overwrite(job, found)
     target.begin(found, job.recipe, job.texts, job.output, todo, job.slice)
     with log_beside(job):
-        if todo:
-            make(job, todo, effort)
+        speed = make(job, todo, effort) if todo else None
         clear_parts(job)  # also those of a run that was killed after its last shard
         if isinstance(job.backend, Cluster):  # a worker may have been lost, and nothing was said
             job.store.clear_temporary(of=job.slice)
@@ -97,9 +98,10 @@ def complete(job: Job, found: Snapshot | None = None) -> None:
                     "Slice %s is made. Of all %d shards %d are there: others are still to be made.",
                     job.slice, len(job.shards), len(done),
                 )  # fmt: skip
-                return
+                return speed
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
+    return speed
 
 
 def overwrite(job: Job, found: Snapshot) -> Snapshot:
@@ -163,8 +165,8 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
     return effort
 
 
-def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
-    """Runs the shards; on the way out nothing half-written stays."""
+def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> float:
+    """Runs the shards; on the way out nothing half-written stays. Images/s."""
     for name, helper in job.producer.slow().items():
         log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
     begin = time.perf_counter()
@@ -203,6 +205,7 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> None:
         duration(seconds) if seconds > 10 else f"{seconds:.2g} s",
         rate(remaining, seconds),
     )
+    return remaining / seconds
 
 
 def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience: float) -> None:

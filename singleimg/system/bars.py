@@ -142,7 +142,7 @@ class Bar:
     def line(self) -> str:
         """How far it is, as a sentence."""
         things = _PLURALS.get(self.unit, f"{self.unit}s")
-        what = f"{self.what}: " if self.what else ""
+        what = "".join(f"{one}: " for one in (_screen.label, self.what) if one)
         of = "" if self.total is None else f" of {self.total:,}"
         if self._stands():
             none_for = duration(time.monotonic() - self._moved_at)
@@ -196,7 +196,8 @@ class Bar:
         narrow = columns < _NARROW
         text = tqdm.format_meter(
             self.n, self.total, time.monotonic() - self._begin, columns,
-            prefix=self.what, unit=self.unit, unit_scale=self.unit == "B",
+            prefix=": ".join(filter(None, (_screen.label, self.what))),
+            unit=self.unit, unit_scale=self.unit == "B",
             rate=None if self._pause else self._speed.value, postfix=self.note,
             bar_format=None if self.total is None else _BRIEF if narrow else _FULL,
             ascii=not _screen.has_blocks, left="?" if left is None else clock(left),
@@ -212,6 +213,16 @@ def counted(things: Iterable[T], total: int, unit: str = "img", what: str = "") 
             bar.update()
 
 
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Bars that are opened within have this before what they say of themselves."""
+    _screen.label = label
+    try:
+        yield
+    finally:
+        _screen.label = ""
+
+
 class _Screen:
     """The last line of a terminal, and the bars that would stand there; one a process."""
 
@@ -221,6 +232,7 @@ class _Screen:
         self._above: dict[str, _Above] = {}  # what took the place of a stream of sys, by its name
         self._width = 0  # of what stands in the line now
         self.has_blocks = False
+        self.label = ""
 
     def open(self, bar: Bar) -> None:
         with self._lock:

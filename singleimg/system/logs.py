@@ -37,11 +37,23 @@ def logging_to_file(path: Path, *head: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def quiet(so: bool = True) -> Iterator[None]:
+    """What is not a warning goes to the log file alone, within a job of a sweep."""
+    _Console.least = logging.WARNING if so else logging.INFO
+    try:
+        yield
+    finally:
+        _Console.least = logging.INFO
+
+
 class _Console(logging.Handler):
     """Standard output.
 
-    said: the last lines, as long as no file has them.
+    said: the last lines, as long as no file has them. least: the level of what is printed.
     """
+
+    least = logging.INFO
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,6 +62,8 @@ class _Console(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not any(isinstance(one, _LogFile) for one in log.handlers):
             self.said.append(record)
+        if record.levelno < self.least:
+            return
         try:  # by its name: while there is a bar, another stands there
             sys.stdout.write(f"{self.format(record)}\n")
             sys.stdout.flush()

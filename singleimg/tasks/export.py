@@ -28,8 +28,9 @@ from singleimg.system.logs import log, logging_to_console
 _OF_THE_RUN = ("threads", "batch_size", "durable", "if_exists", "allow_version_change", "backend")
 
 
-def export(cfg: DictConfig) -> None:
-    """Writes the images of ``targetpath`` to ``task.to``; compares each with its record."""
+def export(cfg: DictConfig) -> float | None:
+    """Writes the images of ``targetpath`` to ``task.to``; compares each with its record. Images/s
+    of those that were missing there."""
     with logging_to_console():
         if cfg.task.to is None:
             raise UserError("task=export needs a place for the new dataset: type task.to=….")
@@ -45,9 +46,9 @@ def export(cfg: DictConfig) -> None:
         if is_whole(job, found):
             log.info("All %s images are in %s already.", f"{job.num_imgs:,}", job.store)
             closing_lines(job)
-            return
+            return None
         with hold(job.store):
-            complete(job, found)
+            return complete(job, found)
 
 
 def describe_export(cfg: DictConfig, stored: ExistingDataset) -> Job:

@@ -24,8 +24,8 @@ from singleimg.storage.shards import WHOLE
 from singleimg.system.logs import log, logging_to_console
 
 
-def generate(cfg: DictConfig) -> None:
-    """Makes the dataset that ``cfg`` describes, or what is missing of it.
+def generate(cfg: DictConfig) -> float | None:
+    """Makes the dataset that ``cfg`` describes, or what is missing of it; images/s of that.
 
     ``debug``: 64 images of it, and ``grid.png`` to look at them.
     """
@@ -43,9 +43,8 @@ def generate(cfg: DictConfig) -> None:
             raise UserError("debug=true makes its 64 images in one go: leave slice out.")
         if not job.writes:
             todo = job.own_shards
-            make(job, todo, announce(job, todo))
-            return
-        found = job.target.look()
+            return make(job, todo, announce(job, todo))
+        found, speed = job.target.look(), None
         if holds_more(job, found):
             pass
         elif is_whole(job, found):
@@ -53,11 +52,12 @@ def generate(cfg: DictConfig) -> None:
             closing_lines(job)
         elif job.slice != WHOLE:
             with sharing(job) as held:
-                complete(replace(job, held=held))
+                speed = complete(replace(job, held=held))
         else:
             with hold(job.store):
-                complete(job, found)
+                speed = complete(job, found)
         if cfg.debug:
             with job.store.errors():
                 grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))
             log.info("Grid:    %s", job.store.path_of(GRID))
+        return speed

@@ -2,9 +2,9 @@
 
 The same images by ``backend=dask``, ``ray`` and ``loky``, two workers each, by turns: seconds from
 the first commit to the last, and seconds of processors that all of their processes took meanwhile
-(start-up is before). Then the same images in slices, one after the other, against one run of one
-worker: seconds of processors from the first commit on, and what starting a slice takes. Ratios are
-medians of the rounds.
+(start-up is before). Then images in slices, one after the other, against one run, all of one
+worker: seconds of processors beyond those of a command that makes one image, and what such a
+command takes. Ratios are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -88,21 +88,20 @@ def slices(given: argparse.Namespace) -> dict[str, float]:
              f"output.shard_size={given.shard}", f"imgpath={given.photograph}")  # fmt: skip
     ratios, starts = [], []
     for _ in range(given.rounds):
+        none = measured(*typed[1:], "num_imgs=1")
         whole = measured(*typed)
         with tempfile.TemporaryDirectory() as name:
             parts = [
                 measured(*typed, f"slice={k}/{given.slices}", target=Path(name) / "set")
                 for k in range(given.slices)
             ]
-        # From first commits on: all but one shard a process.
-        shards = -(-given.sliced // given.shard)
-        one = whole.cpu / (shards - 1)
-        several = sum(part.cpu for part in parts) / (shards - given.slices)
-        ratios.append(several / one)
-        starts.append(median(part.before - one for part in parts))
-    print(f"{given.slices} slices: CPU a shard {median(ratios):.3f} of one run's "
-          f"({', '.join(f'{one:.3f}' for one in ratios)}); start of a slice, until its first shard "
-          f"is begun, {median(starts):.1f} s")  # fmt: skip
+        start = none.cpu_before + none.cpu
+        several = sum(part.cpu_before + part.cpu - start for part in parts)
+        ratios.append(several / (whole.cpu_before + whole.cpu - start))
+        starts.append(none.before)
+    print(f"{given.slices} slices: CPU {median(ratios):.3f} of one run's "
+          f"({', '.join(f'{one:.3f}' for one in ratios)}); a command is at its first commit after "
+          f"{median(starts):.1f} s")  # fmt: skip
     return {"slices, CPU": median(ratios), "slices, start": median(starts)}
 
 

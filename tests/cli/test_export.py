@@ -63,14 +63,14 @@ def exported(run, direct, tmp_path_factory) -> dict[str, Path]:
         f"targetpath={home}/from/${{output._target_}}",
         f"task.to={home}/${{output._target_}}",
     )
-    result = run("-m", "task=export", f"output={','.join(made)}", *places, "output.shard_size=7")
-    (home / "said").write_text(result.stdout)
+    run("-m", "task=export", f"output={','.join(made)}", *places, "output.shard_size=7")
     return made
 
 
 def said_of(made: Path) -> list[str]:
-    """What the export said that made it."""
-    lines = made.with_name("said").read_text().splitlines()
+    """What the export said that made it, by its log."""
+    logged = (made / "run.log").read_text().splitlines()
+    lines = [line.split(" ", 3)[-1] for line in logged]
     begin = next(n for n, line in enumerate(lines) if f" into {made}: " in line)
     end = next(n for n, line in enumerate(lines) if n > begin and line.startswith("Extend:"))
     return lines[begin : end + 1]

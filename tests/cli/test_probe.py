@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,11 @@ def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, train
     assert all(layer["accuracy"] > 0.5 for layer in scores["layers"][:2])  # colours are easy
     with picture.with_suffix(".csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4
+    run("-m", "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3",
+        "task.layer=conv2,conv1", f"hydra.sweep.dir={picture.parent}/sweep")  # fmt: skip
+    with (picture.parent / "sweep" / "sweep.csv").open() as stream:
+        values = [float(row["value"]) for row in csv.DictReader(stream)]
+    assert values == [scores["layers"][k]["accuracy"] for k in (1, 0)]
 
 
 def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labelled, tmp_path):
@@ -137,9 +143,15 @@ def test_keys_of_a_training_are_none_of_a_study(run):
     assert said.startswith("task.keep is a key of task=pretrain: ")
 
 
-def test_the_control_prints_its_two_figures(run, picture):
+def test_the_control_prints_its_two_figures(run, picture, tmp_path):
     said = run("task=shortcut", "augment=weak", f"imgpath={picture}", "shortcut.updates=2",
                "shortcut.images=40", "shortcut.tested=20", "shortcut.sources=1",
                "shortcut.tested_sources=1").stdout  # fmt: skip
     assert "Null control, augment=weak: on noise RotNet tells" in said
     assert "(chance 25, at most 28)" in said and "(chance 50, at most 54)" in said
+    table = run("-m", "task=shortcut", "augment=weak", f"imgpath={picture}", "shortcut.updates=2",
+                "shortcut.images=40", "shortcut.tested=20", "shortcut.sources=1", "seed=1",
+                "shortcut.tested_sources=1", f"hydra.sweep.dir={tmp_path}").stdout  # fmt: skip
+    found = re.search(r"tells ([\d.]+) % of rot.*^1 .*done +([\d.]+)", table, re.M | re.S)
+    said, value = map(float, found.groups())
+    assert said == pytest.approx(100 * value, abs=0.06)

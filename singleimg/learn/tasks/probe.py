@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,8 +31,11 @@ from singleimg.system.logs import log, logging_to_console
 FOLDER = "probes"
 
 
-def probe(cfg: DictConfig) -> None:
-    """Probes what was not probed yet; leaves CSV, JSON and a picture, and prints the table."""
+def probe(cfg: DictConfig) -> float:
+    """Probes what was not probed yet; leaves CSV, JSON and a picture, and prints the table.
+
+    Returns the accuracy after ``task.layer``, the mean over all checkpoints, 0 … 1.
+    """
     with logging_to_console():
         files = checkpoints(cfg)
         if cfg.data is None:
@@ -57,6 +61,19 @@ def probe(cfg: DictConfig) -> None:
             log.info("Ten crops:\n%s", table(scores, "ten_crop"))
         log.info("Scores:  %s", folder / f"{name}.json")
         log.info("Picture: %s", folder / f"{name}.png")
+        return accuracy_of(scores, cfg.task.layer)
+
+
+def accuracy_of(scores: list[RunScore], layer: str | None) -> float:
+    """The mean accuracy of several runs after one of their convolutions, the last one for None."""
+    number = len(scores[0].layers) if layer is None else int(layer.removeprefix("conv"))
+    found = [one.accuracy for score in scores for one in score.layers if one.layer == number]
+    if not found:
+        raise UserError(
+            f"task.layer={layer} is none of the layers that were probed: type one from conv1 to "
+            f"conv{len(scores[0].layers)}."
+        )
+    return fmean(found)
 
 
 def checkpoints(cfg: DictConfig) -> list[Path]:

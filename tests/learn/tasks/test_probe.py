@@ -13,7 +13,8 @@ import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
-from singleimg.learn.tasks.probe import checkpoints, name_parts, row_name
+from singleimg.learn.probes.scores import LayerScore, RunScore
+from singleimg.learn.tasks.probe import accuracy_of, checkpoints, name_parts, row_name
 
 STORED = {
     "method": {"_target_": "rotnet", "name": "rotnet"},
@@ -94,3 +95,18 @@ def test_files_are_named_by_what_was_probed(tmp_path: Path) -> None:
 def test_a_part_of_a_set_is_spread_evenly_over_it() -> None:
     assert evenly_spaced(10, 4) == [0, 2, 5, 7]
     assert evenly_spaced(3, None) == evenly_spaced(3, 3) == evenly_spaced(3, 9) == [0, 1, 2]
+
+
+def test_what_a_sweep_compares_is_the_accuracy_after_one_layer() -> None:
+    runs = [(0.5, 0.6, 0.4), (0.7, 0.8, 0.2)]
+    scores = [
+        RunScore("rotnet", seed, "tiny", tuple(LayerScore(k, a, 0.1) for k, a in enumerate(run, 1)))
+        for seed, run in enumerate(runs)
+    ]
+    assert accuracy_of(scores, "conv2") == pytest.approx(0.7)
+    assert accuracy_of(scores, None) == pytest.approx(0.3)
+    with pytest.raises(UserError) as caught:
+        accuracy_of(scores, "conv4")
+    assert str(caught.value) == (
+        "task.layer=conv4 is none of the layers that were probed: type one from conv1 to conv3."
+    )
