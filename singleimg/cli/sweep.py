@@ -26,7 +26,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config.command_line import as_started, command
-from singleimg.config.command_line import typed as typed_key
 from singleimg.config.explain import explain, one_line
 from singleimg.config.outcomes import (
     BEGUN,
@@ -37,6 +36,7 @@ from singleimg.config.outcomes import (
     read_outcome,
     read_outcomes,
 )
+from singleimg.config.paths import literal
 from singleimg.config.saved import JOBS, RUN, SWEPT
 from singleimg.errors import UserError
 from singleimg.system.bars import labelled
@@ -230,7 +230,7 @@ def conclude(folder: Path) -> None:
         writer.writerows(rows)
     OmegaConf.save(OmegaConf.create(rows), folder / "sweep.yaml")
     print(_table(keys, outcomes))
-    print(f"Sweep:   {folder}/sweep.csv, sweep.yaml", flush=True)
+    print(f"Sweep:   {folder}/index.html, sweep.csv, sweep.yaml", flush=True)
     failed = [outcome for outcome in outcomes if outcome.status != DONE]
     stopped = any(outcome.status == BEGUN for outcome in failed)
     for outcome in failed:
@@ -238,7 +238,8 @@ def conclude(folder: Path) -> None:
         print(f"{label}: {outcome.error or 'was stopped'}", file=sys.stderr)
     if failed:
         typed = [one for one in sys.argv[1:] if not one.startswith("hydra.sweep.dir=")]
-        again = f"those again: {command(*typed, typed_key('hydra.sweep.dir', folder))}"
+        where = f"hydra.sweep.dir={literal(str(folder))}"
+        again = f"those again: {command(*typed, where)}"
         if any(
             one.startswith("hydra/sweeper=") for one in typed
         ):  # whose jobs are others each time

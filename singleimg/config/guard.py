@@ -183,6 +183,9 @@ def check_hydra(cfg: DictConfig, typed: Typed) -> None:
     search_path = create_config_search_path(str(CONF))
     loader = ConfigLoaderImpl(search_path)
     ours = loader.load_configuration("config", list(typed.hydra), RunMode.MULTIRUN)
+    if not OmegaConf.to_container(cfg.hydra, resolve=False)["callbacks"]:
+        with flag_override(cfg, ["struct", "readonly"], [False, False]):
+            cfg.hydra.callbacks = ours.hydra.callbacks
     # With references as they stand: none can change afterwards what it leads to.
     both = [OmegaConf.to_container(one.hydra, resolve=False) for one in (cfg, ours)]
     for part in (*_GROUPS, *_KEYS):

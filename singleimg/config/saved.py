@@ -96,6 +96,8 @@ def config_text(cfg: DictConfig) -> str:
     Interpolations are kept, so that an added ``deg=45`` reaches the transforms; the schema stands
     first, so that types are checked; Hydra's own files go nowhere.
     """
+    hydra = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False)
+    del hydra["callbacks"]  # which a file can only have as conf/ has them
     head = {
         "defaults": [
             "base_config",
@@ -103,7 +105,7 @@ def config_text(cfg: DictConfig) -> str:
             {"override hydra/job_logging": "none"},
             {"override hydra/hydra_logging": "none"},
         ],
-        "hydra": OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False),
+        "hydra": hydra,
     }
     comment = (
         "# Makes these images again, to the byte (any other key may be added):\n"

@@ -74,10 +74,13 @@ def sets(run: Run, words, picture, tmp_path):
         (made / "train").rename(made / "gone")
         said = run("task=verify", typed_path("targetpath", made), code=1, cwd=folder).stderr
         run(*in_all_shells(words, line_of(said, "To mend it:"), folder), cwd=folder)
-        sweep = run(
-            "-m", *typed, "seed=1", typed_path("targetpath", f"{made}-sweep"), cwd=folder
-        ).stdout
-        again = in_all_shells(words, line_of(sweep, "Extend:"), folder)
+        sets = Path(f"{made}-sweep")
+        sweep = run("-m", *typed, "deg=-1,1", typed_path("targetpath", sets), cwd=folder, code=1)
+        again = in_all_shells(words, line_of(sweep.stderr, "To run those again:"), folder)
+        said = run(*again, cwd=folder, code=1)
+        assert "job 1 of 2, deg=-1: failed" in said.stdout and "job 2" not in said.stdout, said
+        (one,) = sets.iterdir()
+        again = in_all_shells(words, line_of((one / "run.log").read_text(), "Extend:"), folder)
         assert "2 of 4 images" in run(*again, cwd=folder).stdout
 
     return check

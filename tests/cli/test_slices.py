@@ -192,7 +192,7 @@ def killed_at_random(
 
 
 @pytest.mark.parametrize(
-    "count, kills, nap", [(3, 2, "0.02"), pytest.param(8, 8, "0.1", marks=pytest.mark.distributed)]
+    "count, kills, nap", [(3, 1, "0.01"), pytest.param(8, 8, "0.1", marks=pytest.mark.distributed)]
 )
 def test_killed_at_random_and_begun_again(typed, tmp_path, undisturbed, count, kills, nap):
     target = tmp_path / "set"
@@ -207,7 +207,8 @@ def test_killed_at_random_and_begun_again(typed, tmp_path, undisturbed, count, k
 
 
 @pytest.mark.parametrize(
-    "count, kills, nap", [(2, 1, "0.01"), pytest.param(4, 4, "0.06", marks=pytest.mark.distributed)]
+    "count, kills, nap",
+    [(2, 1, "0.005"), pytest.param(4, 4, "0.06", marks=pytest.mark.distributed)],
 )
 def test_in_a_store_as_well(typed, run, port, undisturbed, count, kills, nap):
     target = f"s3://{BUCKET}/slices-{count}"

@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests.cli.conftest import SMALL, TRUST
 from tests.conftest import ROOT
@@ -55,7 +57,7 @@ def test_a_job_is_a_line_and_all_are_a_table(run, picture, tmp_path):
             lines[number + 4],
         )
     assert re.fullmatch(r"job  deg  shear  status  images  size +images/s  folder", lines[4])
-    assert lines[9:] == [f"Sweep:   {tmp_path}/sweep/sweep.csv, sweep.yaml"]
+    assert lines[9:] == [f"Sweep:   {tmp_path}/sweep/index.html, sweep.csv, sweep.yaml"]
     found = rows(tmp_path / "sweep")
     assert [(row["job"], row["deg"], row["shear"]) for row in found] == [
         (str(number), *pair) for number, pair in enumerate(values, 1)
@@ -64,6 +66,12 @@ def test_a_job_is_a_line_and_all_are_a_table(run, picture, tmp_path):
         assert row["images"] == "6" and float(row["value"]) > 0 and float(row["seconds"]) > 0
         files = (Path(row["folder"]) / "train").rglob("*.jpg")
         assert int(row["bytes"]) == sum(file.stat().st_size for file in files)
+    page = (tmp_path / "sweep" / "index.html").read_text()
+    assert page.count('<td class="strip"><img ') == 4 and "<h2>deg × shear</h2>" in page
+    shown = np.asarray(Image.open(tmp_path / "sweep" / "figure.png"))
+    first = next((Path(found[3]["folder"]) / "train").rglob("*_000000000.jpg"))
+    patch = Image.open(first).resize((96, 96), Image.Resampling.NEAREST)
+    assert (shown[124:220, 190:286] == np.asarray(patch)).all()  # deg=30, shear=10
 
 
 def test_those_that_failed_are_run_again_by_the_command_that_is_printed(run, picture, tmp_path):
@@ -105,7 +113,9 @@ def test_a_mistake_in_the_program_stops_no_other_job(run, picture, tmp_path):
     assert "2 of 4 jobs failed. To run those again: python run.py -m " in result.stderr
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    "launcher", ["joblib", pytest.param("submitit_local", marks=pytest.mark.distributed)]
+)
 def test_of_one_whose_process_is_killed_the_others_are_done(launcher, picture, tmp_path):
     pytest.importorskip(LAUNCHERS[launcher], reason=f"{launcher} is not installed")
     result = Command("-m", f"hydra/launcher={launcher}", f"imgpath={picture}", *DEADLY,
@@ -119,6 +129,7 @@ def test_of_one_whose_process_is_killed_the_others_are_done(launcher, picture, t
     assert "Traceback" not in result.output
 
 
+@pytest.mark.distributed
 def test_a_process_that_is_killed_once_has_its_jobs_run_again(picture, tmp_path):
     pytest.importorskip(LAUNCHERS["joblib"], reason="joblib's launcher is not installed")
     sweep = tmp_path / "sweep"
