@@ -204,7 +204,7 @@ def test_a_folder_replays_by_its_absolute_and_its_relative_path(start, tmp_path)
 
 def test_a_sweep_makes_a_folder_each_in_processes_as_well(start, tmp_path):
     start("singleimg", "-m", *SMALL, "deg=0,30", "hydra/launcher=joblib")
-    made = [one for one in (tmp_path / "empty" / "outputs").iterdir() if one.name[0] != "."]
+    made = [one for one in (tmp_path / "empty" / "outputs").iterdir() if one.name != "sweeps"]
     assert [len(images_of(one)) for one in made] == [3, 3]
 
 

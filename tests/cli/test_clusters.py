@@ -122,6 +122,24 @@ def test_a_worker_is_killed_and_the_bytes_are_the_same(engine, picture, tmp_path
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("engine", ENGINES)
+def test_eight_workers_are_killed_and_the_bytes_are_the_same(engine, picture, tmp_path, run):
+    many = ("num_imgs=1500", "output.shard_size=30")  # fifty shards
+    run(f"imgpath={picture}", *SMALL, *many, f"targetpath={tmp_path}/whole", "backend=sequential")
+    target = tmp_path / "set"
+    one = Watched(Command(*typed(engine, picture, target, *many), **{NAP: "0.03"}))
+    for kill in range(8):
+        # By then each worker has begun another shard: three deaths of one would be its own fault.
+        one.until(lambda kill=kill: records(target) >= 1 + 4 * kill)
+        assert wait_until(lambda: one.command.ended() or working(one.command, engine), 30)
+        assert not one.command.ended(), one.end().output
+        working(one.command, engine)[kill % 2 - 1].kill()
+    result = one.end()
+    assert result.status == 0, result.output
+    assert tree_hash(target) == tree_hash(tmp_path / "whole") and leftovers(target) == []
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143),
                                             (signal.SIGKILL, -9)])  # fmt: skip
 def test_a_signal_leaves_no_process_and_the_command_goes_on(
