@@ -91,11 +91,8 @@ def _told(outcome: Outcome) -> str:
     if outcome.status != DONE:
         return outcome.status
     told = [] if outcome.images is None else [f"{outcome.images:,} images", size(outcome.bytes)]
-    told += (
-        []
-        if outcome.images is None or outcome.value is None
-        else [f"{outcome.value:,.0f} images/s"]
-    )
+    if told and outcome.value is not None:
+        told.append(f"{outcome.value:,.0f} images/s")
     return ", ".join([*told, outcome.folder or "done"])
 
 
@@ -118,10 +115,8 @@ class _Surviving(Launcher):
         jobs = dict(enumerate(job_overrides, initial_job_idx))
         loader, sweeper = self._inner.hydra_context.config_loader, self._inner.config.hydra.sweeper
         batches = sweeper.get("max_batch_size") is not None
-        loader.run, loader.jobs = (
-            self._run,
-            sweeper.get("n_trials") or (None if batches else len(jobs)),
-        )
+        loader.run = self._run
+        loader.jobs = sweeper.get("n_trials") or (None if batches else len(jobs))
         if type(self._inner).__name__ == "JoblibLauncher" and jobs:
             print("hydra/launcher=joblib: jobs run side by side, each in one process "
                   "(as by backend=sequential).", flush=True)  # fmt: skip
@@ -157,8 +152,9 @@ class _Surviving(Launcher):
             self._fail(number, overrides)
 
     def _fail(self, number: int, overrides: Sequence[str]) -> None:
-        known = read_outcome(self._folder, number)
-        outcome = known or Outcome(number, self._run, list(overrides), list(overrides))
+        outcome = read_outcome(self._folder, number)
+        if outcome is None or outcome.typed != list(overrides):  # it did not even begin
+            outcome = Outcome(number, self._run, list(overrides), list(overrides))
         outcome.run, outcome.status, outcome.error = self._run, FAILED, _KILLED
         outcome.write(self._folder)
 
@@ -240,9 +236,7 @@ def conclude(folder: Path) -> None:
         typed = [one for one in sys.argv[1:] if not one.startswith("hydra.sweep.dir=")]
         where = f"hydra.sweep.dir={literal(str(folder))}"
         again = f"those again: {command(*typed, where)}"
-        if any(
-            one.startswith("hydra/sweeper=") for one in typed
-        ):  # whose jobs are others each time
+        if any(one.startswith("hydra/sweeper=") for one in typed):  # its jobs are others each time
             again = f"the first of them alone: {command(*failed[0].typed)}"
         raise UserError(
             f"{len(failed)} of {len(outcomes)} jobs {'were stopped or ' * stopped}failed. "

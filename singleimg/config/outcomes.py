@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from singleimg.storage.resolve import store_at
@@ -32,7 +32,7 @@ class Outcome:
     bytes: int | None = None
     value: float | None = None
     seconds: float | None = None
-    error: str | None = field(default=None)
+    error: str | None = None
 
     def write(self, sweep: Path) -> None:
         """Beside those of the other jobs; whole or not at all."""

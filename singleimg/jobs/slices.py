@@ -19,7 +19,7 @@ from singleimg.dataset.target import DATASET, Target
 from singleimg.errors import UserError, unwritable
 from singleimg.jobs.job import Job
 from singleimg.outputs.base import Output
-from singleimg.storage.base import Store
+from singleimg.storage.base import NotExclusive, Store
 from singleimg.storage.lease import FOLDER, Holding, forget_slices, hold_slice
 from singleimg.storage.lock import refuse_held
 
@@ -94,7 +94,7 @@ def agree(job: Job) -> None:
         try:
             with job.store.errors():
                 job.store.create(AGREEMENT, mine.text())
-        except NotImplementedError:
+        except NotExclusive:
             raise UserError(
                 f"targetpath={job.store} is in a store where slices cannot agree by themselves: "
                 f"type task=prepare task.slices={mine.slices} with the same keys first."

@@ -34,6 +34,10 @@ class Range(NamedTuple):
     size: int
 
 
+class NotExclusive(Exception):
+    """A store in which a file that is created takes the place of one that is there."""
+
+
 class DamagedFile(OSError):
     """A file that can be read, and is not what was written."""
 
@@ -121,7 +125,7 @@ class Store(ABC):
     def create(self, name: str, text: str) -> None:
         """Writes a text file unless one is there: of several that try at once one does.
 
-        Raises NotImplementedError where the last one would.
+        Raises NotExclusive where the last one would.
         """
 
     @abstractmethod

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from singleimg.errors import UserError
-from singleimg.storage.base import TEMPORARY, Details, Range, Store, whole_part
+from singleimg.storage.base import TEMPORARY, Details, NotExclusive, Range, Store, whole_part
 from singleimg.storage.faults import patiently, said
 from singleimg.storage.shards import WHOLE, Slice
 from singleimg.system.tempdir import temporary_errors
@@ -185,7 +185,7 @@ class RemoteStore(Store):
             for one in "12" if self.protocol in _CREATE else "":
                 self._create(probe, one)
             if self.read(probe) != b"1":  # others do not know the word, or write over what is there
-                raise NotImplementedError(self.protocol)
+                raise NotExclusive(self.protocol)
         finally:
             self.remove(probe)
         self._create(name, text)

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from singleimg.errors import UserError
-from singleimg.storage.base import TEMPORARY, DamagedFile, Range, Store
+from singleimg.storage.base import TEMPORARY, DamagedFile, NotExclusive, Range, Store
 from singleimg.storage.integrity import Files
 from singleimg.storage.local import LocalStore
 from singleimg.storage.manifest import DamagedRecord, Entry, Manifest, Record
@@ -78,7 +78,7 @@ def test_what_was_written_is_named_and_read(store):
 
 def test_of_several_that_create_a_file_one_does(store):
     if store.local_path is None:  # fsspec's own way looks first and writes then
-        with pytest.raises(NotImplementedError):
+        with pytest.raises(NotExclusive):
             store.create("a", "1")
         assert store.names() == []
         return
