@@ -77,6 +77,12 @@ class SingleImage:
             f"img_size={self.img_size}, seed={self.seed}, engine={self.engine.name})"
         )
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the first images."""
+        from singleimg.report.notebook import SHOWN, display  # workers have no use for it
+
+        return display(self.render_many(range(SHOWN)), repr(self))
+
     @cached_property
     def renderer(self) -> Renderer:
         """Who renders in this process."""

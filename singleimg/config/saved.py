@@ -17,7 +17,7 @@ from singleimg.config.command_line import program
 from singleimg.config.former import update_former
 from singleimg.config.location import CONF
 from singleimg.config.paths import escaped, refers
-from singleimg.config.schema import AUGMENT_KEYS, GROUPS, ONCE, TRAINING, Config
+from singleimg.config.schema import AUGMENT_KEYS, GROUPS, OF_OTHERS, ONCE, Config
 from singleimg.errors import UserError
 from singleimg.storage.base import Store
 
@@ -174,6 +174,6 @@ def _for_file(cfg: DictConfig) -> DictConfig:
     OmegaConf.set_struct(own, False)
     for key in ONCE:
         own[key] = OmegaConf.structured(Config)[key]
-    for key in TRAINING:
+    for key in OF_OTHERS:
         own.pop(key, None)
     return own

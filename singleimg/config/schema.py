@@ -14,8 +14,8 @@ from singleimg.config.tasks import TASKS, Task
 
 GROUPS = ("task", "image", "augment", "engine", "encode", "output", "backend")
 OPTIONAL_GROUPS = ("method", "network", "data", "probe", "budget")  # may be null
-# Keys of training and probing, which a dataset's own configuration does not keep.
-TRAINING = ("train", "shortcut", *OPTIONAL_GROUPS)
+# Keys that act in other tasks alone, which a dataset's own configuration does not keep.
+OF_OTHERS = ("train", "shortcut", "preview", *OPTIONAL_GROUPS)
 
 
 def key(default: Any, section: str = "", check: Check | None = None, **more: bool | str) -> Any:
@@ -61,6 +61,16 @@ class Shortcut:
 
 
 @dataclass
+class Preview:
+    """The keys below ``preview``."""
+
+    rows: int = key(8, "preview", Range(1, 64, "a number of rows"))
+    columns: int = key(8, "preview", Range(1, 64, "a number of columns"))
+    size: int = key(96, "preview", Range(8, 1024, "a whole number of pixels"))
+    open: bool = key(False, "preview")
+
+
+@dataclass
 class Config:
     """The top-level keys; conf/config.yaml says what each means, and the defaults."""
 
@@ -92,6 +102,7 @@ class Config:
     durable: bool = key(True, "commit")
     train: Train = key(Train, "devices")
     shortcut: Shortcut = key(Shortcut, "shortcut")
+    preview: Preview = key(Preview, "preview")
     trusted_modules: list[str] = key(list, once=True)
     task: Any = key(None)
     image: Any = key(None, "source")
@@ -119,7 +130,8 @@ def typed_keys(task: type[Task] | None) -> Iterator[tuple[str, Field[Any]]]:
     """Each key that has a type, by its dotted name, those of ``task`` among them."""
     for one in fields(Config):
         yield one.name, one
-    for name, section in (("train", Train), ("shortcut", Shortcut), ("task", task)):
+    sections = (("train", Train), ("shortcut", Shortcut), ("preview", Preview), ("task", task))
+    for name, section in sections:
         for one in fields(section) if section else ():
             if one.metadata:
                 yield f"{name}.{one.name}", one

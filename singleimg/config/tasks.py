@@ -33,11 +33,17 @@ class Task:
 
 
 _IMAGES = ("num_imgs", "img_size", "seed", "experiment", "source", "augmentation")
+_LAYERS = Choice(tuple(f"conv{number}" for number in range(1, 6)), "conv2")
 
 
 @dataclass
 class Generate(Task):
     reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug", "slice")
+
+
+@dataclass
+class Preview(Task):  # and what a run reads beside: its command is typed again with task=preview
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "preview")
 
 
 @dataclass
@@ -100,10 +106,19 @@ class Probe(Task):
         None, "the folder of a training, or one of its .pt files, or a list", path="read"
     )
     layer: str | None = key(
-        None,
-        "whose accuracy a sweep compares: conv1, conv2 …; null: the last",
-        Choice(tuple(f"conv{number}" for number in range(1, 6)), "conv2"),
+        None, "whose accuracy a sweep compares: conv1, conv2 …; null: the last", _LAYERS
     )
+
+
+@dataclass
+class Evaluate(Task):
+    reads = (*_IMAGES, "targetpath", "work", "method", "network", "data", "probe", "devices",
+             "training")  # fmt: skip
+    layer: str | None = key(
+        None, "whose accuracy it gives: conv1, conv2 …; null: the last", _LAYERS
+    )
+    insist: bool = key(False, "train RotNet although black corners give rotations away")
+    tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
 
 
 @dataclass
@@ -122,6 +137,7 @@ TASKS: dict[str, type[Task]] = {
     kind.__name__.lower(): kind
     for kind in (
         Generate,
+        Preview,
         Prepare,
         Finish,
         Verify,
@@ -129,6 +145,7 @@ TASKS: dict[str, type[Task]] = {
         Export,
         Pretrain,
         Probe,
+        Evaluate,
         Shortcut,
         Study,
     )

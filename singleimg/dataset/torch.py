@@ -22,6 +22,7 @@ from singleimg.dataset.target import Target
 from singleimg.encoders.base import Encoder
 from singleimg.errors import UserError
 from singleimg.outputs.resolve import described
+from singleimg.report.notebook import SHOWN, display
 
 
 class StoredDataset(Dataset):
@@ -68,6 +69,11 @@ class StoredDataset(Dataset):
 
     def __repr__(self) -> str:
         return f"StoredDataset({self.path!r}, {self._count:,} images, output={self._output})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the first images."""
+        files = self._reader.read_all(range(min(SHOWN, self._count)))
+        return display([np.asarray(decode(data)) for data in files], repr(self))
 
     def __len__(self) -> int:
         return self._count
@@ -127,6 +133,10 @@ class RenderedDataset(Dataset):
 
     def __repr__(self) -> str:
         return f"RenderedDataset({self._count:,} images of {self._images})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the first images."""
+        return display(self._images.render_many(range(min(SHOWN, self._count))), repr(self))
 
     def __len__(self) -> int:
         return self._count

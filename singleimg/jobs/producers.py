@@ -91,19 +91,20 @@ def _batches(shard: Shard, size: int = _AT_ONCE) -> Iterator[range]:
 
 
 class Rendered(Producer):
-    """Images as the recipe makes them; ``draws``: whether what was drawn is kept."""
+    """Images as the recipe makes them, which is ``single``; ``draws``: whether what was drawn is
+    kept."""
 
-    def __init__(self, images: SingleImage, encoder: Encoder, draws: bool) -> None:
-        self._images, self._encoder, self._draws = images, encoder, draws
-        self.columns = images.columns() if draws else None
+    def __init__(self, single: SingleImage, encoder: Encoder, draws: bool) -> None:
+        self.single, self._encoder, self._draws = single, encoder, draws
+        self.columns = single.columns() if draws else None
 
     @property
     def pictures(self) -> Pictures:
-        return self._images.pictures
+        return self.single.pictures
 
     def load(self, picture: int) -> int:
         loaded = self.pictures.load(picture)
-        self._images.renderer.prepare(loaded)
+        self.single.renderer.prepare(loaded)
         return loaded.pixels.nbytes
 
     def few(self, numbers: Sequence[int]) -> Rendered:
@@ -111,26 +112,26 @@ class Rendered(Producer):
 
     def images(self, shard: Shard) -> Iterator[Made]:
         for indices in _batches(shard):
-            draws = self._images.draw_many(indices)
+            draws = self.single.draw_many(indices)
             samples = draws.samples if self._draws else repeat(None)
-            for pixels, sample in zip(self._images.render_drawn(draws), samples, strict=False):
+            for pixels, sample in zip(self.single.render_drawn(draws), samples, strict=False):
                 yield self._encoder.file(pixels), sample
 
     def set_up_process(self) -> None:
-        self._images.set_up_process()
-        self.pictures.set_up_process(self._images.renderer.prepare)
+        self.single.set_up_process()
+        self.pictures.set_up_process(self.single.renderer.prepare)
 
     def global_draws(self) -> list[str]:
-        return self._images.pipeline.global_draws()
+        return self.single.pipeline.global_draws()
 
     def slow(self) -> dict[str, str]:
-        return self._images.renderer.slow
+        return self.single.renderer.slow
 
     def kernel(self) -> str:
-        return self._images.renderer.kernel
+        return self.single.renderer.kernel
 
     def share(self, folder: Path) -> Rendered:
-        self.pictures.share(folder, self._images.renderer.prepare)
+        self.pictures.share(folder, self.single.renderer.prepare)
         return self._of(self.pictures.shared_in(folder))
 
     def sent(self, publish: Publish) -> Rendered:
@@ -139,12 +140,12 @@ class Rendered(Producer):
     def _of(self, pictures: Pictures | Few) -> Rendered:
         """The same with other pictures."""
         other = copy.copy(self)
-        other._images = self._images.of(pictures)
+        other.single = self.single.of(pictures)
         return other
 
     def grid(self, count: int) -> list:
         """The pixels of the first ``count`` images, each ``uint8`` H×W×3."""
-        return [self._images.render(index) for index in range(count)]
+        return [self.single.render(index) for index in range(count)]
 
 
 class Replayed(Producer):

@@ -67,6 +67,34 @@ def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, train
     assert values == [scores["layers"][k]["accuracy"] for k in (1, 0)]
 
 
+def test_evaluate_gives_what_a_pretraining_and_its_probe_give(
+    run, trained, labelled, picture, tmp_path
+):
+    probed = (*data(labelled), "probe.epochs=3")
+    run("-m", "task=evaluate", *SMALL[1:], f"imgpath={picture}", *probed, "seed=0,1",
+        "task.layer=conv2", f"targetpath={tmp_path}/all", f"hydra.sweep.dir={tmp_path}/sweep",
+    )  # fmt: skip
+    with (tmp_path / "sweep" / "sweep.csv").open() as stream:
+        values = [float(row["value"]) for row in csv.DictReader(stream)]
+    for seed, folder in enumerate(trained):
+        place = tmp_path / str(seed)
+        run("task=probe", f"task.checkpoint={folder}", *probed, f"seed={seed}",
+            f"targetpath={place}")  # fmt: skip
+        (scores,) = json.loads(next(place.glob("*.json")).read_text())
+        assert values[seed] == scores["layers"][1]["accuracy"]
+
+
+def test_evaluate_says_before_it_trains_what_it_cannot_give(run, labelled, picture, tmp_path):
+    typed = ("task=evaluate", *SMALL[1:], f"imgpath={picture}", f"targetpath={tmp_path}/run")
+    assert run(*typed, code=1).stderr.splitlines()[-1] == (
+        "data is missing: type for example data=cifar10 data.path=…."
+    )
+    assert run(*typed, *data(labelled), "task.layer=conv5", code=1).stderr.splitlines()[-1] == (
+        "task.layer=conv5 is none of the network's layers: type one from conv1 to conv4."
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labelled, tmp_path):
     both = f"task.checkpoint=[{trained[0]},{trained[1]}]"
     command = ("task=probe", both, *data(labelled), "probe.epochs=3", f"targetpath={tmp_path}")

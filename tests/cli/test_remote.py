@@ -181,18 +181,21 @@ def test_overwriting_by_another_output_removes_all_objects_of_the_old_one(
     ]
 
 
-def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path):
+def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path, port):
     typed = ("task=export", "output.shard_size=30", TRUST)
     near, far = tmp_path / "set", f"s3://{BUCKET}/exported"
-    commands = [  # at once
-        Command(*typed, f"targetpath={made.target}", f"task.to={near}", "output=parquet"),
-        Command(
-            *typed, f"targetpath={local['parquet', 180]}", f"task.to={far}", "output=webdataset"
-        ),
-    ]
-    for command in commands:
-        result = command.end()
-        assert result.status == 0, result.output
+    with proxy(port) as asked:
+        commands = [  # at once
+            Command(*typed, f"targetpath={made.target}", f"task.to={near}", "output=parquet",
+                    **asked.environment),
+            Command(*typed, f"targetpath={local['parquet', 180]}", f"task.to={far}",
+                    "output=webdataset"),
+        ]  # fmt: skip
+        for command in commands:
+            result = command.end()
+            assert result.status == 0, result.output
+    read = [one for one in asked.done if re.match(r"GET /.*/train/.*\.tar", one)]
+    assert 6 <= len(read) <= 12, asked.done  # large pieces, not 180 images; some to try it out
     assert tree(near) == tree(local["parquet", 180])
     assert tree(far) == tree(local["webdataset", 180])
 

@@ -41,7 +41,15 @@ def test_a_run_saved_before_is_made_again_by_its_own_file(run, picture, tmp_path
     run("-cp", old, "-cn", "config", f"targetpath={old}", "num_imgs=70", "debug=false")
 
 
-LATER = ("prepare", "finish", "repair", "dask", "ray")  # no path ever stood for these
+LATER = (
+    "prepare",
+    "finish",
+    "repair",
+    "preview",
+    "evaluate",
+    "dask",
+    "ray",
+)  # no path ever stood for these
 
 
 @pytest.mark.parametrize("group", sorted(allowlist.HOMES))

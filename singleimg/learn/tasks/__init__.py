@@ -1,4 +1,4 @@
-"""pretrain, probe, shortcut and study, as they are typed: siblings, none imports another.
+"""pretrain, probe, evaluate, shortcut and study, as they are typed: siblings, none imports another.
 
 May import all of learn/.
 """

@@ -13,8 +13,9 @@ import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
 from singleimg.learn.probes.base import evenly_spaced, protocol_digest
+from singleimg.learn.probes.checkpoint import accuracy_of, row_name
 from singleimg.learn.probes.scores import LayerScore, RunScore
-from singleimg.learn.tasks.probe import accuracy_of, checkpoints, name_parts, row_name
+from singleimg.learn.tasks.probe import checkpoints, name_parts
 
 STORED = {
     "method": {"_target_": "rotnet", "name": "rotnet"},
@@ -108,5 +109,5 @@ def test_what_a_sweep_compares_is_the_accuracy_after_one_layer() -> None:
     with pytest.raises(UserError) as caught:
         accuracy_of(scores, "conv4")
     assert str(caught.value) == (
-        "task.layer=conv4 is none of the layers that were probed: type one from conv1 to conv3."
+        "task.layer=conv4 is none of the network's layers: type one from conv1 to conv3."
     )
