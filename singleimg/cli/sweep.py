@@ -57,7 +57,8 @@ def run_job(
     """Does ``work``, which gives a value and the place of what it made; None where it failed."""
     hydra_cfg = HydraConfig.get()
     choices, number = hydra_cfg.runtime.choices, hydra_cfg.job.num
-    folder = Path(hydra_cfg.runtime.cwd) / hydra_cfg.sweep.dir
+    cwd = OmegaConf.to_container(hydra_cfg.runtime, resolve=False)["cwd"]  # it may hold a ${
+    folder = Path(cwd) / hydra_cfg.sweep.dir
     typed = OmegaConf.to_container(hydra_cfg.overrides.task, resolve=False)
     swept = [one for one in typed if one.partition("=")[0].lstrip("+") in choices[SWEPT]]
     outcome = Outcome(number, choices[RUN], swept, typed)

@@ -145,7 +145,11 @@ def _select_image(cfg: DictConfig, typed: dict[str, str]) -> None:
             f"imgpath={cfg.imgpath} and image={typed['image']} exclude each other: leave one out "
             "(imgpath alone means image=file)."
         )
-    cfg.image = OmegaConf.load(CONF / "image" / "file.yaml")
+    image = OmegaConf.load(CONF / "image" / "file.yaml")
+    for key in (one.removeprefix("image.") for one in typed if one.startswith("image.")):
+        if key in image:  # of every image, so that it was taken for one of the default's
+            image[key] = cfg.image[key]
+    cfg.image = image
 
 
 def _check_effect(cfg: DictConfig, typed: dict[str, str]) -> None:
@@ -184,7 +188,7 @@ def _check_reader(cfg: DictConfig, typed: dict[str, str]) -> None:
                     f"{key}={value} has no effect, since nothing reads {name}{hint}: leave it "
                     f"out, or refer to it (${{{name}}})."
                 )
-    for key in ("targetpath", "save_params"):
+    for key in ("targetpath", "save_params", "report"):
         if key in typed and cfg.task.name == "generate" and cfg.output._target_ == "none":
             raise UserError(
                 f"{key}={typed[key]} has no effect with output=none, which writes nothing: leave "

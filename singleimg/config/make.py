@@ -61,6 +61,10 @@ def instantiate_transforms(cfg: DictConfig, places: Sequence[int] | None = None)
     return made
 
 
+# Keys that say something of a choice, and make nothing.
+_SAID = {"image": ("licence",)}
+
+
 @explained()
 def instantiate(cfg: DictConfig, group: str, **more: Any) -> Any:
     """What the top-level key ``group`` (``image``, ``output``, …) of ``cfg`` describes.
@@ -72,6 +76,7 @@ def instantiate(cfg: DictConfig, group: str, **more: Any) -> Any:
     if not isinstance(node, dict) or allowlist.TARGET not in node:
         raise UserError(f"{group} has no _target_: type for example {example(group)}.")
     place = _allowed(cfg, group)
+    node = {key: value for key, value in node.items() if key not in _SAID.get(group, ())}
     made = _make({**node, **more}, group, place)
     if node[allowlist.TARGET] not in place.choices:
         _check_kind(made, node[allowlist.TARGET], group)

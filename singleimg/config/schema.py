@@ -95,6 +95,7 @@ class Config:
     save_params: bool | None = key(None, "output")
     max_pixels: Any = key(None, "source", Count("pixels"))  # as num_imgs
     debug: bool = key(False, once=True)
+    report: bool | None = key(None, once=True)
     if_exists: str = key(
         "resume", "output", Choice(("resume", "overwrite", "error"), "resume"), typed=True
     )

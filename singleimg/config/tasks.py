@@ -38,12 +38,14 @@ _LAYERS = Choice(tuple(f"conv{number}" for number in range(1, 6)), "conv2")
 
 @dataclass
 class Generate(Task):
-    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug", "slice")
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug", "slice",
+             "report")  # fmt: skip
 
 
 @dataclass
 class Preview(Task):  # and what a run reads beside: its command is typed again with task=preview
-    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "preview")
+    reads = (*_IMAGES, "targetpath", "work", "commit", "encode", "output", "debug",
+             "slice", "report", "preview")  # fmt: skip
 
 
 @dataclass
@@ -56,6 +58,17 @@ class Prepare(Task):
 
 @dataclass
 class Finish(Task):
+    reads = ("targetpath", "commit")
+
+
+@dataclass
+class Card(Task):
+    reads = ("targetpath", "commit")
+    licence: str | None = key(None, "of the source, as SPDX writes it or in words; null: as it was")
+
+
+@dataclass
+class Report(Task):
     reads = ("targetpath", "commit")
 
 
@@ -74,6 +87,11 @@ class Repair(Verify):
 class Export(Task):
     reads = ("targetpath", "work", "commit", "output")
     to: str | None = key(None, "folder or URL of the new dataset", path="write", typed=True)
+
+
+@dataclass
+class Doctor(Task):
+    reads = (*_IMAGES[1:], "encode")
 
 
 @dataclass
@@ -117,6 +135,11 @@ class Evaluate(Task):
     layer: str | None = key(
         None, "whose accuracy it gives: conv1, conv2 …; null: the last", _LAYERS
     )
+    resume: str = key(
+        "auto",
+        "a training in targetpath: auto (go on) | never (begin anew, in its place)",
+        Choice(("auto", "never"), "auto"),
+    )
     insist: bool = key(False, "train RotNet although black corners give rotations away")
     tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
 
@@ -140,9 +163,12 @@ TASKS: dict[str, type[Task]] = {
         Preview,
         Prepare,
         Finish,
+        Card,
+        Report,
         Verify,
         Repair,
         Export,
+        Doctor,
         Pretrain,
         Probe,
         Evaluate,

@@ -35,6 +35,10 @@ RESOLVED = "config.resolved.yaml"
 LOG = "run.log"
 GRID = "grid.png"
 RECIPE = "recipe.json"
+PAGE = "report.html"
+CARD = "README.md"
+OURS = "<!-- Written by singleimg, anew when the dataset changes. Remove this line to edit it. -->"
+CROISSANT = "croissant.json"
 _OVERWRITING = ".overwriting"  # the manifest of a dataset that is being removed
 
 
@@ -216,7 +220,7 @@ class Target:
                     "task=prepare for its slices first."
                 )
             if todo or mine == WHOLE:
-                for name in (DATASET, *output.closing, *output.damaged(self.store)):
+                for name in (DATASET, PAGE, *output.closing, *output.damaged(self.store)):
                     self.store.remove(name)
             whole = {record.number: record_place(record.shard) for record in found.scan.records}
             again = [whole.pop(shard.number) for shard in todo if shard.number in whole]
@@ -319,9 +323,7 @@ class Target:
     # --- overwriting ---
 
     def overwrite(self, recipe: Recipe, output: Output) -> None:
-        """Removes the dataset: what its manifest lists, and nothing else. Crash and repeat at will.
-
-        ``output`` is the one that wrote it.
+        """Removes the dataset, which ``output`` wrote: what its manifest lists, and nothing else.
 
         A record must not outlive its files, nor may the list be lost before they are gone: so the
         whole manifest changes its name first. The new ``recipe`` takes the place of the old one,
@@ -336,7 +338,9 @@ class Target:
             self.finish_overwriting()
             self.clear(output)
             beside = (*output.closing, *output.kept)
-            for name in (*beside, GRID, LOG, RESOLVED, CONFIG):
+            if OURS.encode() in (self.store.read(CARD) or b""):  # else somebody took it over
+                self.store.remove(CARD)
+            for name in (*beside, PAGE, CROISSANT, GRID, LOG, RESOLVED, CONFIG):
                 self.store.remove(name)
             for name in beside:
                 self.store.remove_empty(_folder(name))

@@ -136,7 +136,8 @@ class RenderedDataset(Dataset):
 
     def _repr_html_(self) -> str:
         """In a notebook: the first images."""
-        return display(self._images.render_many(range(min(SHOWN, self._count))), repr(self))
+        images = map(self._image, self._render(range(min(SHOWN, self._count))))
+        return display([np.asarray(image) for image in images], repr(self))
 
     def __len__(self) -> int:
         return self._count

@@ -16,6 +16,7 @@ from singleimg.backends.cluster import Cluster
 from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot
 from singleimg.errors import UserError, WriteError
+from singleimg.jobs.card import write_card
 from singleimg.jobs.estimate import Estimate, check_disk, check_temporary
 from singleimg.jobs.job import Job
 from singleimg.jobs.parts import FOLDER, clear, sweep
@@ -101,6 +102,10 @@ def complete(job: Job, found: Snapshot | None = None) -> float | None:
                 return speed
         target.finish(job.recipe, job.num_imgs, job.output)
         closing_lines(job)
+        try:
+            write_card(job.store, settings, job.recipe, job.num_imgs, job.output)
+        except UserError as error:  # the images are whole all the same
+            log.warning("Its card is missing (%s) task=card writes it.", error)
     return speed
 
 

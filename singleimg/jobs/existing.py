@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from singleimg.config import saved
+from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
 from singleimg.config.paths import escape
 from singleimg.dataset.recipe import NUMBERING, Recipe, versions
@@ -74,6 +75,17 @@ def open_dataset(cfg: DictConfig, target: Target) -> ExistingDataset:
             "one that was altered."
         )
     return ExistingDataset(settings, target, recipe, altered, target.summary(), output, encoder)
+
+
+def open_finished(cfg: DictConfig, target: Target) -> ExistingDataset:
+    """The same of a dataset that is whole; UserError where images are missing."""
+    dataset = open_dataset(cfg, target)
+    if type((dataset.summary or {}).get("images")) is not int:
+        raise UserError(
+            f"targetpath={target.store} holds a dataset of which images are missing. "
+            f"{go_on(target.store, cfg.trusted_modules)}"
+        )
+    return dataset
 
 
 def stated_recipe(target: Target, settings: DictConfig) -> tuple[Recipe, bool]:

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 from PIL import Image
 
 from singleimg.dataset.open import from_config, saved_config
@@ -34,18 +35,12 @@ def first_images(folder: str, count: int) -> list[np.ndarray]:
 def measured(folder: str) -> tuple[float | None, float | None]:
     """The mean share of pixels that show nothing of the picture, and the mean share of it that an
     image is cut from, each 0 … 1; None where that cannot be told.
-
-    The first by rendering a white picture of the same size: what is not white is not of it.
     """
     try:
         cfg, sources = saved_config(folder, ())
         images = from_config(cfg, sources)
         samples = images.draw_many(range(_MEASURED)).samples
         sizes = [images.pictures.size_of(k) for k in range(len(images.pictures))]
-        cfg.augment.transforms = [one for one in cfg.augment.transforms if not _is_colour(one)]
-        white = from_config(cfg, source=_White(sizes[0]))
-        count = max(_FEWEST, min(_MEASURED, _PIXELS // cfg.img_size**2))
-        seen = [pixels.mean() / 255 for pixels in white.render_many(range(count))]
     except UserError:  # of a class of somebody's own, of a picture that is gone
         return None, None
     areas = []
@@ -53,7 +48,24 @@ def measured(folder: str) -> tuple[float | None, float | None]:
         height, width = sizes[sample.source]
         boxes = [one for one in sample.params if {"height", "width"} <= set(one)]
         areas += [one["height"] * one["width"] / (height * width) for one in boxes[-1:]]
-    return 1 - sum(seen) / len(seen), sum(areas) / len(areas) if areas else None
+    return fill_share(cfg, sizes[0]), sum(areas) / len(areas) if areas else None
+
+
+def fill_share(cfg: DictConfig, size: tuple[int, int]) -> float | None:
+    """The mean share of pixels that show nothing of a picture of this height and width, 0 … 1.
+
+    By rendering a white picture of the same size: what is not white is not of it. None where that
+    cannot be told.
+    """
+    cfg = cfg.copy()
+    cfg.augment.transforms = [one for one in cfg.augment.transforms if not _is_colour(one)]
+    count = max(_FEWEST, min(_MEASURED, _PIXELS // cfg.img_size**2))
+    try:
+        white = from_config(cfg, source=_White(size))
+        seen = [pixels.mean() / 255 for pixels in white.render_many(range(count))]
+    except UserError:
+        return None
+    return 1 - sum(seen) / len(seen)
 
 
 def _is_colour(entry: Any) -> bool:

@@ -62,6 +62,8 @@ class Output(ABC):
     own: ClassVar[tuple[str, ...]] = ()  # fields of a subclass that decide where bytes lie
     closing: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset, written at its end
     kept: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset that every shard writes to
+    published: ClassVar[str | None] = None  # files that Hugging Face reads by itself, a pattern
+    read_lines: ClassVar[tuple[str, ...]] = ('singleimg.StoredDataset(".")',)  # for its card
 
     image_suffix: str = ".jpg"  # of the image files, which somebody else encodes
     shard_size: int = 1000

@@ -42,6 +42,12 @@ class FolderOutput(Output):
     in_place = True
     own = ("class_name",)
     closing = (METADATA,)
+    published = "train/**"
+    read_lines = (
+        'torchvision.datasets.ImageFolder("train")',
+        'datasets.load_dataset(".", split="train")',
+        'singleimg.StoredDataset(".")',
+    )
 
     class_name: str
     shard_size: int = MAX_FILES

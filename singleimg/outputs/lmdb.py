@@ -51,6 +51,10 @@ class LmdbOutput(Output):
     module = "lmdb"
     remote = False
     kept = (f"{FOLDER}/data.mdb", f"{FOLDER}/lock.mdb")
+    read_lines = (
+        'lmdb.open("train.lmdb", readonly=True, lock=False)  # 000000000 …: image files',
+        'singleimg.StoredDataset(".")',
+    )
 
     def place(self, shard: Shard) -> None:
         """None: all shards lie in one file."""

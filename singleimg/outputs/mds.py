@@ -46,6 +46,10 @@ class MdsOutput(Output):
     libraries = ("mosaicml-streaming",)
     draws_inside = True
     closing = (INDEX,)
+    read_lines = (
+        'streaming.StreamingDataset(local="train", batch_size=32)',
+        'singleimg.StoredDataset(".")',
+    )
 
     shard_size: int = 5000
 

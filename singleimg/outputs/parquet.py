@@ -36,6 +36,11 @@ class ParquetOutput(FileOutput):
     libraries = ("pyarrow",)
     draws = True
     draws_inside = True
+    published = "train/*.parquet"
+    read_lines = (
+        'datasets.load_dataset(".", split="train")',
+        'singleimg.StoredDataset(".")',
+    )
 
     def drawn(self, sample: Sample, columns: Columns) -> str:
         """The row of an image, but for the image."""

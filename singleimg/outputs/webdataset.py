@@ -51,6 +51,11 @@ class WebDatasetOutput(FileOutput):
     suffix = ".tar"
     draws = True
     draws_inside = True
+    published = "train/*.tar"
+    read_lines = (
+        'datasets.load_dataset(".", split="train", streaming=True)',
+        'singleimg.StoredDataset(".")',
+    )
 
     def drawn(self, sample: Sample, columns: Columns) -> str:
         """The file that lies beside an image."""

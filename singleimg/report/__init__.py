@@ -1,1 +1,1 @@
-"""What a person looks at. Imports images and what lies below."""
+"""What a person looks at: pictures and pages. Imports engines and drawing, and what lies below."""

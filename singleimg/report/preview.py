@@ -11,6 +11,7 @@ from singleimg.engines.raster.footprint import areas
 from singleimg.report.grid import grid
 
 _GAP, _LINE, _TEXT = 16, 20, 13  # pixels: between the two, of a line of text, of its letters
+_BAR, _LEGEND = 80, 320  # pixels: of the bar of colours, and of all that stands in that line
 _SMOOTH = 2  # times as large lines are drawn, then made smaller
 _WIDEST = 1.6  # of the source, in sides of the sheet
 # From small to large, after matplotlib's viridis without its darkest part: eyes of every kind tell
@@ -35,10 +36,11 @@ def preview_picture(
     sheet = contact_sheet(images, columns, size)
     height, width = source.shape[:2]
     scale = min(sheet.height / height, _WIDEST * sheet.width / width)
-    shown = (max(1, round(width * scale)), max(1, round(height * scale)))
-    marked = _marked(Image.fromarray(source).resize(shown, Image.Resampling.BOX), corners * scale)
+    marked = marked_source(source, corners, scale)
     whole = Image.new(
-        "RGB", (sheet.width + _GAP + marked.width, max(sheet.height, shown[1]) + _LINE), "white"
+        "RGB",
+        (sheet.width + _GAP + marked.width, max(sheet.height + _LINE, marked.height)),
+        "white",
     )
     whole.paste(sheet, (0, 0))
     whole.paste(marked, (sheet.width + _GAP, 0))
@@ -47,18 +49,24 @@ def preview_picture(
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int, size: int) -> Image.Image:
     """Images in rows of ``columns``, each ``size`` pixels wide."""
-    patches = []
-    for pixels in images:
-        kind = Image.Resampling.BOX if len(pixels) > size else Image.Resampling.NEAREST
-        patches.append(np.asarray(Image.fromarray(pixels).resize((size, size), kind)))
-    return grid(patches, columns)
+    return grid([resized(pixels, size) for pixels in images], columns)
 
 
-def _marked(source: Image.Image, corners: np.ndarray) -> Image.Image:
-    """A picture with outlines over it, large ones first, and a line below that says their colours.
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """An image (``uint8`` H×W×3) as a square of so many pixels a side."""
+    kind = Image.Resampling.BOX if len(pixels) > size else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(pixels).resize((size, size), kind))
+
+
+def marked_source(pixels: np.ndarray, corners: np.ndarray, scale: float) -> Image.Image:
+    """A picture (``uint8`` H×W×3), ``scale`` times as large, with outlines over it, large ones
+    first, and a line below that says their colours.
 
     corners: n×4×2 in its pixels.
     """
+    height, width = pixels.shape[:2]
+    shown = (max(1, round(width * scale)), max(1, round(height * scale)))
+    source, corners = Image.fromarray(pixels).resize(shown, Image.Resampling.BOX), corners * scale
     known = corners[np.isfinite(corners).all((1, 2))]
     shares = areas(known) / (source.width * source.height)
     low, high = (shares.min(), shares.max()) if len(shares) else (1.0, 1.0)
@@ -68,7 +76,8 @@ def _marked(source: Image.Image, corners: np.ndarray) -> Image.Image:
     for place in np.argsort(-shares):
         outline = [tuple(point) for point in known[place] * _SMOOTH]
         drawing.line([*outline, *outline[:2]], _colour(shares[place], low, high), 2 * _SMOOTH)
-    whole = Image.new("RGB", (source.width, source.height + _LINE), "white")
+    width = max(source.width, _LEGEND)
+    whole = Image.new("RGB", (width, source.height + _LINE), "white")
     whole.paste(lines.resize(source.size, Image.Resampling.BOX), (0, 0))
     _legend(whole, low, high, bool(len(shares)))
     return whole
@@ -78,24 +87,28 @@ def _legend(whole: Image.Image, low: float, high: float, known: bool) -> None:
     drawing, font = ImageDraw.Draw(whole), ImageFont.load_default(_TEXT)
     top = whole.height - _LINE + 3
     if not known:
-        drawing.text((0, top), "where images lie is not known of these transforms", "black", font)
+        text = "these transforms do not tell where an image lies"
+        drawing.text((0, top), text, "black", font)
         return
-    x = 0
-    for text, bar in ((f"{low:.2g} ", True), (f" {high:.2g} of the picture", False)):
-        share = text.replace(f"{low:.2g}", _percent(low)).replace(f"{high:.2g}", _percent(high))
-        drawing.text((x, top), share, "black", font)
-        x += round(drawing.textlength(share, font))
-        for step in range(80 * bar):
-            shade = _colour(low * (high / low) ** (step / 79), low, high)
-            drawing.line([(x, top + 2), (x, top + _TEXT)], shade)
-            x += 1
+    text = f"{_percent(low)} "
+    drawing.text((0, top), text, "black", font)
+    x = round(drawing.textlength(text, font))
+    for step in range(_BAR):
+        shade = _colour(low * (high / low) ** (step / (_BAR - 1)), low, high)
+        drawing.line([(x + step, top + 2), (x + step, top + _TEXT)], shade)
+    drawing.text((x + _BAR, top), f" {_percent(high)} of the picture", "black", font)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
-def _colour(share: float, low: float, high: float) -> tuple[int, ...]:
-    place = np.log(share / low) / np.log(high / low) if high > low else 0.5
+def colours(values: np.ndarray) -> np.ndarray:
+    """``values`` of 0 … 1 as colours, ``uint8`` of one axis more."""
     at = np.linspace(0, 1, len(_COLOURS))
-    return tuple(int(np.interp(place, at, channel)) for channel in _COLOURS.T)
+    return np.stack([np.interp(values, at, channel) for channel in _COLOURS.T], -1).astype(np.uint8)
+
+
+def _colour(share: float, low: float, high: float) -> tuple[int, ...]:
+    place = np.log(share / low) / np.log(high / low) if high > 1.001 * low else 0.5
+    return tuple(colours(np.array(place)).tolist())

@@ -9,7 +9,6 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config import saved
-from singleimg.config.command_line import go_on
 from singleimg.config.make import instantiate
 from singleimg.config.paths import escape
 from singleimg.dataset.open import from_config
@@ -17,7 +16,7 @@ from singleimg.dataset.recipe import Recipe, check_draws, versions
 from singleimg.dataset.target import CONFIG, RESOLVED
 from singleimg.errors import UserError
 from singleimg.jobs.driver import closing_lines, complete, is_whole
-from singleimg.jobs.existing import ExistingDataset, find_target, open_dataset
+from singleimg.jobs.existing import ExistingDataset, find_target, open_finished
 from singleimg.jobs.job import Job, check_place, describe
 from singleimg.jobs.producers import Stored
 from singleimg.outputs.base import Output
@@ -35,12 +34,7 @@ def export(cfg: DictConfig) -> float | None:
         if cfg.task.to is None:
             raise UserError("task=export needs a place for the new dataset: type task.to=….")
         target = find_target(cfg)
-        stored = open_dataset(cfg, target)
-        if stored.summary is None:
-            raise UserError(
-                f"targetpath={target.store} holds a dataset of which images are missing. "
-                f"{go_on(target.store, cfg.trusted_modules)}"
-            )
+        stored = open_finished(cfg, target)
         job = describe_export(cfg, stored)
         found = job.target.look()
         if is_whole(job, found):

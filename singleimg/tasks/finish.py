@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from singleimg.errors import UserError
+from singleimg.jobs.card import write_card
 from singleimg.jobs.existing import find_target, open_dataset
 from singleimg.jobs.slices import leave, read_agreement
 from singleimg.storage.lease import living_leases
@@ -40,6 +41,7 @@ def finish(cfg: DictConfig) -> None:
                 f"missing. Type {again} again."
             )
         target.finish(dataset.recipe, num_imgs, dataset.output)
+        write_card(target.store, dataset.settings, dataset.recipe, num_imgs, dataset.output)
         leave(target, dataset.output)
         log.info("All %s images are in %s.", f"{num_imgs:,}", target.store)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
-from singleimg.dataset.target import GRID
+from singleimg.dataset.target import GRID, PAGE
 from singleimg.errors import UserError
 from singleimg.jobs.driver import (
     announce,
@@ -16,12 +16,16 @@ from singleimg.jobs.driver import (
     is_whole,
     make,
 )
-from singleimg.jobs.job import prepare, refuse_former_set
+from singleimg.jobs.existing import open_dataset
+from singleimg.jobs.job import Job, prepare, refuse_former_set
+from singleimg.jobs.page import write_page
 from singleimg.jobs.slices import sharing
 from singleimg.report.grid import DEBUG_IMAGES, grid
 from singleimg.storage.lock import hold
 from singleimg.storage.shards import WHOLE
 from singleimg.system.logs import log, logging_to_console
+
+_REPORTED = 10_000  # images, of which nobody wants to look at each
 
 
 def generate(cfg: DictConfig) -> float | None:
@@ -44,7 +48,7 @@ def generate(cfg: DictConfig) -> float | None:
         if not job.writes:
             todo = job.own_shards
             return make(job, todo, announce(job, todo))
-        found, speed = job.target.look(), None
+        found, speed, there = job.target.look(), None, job.store.exists(PAGE)
         if holds_more(job, found):
             pass
         elif is_whole(job, found):
@@ -60,4 +64,25 @@ def generate(cfg: DictConfig) -> float | None:
             with job.store.errors():
                 grid(job.producer.grid(job.num_imgs)).save(job.store.path_of(GRID))
             log.info("Grid:    %s", job.store.path_of(GRID))
+        if job.target.summary():
+            _report(cfg, job, there, changed=speed is not None)
         return speed
+
+
+def _report(cfg: DictConfig, job: Job, there: bool, changed: bool) -> None:
+    """Writes the page of a dataset that is whole: if it is asked for, or the dataset has changed.
+
+    there: whether it had one. A page that nobody asked for does not make a run fail.
+    """
+    changed |= there and not job.store.exists(PAGE)  # since it told of another dataset
+    large = there or job.num_imgs >= _REPORTED
+    if not (changed and large if cfg.report is None else cfg.report):
+        return
+    try:
+        page = write_page(open_dataset(cfg, job.target), job.producer.single)
+    except UserError as error:
+        if cfg.report:
+            raise
+        log.warning("Its page is missing (%s) task=report writes it.", error)
+    else:
+        log.info("Report:  %s", page)

@@ -18,11 +18,12 @@ from singleimg.config.paths import here
 from singleimg.engines.raster.footprint import footprints
 from singleimg.errors import UserError
 from singleimg.jobs.job import prepare
-from singleimg.report.preview import preview_picture
+from singleimg.report.preview import preview_picture, resized
 from singleimg.report.terminal import show
 from singleimg.system.logs import log, logging_to_console
 
 FOLDER = "previews"  # in outputs/
+_LARGEST = 100_000_000  # pixels of a sheet
 _VIEWERS = {"linux": "xdg-open", "darwin": "open"}
 
 
@@ -33,33 +34,40 @@ def preview(cfg: DictConfig) -> None:
     which most of them come.
     """
     with logging_to_console():
-        count = cfg.preview.rows * cfg.preview.columns
-        job = prepare(cfg)
-        images = job.producer.single
+        sheet = cfg.preview
+        if sheet.rows * sheet.columns * sheet.size**2 > _LARGEST:
+            raise UserError(
+                f"a sheet of {sheet.rows} × {sheet.columns} images of preview.size={sheet.size} is "
+                "too large to look at: type fewer rows and columns, or a smaller size."
+            )
+        job = prepare(cfg.copy())
+        images, encoder = job.producer.single, instantiate(cfg, "encode")
         images.set_up_process()
-        draws = images.draw_many(range(count))
-        encoder = instantiate(cfg, "encode")
-        files = [encoder.file(pixels) for pixels in images.render_drawn(draws)]
-        pixels = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
+        draws = images.draw_many(range(min(sheet.rows * sheet.columns, job.num_imgs)))
+        patches = []
+        for pixels in images.render_drawn(draws):
+            stored = Image.open(io.BytesIO(encoder.file(pixels))).convert("RGB")
+            patches.append(resized(np.asarray(stored), sheet.size))
         most = Counter(draws.sources.tolist()).most_common(1)[0][0]
-        corners = footprints(images.pipeline, draws)
-        corners = corners[draws.sources == most]
+        corners = footprints(images.pipeline, draws)[draws.sources == most]
         picture = preview_picture(
-            pixels,
+            patches,
             images.pictures.load(most).pixels,
             corners,
-            columns=cfg.preview.columns,
-            size=cfg.preview.size,
+            columns=min(sheet.columns, len(patches)),
+            size=sheet.size,
         )
-        file = here() / "outputs" / FOLDER / f"{Path(cfg.targetpath).name}.png"
+        name = str(job.store).rstrip("/").rpartition("/")[2]
+        file = here() / "outputs" / FOLDER / f"{name}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             picture.save(file)
         except OSError as error:
             raise UserError(f"{file} cannot be written ({error.strerror}).") from None
-        unknown = np.isnan(corners).any((1, 2)).sum()
-        if unknown:
-            log.info("Of %d images it is not known where in the picture they lie.", unknown)
+        if len(images.pictures) > 1:
+            log.info(
+                "Of %d images %d come from the picture that is shown.", len(draws), len(corners)
+            )
         show(picture, sys.stdout)
         log.info("Preview: %s", file)
         if cfg.preview.open:

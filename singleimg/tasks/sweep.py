@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from singleimg.config.outcomes import Outcome, read_outcomes
 from singleimg.jobs.measure import first_images, measured
 from singleimg.report.sweep import SweepRow, figure, sweep_page
-from singleimg.system.figures import size
 
 PAGE, FIGURE = "index.html", "figure.png"
 _SHOWN = 8  # images of each job
@@ -40,7 +39,7 @@ def _row(outcome: Outcome) -> SweepRow:
         swept={key.lstrip("+"): value for key, _, value in pairs},
         status=outcome.status,
         count=outcome.images,
-        size="" if outcome.bytes is None else size(outcome.bytes),
+        bytes=outcome.bytes,
         rate=outcome.value if outcome.images is not None else None,
         value=outcome.value,
         folder=outcome.folder or "",

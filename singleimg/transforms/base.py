@@ -11,7 +11,7 @@ from abc import ABC
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -50,6 +50,14 @@ class Numbers(Protocol):
         """Random orders of 0 … n - 1: int64, a row for each image."""
 
 
+class Spread(NamedTuple):
+    """How a number is meant to be spread: evenly over low … high, or (``log``) its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
 @dataclass(frozen=True)
 class Law(ABC):
     """The settings of one transform, which are its fields, and how its parameters are drawn.
@@ -70,6 +78,17 @@ class Law(ABC):
     def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
         """Heights and widths of what comes out: int64 n×2, as ``sizes``."""
         return sizes
+
+    def spreads(self) -> dict[str, Spread]:
+        """How parameters are meant to be spread, by their names, those of ``derived`` among them.
+
+        As they are drawn: of what does not fit and is drawn again this says nothing.
+        """
+        return {}
+
+    def derived(self, params: Parameters, sizes: np.ndarray) -> Parameters:
+        """Numbers that follow from the parameters of images of these sizes (int64 n×2)."""
+        return {}
 
     def absorb(self, previous: Law) -> Law | None:
         """This law with the one before it taken in, or None: they stay two."""
@@ -101,6 +120,12 @@ log_of = lru_cache(log)  # of a setting, which is the same for all images
 def log_uniform(low: Number, high: Number, draw: Number) -> Number:
     """``draw``, 0 … 1, on a logarithmic scale between numbers of these logarithms."""
     return exp(low + (high - low) * draw)
+
+
+def box_shape(params: Parameters, sizes: np.ndarray) -> Parameters:
+    """Of boxes: ``area``, a share of what they are cut from, and ``aspect``, width by height."""
+    width, height = params["width"], params["height"]
+    return {"area": width * height / (sizes[:, 0] * sizes[:, 1]), "aspect": width / height}
 
 
 def random_corner(

@@ -20,6 +20,8 @@ from singleimg.transforms.base import (
     Measure,
     Numbers,
     Parameters,
+    Spread,
+    box_shape,
     check_ranges,
     log_of,
     log_uniform,
@@ -153,6 +155,19 @@ class CropResizeAffineLaw(Law):
     def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
         return np.full_like(sizes, self.size)
 
+    def spreads(self) -> dict[str, Spread]:
+        # Boxes that do not fit are drawn again: of areas and aspects no one law tells.
+        return {
+            "angle": Spread(-self.degrees, self.degrees),
+            "shear": Spread(-self.shear, self.shear),
+        }
+
+    def derived(self, params: Parameters, sizes: np.ndarray) -> Parameters:
+        if self.square is not None:  # of which the area is a share
+            side = (self.square.fraction * sizes.min(axis=1)).astype(np.int64)
+            sizes = np.stack([side, side], axis=1)
+        return box_shape(params, sizes)
+
 
 @dataclass(frozen=True)
 class RotatedCropLaw(Law):
@@ -209,3 +224,11 @@ class RotatedCropLaw(Law):
 
     def output_sizes(self, sizes: np.ndarray, params: Parameters) -> np.ndarray:
         return np.full_like(sizes, self.size)
+
+    def spreads(self) -> dict[str, Spread]:
+        found = {"angle": Spread(-self.degrees, self.degrees)}
+        # The area of each patch has a limit of its own: of all together no one law tells.
+        return found if self.scale is None else {**found, "aspect": Spread(*self.ratio, log=True)}
+
+    def derived(self, params: Parameters, sizes: np.ndarray) -> Parameters:
+        return box_shape(params, sizes)

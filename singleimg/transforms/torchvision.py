@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from singleimg.transforms.base import Law, Measure, Numbers, Parameters, Size
+from singleimg.transforms.base import Law, Measure, Numbers, Parameters, Size, Spread
 
 
 class NotPlain(ValueError):
@@ -227,6 +227,10 @@ class ColorJitterLaw(Law):
             params[f"{key}_factor"] = None if bounds is None else _between(numbers, *bounds)
         return params
 
+    def spreads(self) -> dict[str, Spread]:
+        keys = ("brightness", "contrast", "saturation", "hue")
+        return {f"{key}_factor": Spread(*getattr(self, key)) for key in keys if getattr(self, key)}
+
 
 def _jitter_range(value: Any, is_hue: bool) -> tuple[float, float] | None:
     """The range that torchvision makes of a setting; None where it changes nothing."""
@@ -264,6 +268,9 @@ class GaussianBlurLaw(Law):
 
     def draw(self, numbers: Numbers, size: Measure) -> Parameters:
         return {"sigma": _between(numbers, *self.sigma)[:, None].repeat(2, axis=1)}
+
+    def spreads(self) -> dict[str, Spread]:
+        return {"sigma": Spread(*self.sigma)}
 
 
 def _between(numbers: Numbers, low: float, high: float) -> np.ndarray:

@@ -126,6 +126,7 @@ def measured(*typed: str, target: Path | None = None) -> Spent:
         own = set((target / "manifest").glob("*.jsonl")) - known
         times = sorted(file.stat().st_mtime for file in own)
         total = sum(used.values())
+        first = total if first is None else first  # it ended before anybody looked
         return Spent(times[-1] - times[0], total - first, times[0] - began, first)
 
 

@@ -126,8 +126,10 @@ def test_nothing_else_lies_in_the_store(made, store):
     names = [file.removeprefix(f"{place}/") for file in store.find(place)]
     shards = range(6)
     assert names == [
+        "README.md",
         "config.resolved.yaml",
         "config.yaml",
+        "croissant.json",
         "dataset.json",
         *(f"manifest/{number:06d}.jsonl" for number in shards),
         "recipe.json",
@@ -142,7 +144,8 @@ def test_a_record_comes_after_its_data_and_the_word_that_all_is_there_comes_last
     for number in range(6):
         record, data = f"manifest/{number:06d}.jsonl", f"train/shard-{number:06d}.tar"
         assert order.index(record) > order.index(data)
-    assert order[0] == "recipe.json" and order[-1] == "dataset.json"
+    assert order[0] == "recipe.json"
+    assert order[-3:] == ["dataset.json", "croissant.json", "README.md"]  # beside what is whole
 
 
 def test_the_same_command_has_nothing_to_do_and_more_images_are_added(run, picture, copy, local):

@@ -63,7 +63,13 @@ def _seedless(value: Any) -> Any:
 
 def accuracy_of(scores: list[RunScore], layer: str | None) -> float:
     """The mean accuracy of several runs after one of their convolutions, the last one for None."""
-    number = layer_number(layer, len(scores[0].layers))
+    probed = [one.layer for one in scores[0].layers]
+    number = layer_number(layer, max(probed))
+    if number not in probed:
+        raise UserError(
+            f"task.layer={layer} was not probed: type one of "
+            f"{', '.join(f'conv{one}' for one in probed)}."
+        )
     return fmean(one.accuracy for score in scores for one in score.layers if one.layer == number)
 
 

@@ -42,6 +42,6 @@ def pretraining(cfg: DictConfig) -> DictConfig:
     OmegaConf.set_struct(made, False)
     made.data = None
     made.task = Pretrain(_target_="pretrain", name="pretrain")
-    for key in ("insist", "tensorboard"):
+    for key in ("resume", "insist", "tensorboard"):
         made.task[key] = cfg.task[key]
     return made

@@ -1,0 +1,53 @@
+"""A real browser without a window, for pages that are one file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+@contextmanager
+def opened(file: Path, *, dark: bool = False, width: int = 1200) -> Iterator[Any]:
+    """A page of playwright's that shows ``file``; fails if it asks for anything, or complains."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    browser_file = next(filter(None, map(shutil.which, _NAMES)), None)
+    if browser_file is None:
+        pytest.skip("no Chromium is on this machine")
+    asked, said = [], []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=browser_file, args=_FLAGS)
+        try:
+            page = browser.new_page(
+                viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+            )
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.goto(file.as_uri())
+            yield page
+        finally:
+            browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+
+
+def faults(page: Any) -> list[str]:
+    """What axe-core finds that keeps people from reading a page, serious or worse."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not there")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
