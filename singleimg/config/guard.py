@@ -6,6 +6,7 @@ typed on the command line counts as the user's own word; see ``Typed``.
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,9 @@ def install(overrides: Sequence[str]) -> None:
     hydra._internal.hydra.ConfigLoaderImpl = loader
 
 
+_KEPT = 64  # composed jobs, which travel with each of them
+
+
 class CheckedLoader(ConfigLoaderImpl):
     """Hydra's loader of configurations, which lets only pass what is trusted.
 
@@ -95,6 +99,7 @@ class CheckedLoader(ConfigLoaderImpl):
         self.typed = typed
         self.counted = False  # by a file that is not ours for all
         self.run, self.jobs = "", None  # of a sweep: which one, and how many jobs it has
+        self._composed: dict[tuple[str, ...], bytes] = {}  # jobs by their overrides, pickled
 
     def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
         """The composed configuration; UserError when it names or sets what is not trusted."""
@@ -118,7 +123,15 @@ class CheckedLoader(ConfigLoaderImpl):
         self, master_config: DictConfig, sweep_overrides: list[str]
     ) -> DictConfig:
         """The configuration of one job, which knows its own keys from those of the whole sweep."""
-        cfg = super().load_sweep_config(master_config, sweep_overrides)
+        # A sweeper composes each job to see that it can be; the launcher takes what that gave, in
+        # whatever process: composing takes longer than a small dataset.
+        key = tuple(sweep_overrides)
+        if key in self._composed:
+            cfg = pickle.loads(self._composed[key])
+        else:
+            cfg = super().load_sweep_config(master_config, sweep_overrides)
+            if len(self._composed) < _KEPT:
+                self._composed[key] = pickle.dumps(cfg)
         typed = OmegaConf.to_container(master_config.hydra.overrides.task, resolve=False)
         parser = OverridesParser.create()
         varied = {

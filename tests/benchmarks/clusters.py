@@ -3,8 +3,8 @@
 The same images by ``backend=dask``, ``ray`` and ``loky``, two workers each, by turns: seconds from
 the first commit to the last, and seconds of processors that all of their processes took meanwhile
 (start-up is before). Then images in slices, one after the other, against one run, all of one
-worker: seconds of processors beyond those of a command that makes one image, and what such a
-command takes. Ratios are medians of the rounds.
+worker: seconds of processors after each has said what it is about to make, and how long a command
+of one image takes. Ratios are medians of the rounds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from threading import Thread
 from typing import NamedTuple
 
 import psutil
@@ -27,12 +28,19 @@ _LOOK = 0.1  # seconds between two looks at processes
 
 
 class Spent(NamedTuple):
-    """Seconds: from the first commit to the last, of processors then, and of both before."""
+    """Seconds: from the first commit to the last, of processors then, and of both before; and of
+    processors until it was said what is about to be made, images that are tried out among them."""
 
     seconds: float
     cpu: float
     before: float
     cpu_before: float
+    cpu_start: float
+
+    @property
+    def work(self) -> float:
+        """Of processors, beyond what it takes to start."""
+        return self.cpu_before + self.cpu - self.cpu_start
 
 
 def main() -> None:
@@ -95,9 +103,7 @@ def slices(given: argparse.Namespace) -> dict[str, float]:
                 measured(*typed, f"slice={k}/{given.slices}", target=Path(name) / "set")
                 for k in range(given.slices)
             ]
-        start = none.cpu_before + none.cpu
-        several = sum(part.cpu_before + part.cpu - start for part in parts)
-        ratios.append(several / (whole.cpu_before + whole.cpu - start))
+        ratios.append(sum(part.work for part in parts) / whole.work)
         starts.append(none.before)
     print(f"{given.slices} slices: CPU {median(ratios):.3f} of one run's "
           f"({', '.join(f'{one:.3f}' for one in ratios)}); a command is at its first commit after "
@@ -113,21 +119,32 @@ def measured(*typed: str, target: Path | None = None) -> Spent:
         known = set((target / "manifest").glob("*.jsonl"))
         process = subprocess.Popen(
             [sys.executable, "run.py", "output=webdataset", f"targetpath={target}", *typed],
-            cwd=ROOT, stdout=subprocess.DEVNULL,
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         used: dict[psutil.Process, float] = {}
-        first = None
+        first, start = None, [0.0]
+
+        def listen() -> None:
+            for line in process.stdout:
+                if " px into " in line:
+                    spent: dict[psutil.Process, float] = {}
+                    look(process.pid, spent)
+                    start[0] = sum(spent.values())
+
+        listener = Thread(target=listen)
+        listener.start()
         while process.poll() is None:
             look(process.pid, used)
             if first is None and set((target / "manifest").glob("*.jsonl")) - known:
                 first = sum(used.values())
             time.sleep(_LOOK)
-        assert process.returncode == 0, typed
+        listener.join()
+        assert process.returncode == 0 and start[0], typed
         own = set((target / "manifest").glob("*.jsonl")) - known
         times = sorted(file.stat().st_mtime for file in own)
         total = sum(used.values())
         first = total if first is None else first  # it ended before anybody looked
-        return Spent(times[-1] - times[0], total - first, times[0] - began, first)
+        return Spent(times[-1] - times[0], total - first, times[0] - began, first, start[0])
 
 
 def look(pid: int, used: dict[psutil.Process, float]) -> None:
