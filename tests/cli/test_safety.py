@@ -179,7 +179,7 @@ def test_a_file_cannot_choose_what_changes_a_dataset_or_writes_another(
 def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved, name):
     text = _of_task(saved, name, "repair")
     assert replay(run, home, text).startswith(
-        "task._target_=repair is no task: type one of task=export, "
+        "task._target_=repair is no task: type one of task=card, "
     )
 
 
