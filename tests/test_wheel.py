@@ -113,7 +113,7 @@ def test_it_holds_the_code_and_every_setting_and_nothing_else(wheel):
     assert len(tops) == 2 and "singleimg" in tops  # and what pip keeps of it
     code = {
         str(file.relative_to(ROOT))
-        for kind in ("py", "c", "h")
+        for kind in ("py", "c", "h", "html", "md")
         for file in (ROOT / "singleimg").rglob(f"*.{kind}")
     }
     settings = {f"singleimg/{file.relative_to(ROOT)}" for file in (ROOT / "conf").rglob("*.yaml")}
