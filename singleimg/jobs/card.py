@@ -18,23 +18,29 @@ from singleimg.system.logs import log
 
 def card_of(settings: DictConfig, recipe: Recipe, num_imgs: int, output: Output) -> Card:
     """What a card says of the dataset that these settings and this recipe describe."""
-    count, pixels = len(recipe.pixels["sources"]), settings.img_size
-    made_of = "one picture" if count == 1 else f"{count:,} pictures"
+    pixels = settings.img_size
     return Card(
         name=f"{source_name(settings.image)}-{settings.augment.name}-{pixels}px",
         count=num_imgs,
-        lead=f"{num_imgs:,} images of {pixels} × {pixels} pixels, all made of {made_of} by random "
-        "crops, turns and changes of colour.",
+        lead=f"{num_imgs:,} images of {pixels} × {pixels} pixels, all made of {made_of(recipe)} "
+        "by random crops, turns and changes of colour.",
         recipe=sentences(recipe.pixels["transforms"]),
         seed=settings.seed,
         fingerprint=recipe.fingerprint,
         made_with=recipe.made_with,
         licence=settings.image.get("licence"),
-        output=output.name,
         files=output.published,
+        media=output.media,
+        column=output.column,
         suffix=output.image_suffix,
         read=output.read_lines,
     )
+
+
+def made_of(recipe: Recipe) -> str:
+    """``one picture``, or how many."""
+    count = len(recipe.pixels["sources"])
+    return "one picture" if count == 1 else f"{count:,} pictures"
 
 
 def source_name(image: DictConfig) -> str:

@@ -19,6 +19,7 @@ from singleimg.drawing.steps import LawStep
 from singleimg.engines.raster.footprint import areas, footprints
 from singleimg.errors import UserError
 from singleimg.images import SingleImage
+from singleimg.jobs.card import made_of
 from singleimg.jobs.existing import ExistingDataset
 from singleimg.jobs.measure import fill_share
 from singleimg.report.dataset import DatasetPage, heat_picture, pairs_picture
@@ -51,17 +52,17 @@ def page_of(dataset: ExistingDataset, images: SingleImage | None = None) -> Data
     """
     summary, count = dataset.summary or {}, dataset.shards.num_imgs
     name = str(dataset.target.store).rstrip("/").rpartition("/")[2]
-    looked, pixels = look(dataset, count), dataset.settings.img_size
+    looked, pixels, recipe = look(dataset, count), dataset.settings.img_size, dataset.recipe
     page = DatasetPage(
         title=name,
-        lead=f"{count:,} images of {pixels} × {pixels} pixels, made of {_pictures(dataset)} by the "
+        lead=f"{count:,} images of {pixels} × {pixels} pixels, made of {made_of(recipe)} by the "
         f"preset {dataset.settings.augment.name}.",
-        recipe=sentences(dataset.recipe.pixels["transforms"]),
+        recipe=sentences(recipe.pixels["transforms"]),
         replay=_replay(dataset),
         load=_load(dataset),
         sheet=contact_sheet(looked.first, _COLUMNS, _SIDE),
         sheet_text=f"The first {len(looked.first)} images.",
-        bytes=histogram_plot(looked.sizes("bytes")),
+        bytes=histogram_plot(looked.sizes()),
         alike=histogram_plot(looked.distances()),
     )
     page.facts = [
@@ -70,7 +71,7 @@ def page_of(dataset: ExistingDataset, images: SingleImage | None = None) -> Data
         ("bytes an image", size(summary.get("bytes", 0) / max(1, count))),
         ("format", dataset.output.name),
         ("shards", f"{len(dataset.shards):,}"),
-        ("fingerprint", dataset.recipe.fingerprint[:12]),
+        ("fingerprint", recipe.fingerprint[:12]),
     ]
     near = looked.near_duplicates()
     of = f"near-duplicates in a sample of {len(looked.hashes):,}"
@@ -81,7 +82,7 @@ def page_of(dataset: ExistingDataset, images: SingleImage | None = None) -> Data
             "The most alike pairs of the sample, one above the other. Near-duplicates differ in at "
             f"most {_ALIKE} of the 64 bits of a difference hash."
         )
-    page.versions = list(dataset.recipe.made_with.items())
+    page.versions = list(recipe.made_with.items())
     _add_draws(page, dataset, images, count)
     page.speed = _speed(dataset)
     return page
@@ -203,12 +204,12 @@ class Looked(NamedTuple):
     first: list[np.ndarray]
     pairs: list[tuple[np.ndarray, np.ndarray]]
 
-    def sizes(self, parameter: str) -> Histogram:
-        """Of the files."""
+    def sizes(self) -> Histogram:
+        """Of the bytes of the files."""
         low, high = float(self.bytes.min()), float(self.bytes.max())
         counts, _ = np.histogram(self.bytes, 40, (low, max(high, low + 1)))
         return Histogram(
-            "image file", f"{parameter} an image, in a sample", counts, low, max(high, low + 1)
+            "image file", "bytes an image, in a sample", counts, low, max(high, low + 1)
         )
 
     def distances(self) -> Histogram:
@@ -276,11 +277,6 @@ def _decoded(data: bytes) -> np.ndarray:
 
 
 # --- beside --------------------------------------------------------------------------------------
-
-
-def _pictures(dataset: ExistingDataset) -> str:
-    count = len(dataset.recipe.pixels["sources"])
-    return "one picture" if count == 1 else f"{count:,} pictures"
 
 
 def _speed(dataset: ExistingDataset) -> Plot | None:

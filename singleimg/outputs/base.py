@@ -62,7 +62,11 @@ class Output(ABC):
     own: ClassVar[tuple[str, ...]] = ()  # fields of a subclass that decide where bytes lie
     closing: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset, written at its end
     kept: ClassVar[tuple[str, ...]] = ()  # files of the whole dataset that every shard writes to
-    published: ClassVar[str | None] = None  # files that Hugging Face reads by itself, a pattern
+    # Files that Hugging Face reads by itself: a pattern, the media type of each where they are no
+    # image files, and the column of a table that holds the bytes of an image.
+    published: ClassVar[str | None] = None
+    media: ClassVar[str | None] = None
+    column: ClassVar[str | None] = None
     read_lines: ClassVar[tuple[str, ...]] = ('singleimg.StoredDataset(".")',)  # for its card
 
     image_suffix: str = ".jpg"  # of the image files, which somebody else encodes

@@ -37,6 +37,8 @@ class ParquetOutput(FileOutput):
     draws = True
     draws_inside = True
     published = "train/*.parquet"
+    media = "application/x-parquet"
+    column = "image"
     read_lines = (
         'datasets.load_dataset(".", split="train")',
         'singleimg.StoredDataset(".")',

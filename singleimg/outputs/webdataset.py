@@ -52,6 +52,7 @@ class WebDatasetOutput(FileOutput):
     draws = True
     draws_inside = True
     published = "train/*.tar"
+    media = "application/x-tar"
     read_lines = (
         'datasets.load_dataset(".", split="train", streaming=True)',
         'singleimg.StoredDataset(".")',

@@ -25,9 +25,10 @@ class Card:
     """What is said.
 
     lead: a sentence. recipe: sentences. made_with: versions by name. licence: of the source, as its
-    owner gives it; None: not known. output: the format. files: which files hold images, as a
-    pattern below the dataset; None where nobody but the format's own library reads them. suffix: of
-    an image file. read: lines of Python.
+    owner gives it; None: not known. files: which files hold images, as a pattern below the dataset;
+    None where nobody but the format's own library reads them. media: their type, None: they are
+    image files; column: of a table, in which the bytes of images are. suffix: of an image file.
+    read: lines of Python.
     """
 
     name: str
@@ -38,8 +39,9 @@ class Card:
     fingerprint: str
     made_with: Mapping[str, str]
     licence: str | None
-    output: str
     files: str | None
+    media: str | None
+    column: str | None
     suffix: str
     read: Sequence[str]
 
@@ -84,34 +86,28 @@ class Card:
             "version": f"1.0.0+{self.fingerprint[:8]}.{self.count}",
             "isLiveDataset": False,
         }
-        sets: list[dict[str, Any]] = []
-        if self.output == "parquet":
-            sets.append(_files("tables", self.files, "application/x-parquet"))
-            image["source"] = {
-                "fileSet": {"@id": "tables"},
-                "extract": {"column": "image"},
-                "transform": {"jsonPath": "bytes"},
-            }
-        elif self.output == "webdataset":  # whose readers open the tar files themselves
-            sets.append(_files("shards", self.files, "application/x-tar"))
-        elif self.files is not None:
-            sets.append(_files("files", f"train/**/*{self.suffix}", _media(self.suffix)))
+        files = {"@type": "cr:FileSet", "@id": "files", "name": "files"}
+        if self.files is None:
+            described["distribution"] = []
+        elif self.media is not None:
+            described["distribution"] = [
+                {**files, "encodingFormat": self.media, "includes": self.files}
+            ]
+            if self.column is not None:
+                extract = {"column": self.column}
+                image["source"] = {"fileSet": {"@id": "files"}, "extract": extract,
+                                   "transform": {"jsonPath": "bytes"}}  # fmt: skip
+        else:
+            kind = {".jpg": "image/jpeg"}.get(self.suffix, f"image/{self.suffix[1:]}")
+            described["distribution"] = [
+                {**files, "encodingFormat": kind, "includes": f"{self.files}/*{self.suffix}"}
+            ]
             image["source"] = {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "content"}}
-        described["distribution"] = sets
         if "source" in image:
             described["recordSet"] = [
                 {"@type": "cr:RecordSet", "@id": "images", "name": "images", "field": [image]}
             ]
         return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
-
-
-def _files(name: str, pattern: str | None, media: str) -> dict[str, Any]:
-    return {"@type": "cr:FileSet", "@id": name, "name": name, "encodingFormat": media,
-            "includes": pattern}  # fmt: skip
-
-
-def _media(suffix: str) -> str:
-    return {".jpg": "image/jpeg"}.get(suffix, f"image/{suffix.removeprefix('.')}")
 
 
 # Given in the specification, the same for all.

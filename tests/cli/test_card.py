@@ -67,7 +67,7 @@ def test_croissant_is_valid_and_leads_to_the_images(made, output, monkeypatch):
     described = croissant.Dataset(jsonld="croissant.json")
     assert not described.metadata.ctx.issues.errors
     if output == "webdataset":
-        assert [one.id for one in described.metadata.distribution] == ["shards"]
+        assert [one.id for one in described.metadata.distribution] == ["files"]
         return
     shown = next(iter(described.records("images")))["images/image"]
     assert shown.size == (32, 32)

@@ -7,19 +7,30 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError, misfit
 from singleimg.learn.data.base import Labelled
+from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.scores import LayerScore, RunScore, read_json, write_json
 from singleimg.learn.training.checkpoints import LAST
-from singleimg.learn.training.devices import open_fabric
+from singleimg.learn.training.devices import check_one_device, open_fabric
 from singleimg.learn.training.trunk import load_trunk
 from singleimg.system.logs import log
 
 FOLDER = "probes"
+
+
+def probed_on(cfg: DictConfig, task: str) -> tuple[Labelled, str]:
+    """The labelled set of ``cfg``, and the digest of the protocol on it: a mistake is said now."""
+    if cfg.data is None:
+        raise UserError("data is missing: type for example data=cifar10 data.path=….")
+    data = instantiate(cfg, "data")
+    check_one_device(cfg.train, task)
+    settings = OmegaConf.to_container(cfg.probe, resolve=True)
+    return data, protocol_digest(settings, data, cfg.seed)
 
 
 def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunScore:

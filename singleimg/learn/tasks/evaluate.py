@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
-from singleimg.config.make import instantiate
 from singleimg.config.tasks import Pretrain
-from singleimg.errors import UserError
-from singleimg.learn.probes.base import protocol_digest
-from singleimg.learn.probes.checkpoint import accuracy_of, layer_number, score_of
+from singleimg.learn.probes.checkpoint import accuracy_of, layer_number, probed_on, score_of
 from singleimg.learn.probes.scores import table
-from singleimg.learn.training.devices import check_one_device
 from singleimg.learn.training.run import describe_run, train
 from singleimg.learn.training.trunk import checkpoint_file
 from singleimg.system.logs import log, logging_to_console
@@ -22,12 +18,7 @@ def evaluate(cfg: DictConfig) -> float:
     Returns the accuracy after ``task.layer``, 0 … 1.
     """
     with logging_to_console():
-        if cfg.data is None:
-            raise UserError("data is missing: type for example data=cifar10 data.path=….")
-        data = instantiate(cfg, "data")
-        check_one_device(cfg.train, "evaluate")
-        settings = OmegaConf.to_container(cfg.probe, resolve=True)
-        protocol = protocol_digest(settings, data, cfg.seed)  # a wrong path is said now
+        data, protocol = probed_on(cfg, "evaluate")
         run = describe_run(pretraining(cfg))
         layer_number(cfg.task.layer, len(run.network.trunk().stages))
         train(run)

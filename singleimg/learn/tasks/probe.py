@@ -5,16 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from singleimg.config.make import instantiate
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError, file_path
-from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.chart import draw
-from singleimg.learn.probes.checkpoint import FOLDER, accuracy_of, row_name, score_of
+from singleimg.learn.probes.checkpoint import FOLDER, accuracy_of, probed_on, row_name, score_of
 from singleimg.learn.probes.scores import table, write_csv, write_json
-from singleimg.learn.training.devices import check_one_device
 from singleimg.learn.training.trunk import checkpoint_file, load_record
 from singleimg.system.logs import log, logging_to_console
 
@@ -26,12 +23,7 @@ def probe(cfg: DictConfig) -> float:
     """
     with logging_to_console():
         files = checkpoints(cfg)
-        if cfg.data is None:
-            raise UserError("data is missing: type for example data=cifar10 data.path=….")
-        data = instantiate(cfg, "data")
-        check_one_device(cfg.train, "probe")
-        settings = OmegaConf.to_container(cfg.probe, resolve=True)
-        protocol = protocol_digest(settings, data, cfg.seed)  # a wrong path is said now
+        data, protocol = probed_on(cfg, "probe")
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
         scores = [score_of(file, cfg, data, protocol) for file in files]
         name = "-".join([data.name, *name_parts(files), protocol])
