@@ -20,88 +20,110 @@ static inline void one_pixel(uint8_t *out, const uint8_t *top, const uint8_t *bo
 
 #if ISA_AVX2 || ISA_AVX512
 
-// Two pixels of each of two rows, in one lane: upper row, then lower row.
-static inline __m128i four_pixels(const uint8_t *from, int64_t pitch) {
-    return _mm_set_epi64x(four_of(from + pitch), four_of(from));
+static inline __m256i eight_bytes(const uint8_t *from) {
+    return _mm256_set1_epi64x(four_of(from));
 }
 
-static inline __m256i two_of(const void *a, const void *b) {
-    return _mm256_set_m128i(_mm_load_si128(b), _mm_load_si128(a));
+// As many pixels as eight at a time make of ``count``. X and Y: 0 … 65535.
+static inline __attribute__((always_inline)) int32_t eights(uint8_t *restrict out,
+                                                            const uint8_t *pixels, int64_t pitch,
+                                                            int32_t bpp, int32_t X, int32_t Y,
+                                                            int32_t dX, int32_t dY,
+                                                            int32_t count) {
+    // Of a pixel and the next one in the upper row, then in the lower one, each channel in turn.
+    const __m256i channels =
+        bpp == 4 ? _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+                                    0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+                 : _mm256_setr_epi8(0, 3, 8, 11, 1, 4, 9, 12, 2, 5, 10, 13, -1, -1, -1, -1,
+                                    0, 3, 8, 11, 1, 4, 9, 12, 2, 5, 10, 13, -1, -1, -1, -1);
+    const __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i ones = _mm256_set1_epi16(1), most = _mm256_set1_epi32(63);
+    __m256i x = _mm256_add_epi32(_mm256_set1_epi32(X),
+                                 _mm256_mullo_epi32(number, _mm256_set1_epi32(dX)));
+    __m256i y = _mm256_add_epi32(_mm256_set1_epi32(Y),
+                                 _mm256_mullo_epi32(number, _mm256_set1_epi32(dY)));
+    int32_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m256i column = _mm256_srai_epi32(x, 16), row = _mm256_srai_epi32(y, 16);
+        _Alignas(32) int32_t at[8];
+        _mm256_store_si256(
+            (void *)at,
+            _mm256_add_epi32(_mm256_mullo_epi32(row, _mm256_set1_epi32((int32_t)pitch)),
+                             bpp == 4 ? _mm256_slli_epi32(column, 2)
+                                      : _mm256_add_epi32(column, _mm256_slli_epi32(column, 1))));
+        // Compilers take numbers out of a vector one by one, which is slower than reading them.
+        __asm__ volatile("" : "+m"(at));
+        // Bytes 64 - fx and fx, twice; words 256·(64 - fy) and 256·fy.
+        const __m256i fx = _mm256_and_si256(_mm256_srli_epi32(x, 10), most);
+        const __m256i fy = _mm256_and_si256(_mm256_srli_epi32(y, 10), most);
+        const __m256i across = _mm256_add_epi32(
+            _mm256_mullo_epi16(_mm256_or_si256(fx, _mm256_slli_epi32(fx, 16)),
+                               _mm256_set1_epi16(255)),
+            _mm256_set1_epi16(64));
+        const __m256i down = _mm256_slli_epi32(
+            _mm256_add_epi32(_mm256_sub_epi32(_mm256_slli_epi32(fy, 16), fy),
+                             _mm256_set1_epi32(64)),
+            8);
+// Pixels k and k + 4, one in each lane: 32-bit sums of their channels.
+#define TWO(k)                                                                             \
+    _mm256_madd_epi16(                                                                     \
+        _mm256_mulhrs_epi16(                                                               \
+            _mm256_maddubs_epi16(                                                          \
+                _mm256_shuffle_epi8(                                                       \
+                    _mm256_blend_epi32(                                                    \
+                        _mm256_blend_epi32(eight_bytes(pixels + at[k]),                    \
+                                           eight_bytes(pixels + at[k] + pitch), 0x0c),     \
+                        _mm256_blend_epi32(eight_bytes(pixels + at[k + 4]),                \
+                                           eight_bytes(pixels + at[k + 4] + pitch), 0xc0), \
+                        0xf0),                                                             \
+                    channels),                                                             \
+                _mm256_shuffle_epi32(across, (k) * 0x55)),                                 \
+            _mm256_shuffle_epi32(down, (k) * 0x55)),                                       \
+        ones)
+        const __m256i a = _mm256_packs_epi32(TWO(0), TWO(1));
+        const __m256i b = _mm256_packs_epi32(TWO(2), TWO(3));
+#undef TWO
+        _mm256_storeu_si256((void *)(out + 4 * (int64_t)i),
+                            _mm256_packus_epi16(_mm256_srli_epi16(_mm256_add_epi16(a, ones), 5),
+                                                _mm256_srli_epi16(_mm256_add_epi16(b, ones), 5)));
+        x = _mm256_add_epi32(x, _mm256_set1_epi32(8 * dX));
+        y = _mm256_add_epi32(y, _mm256_set1_epi32(8 * dY));
+    }
+    return i;
 }
 
-// For each fraction f: bytes 64 - f and f for a pixel and the next one.
-#define PAIR(f) 64 - f, f
-#define ACROSS_1(f) {PAIR(f), PAIR(f), PAIR(f), PAIR(f), PAIR(f), PAIR(f), PAIR(f), PAIR(f)}
-// And words: 256·(64 - f) for the upper row, 256·f for the lower one.
-#define UPPER(f) 256 * (64 - f)
-#define LOWER(f) 256 * f
-#define DOWN_1(f) {UPPER(f), UPPER(f), UPPER(f), UPPER(f), LOWER(f), LOWER(f), LOWER(f), LOWER(f)}
-#define FOUR(each, f) each(f), each((f + 1)), each((f + 2)), each((f + 3))
-#define SIXTEEN(each, f) FOUR(each, f), FOUR(each, (f + 4)), FOUR(each, (f + 8)), FOUR(each, (f + 12))
-#define SIXTY_FOUR(each) \
-    SIXTEEN(each, 0), SIXTEEN(each, 16), SIXTEEN(each, 32), SIXTEEN(each, 48)
-static const _Alignas(16) uint8_t ACROSS[64][16] = {SIXTY_FOUR(ACROSS_1)};
-static const _Alignas(16) int16_t DOWN[64][8] = {SIXTY_FOUR(DOWN_1)};
+#else
+
+static inline int32_t eights(uint8_t *restrict out, const uint8_t *pixels, int64_t pitch,
+                             int32_t bpp, int32_t X, int32_t Y, int32_t dX, int32_t dY,
+                             int32_t count) {
+    (void)out, (void)pixels, (void)pitch, (void)bpp, (void)X, (void)Y, (void)dX, (void)dY;
+    (void)count;
+    return 0;
+}
+
+#endif
+
+static inline int64_t magnitude(int32_t step) { return step < 0 ? -(int64_t)step : step; }
 
 static inline __attribute__((always_inline)) void row_of(uint8_t *restrict out,
                                                          const uint8_t *pixels, int64_t pitch,
                                                          int32_t bpp, int64_t X, int64_t Y,
                                                          int32_t dX, int32_t dY, int32_t count) {
-    const __m256i pairs =
-        bpp == 4 ? _mm256_setr_epi8(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15,
-                                    0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15)
-                 : _mm256_setr_epi8(0, 3, 1, 4, 2, 5, -1, -1, 8, 11, 9, 12, 10, 13, -1, -1,
-                                    0, 3, 1, 4, 2, 5, -1, -1, 8, 11, 9, 12, 10, 13, -1, -1);
-    const __m256i one = _mm256_set1_epi16(1);
+    pixels += (Y >> 16) * pitch + (X >> 16) * bpp;
+    X &= 65535, Y &= 65535;
+    // Eight at a time where 32 bits hold how far all that is read lies from the first pixel.
+    const int64_t right = X + magnitude(dX) * (count + 8), low = Y + magnitude(dY) * (count + 8);
     int32_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        __m256i sums[4];
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) {
-            const int64_t x0 = X, y0 = Y, x1 = X + dX, y1 = Y + dY;
-            const uint8_t *p = pixels + (y0 >> 16) * pitch + (x0 >> 16) * bpp;
-            const uint8_t *q = pixels + (y1 >> 16) * pitch + (x1 >> 16) * bpp;
-            const __m256i four =
-                _mm256_set_m128i(four_pixels(q, pitch), four_pixels(p, pitch));
-            const __m256i rows = _mm256_maddubs_epi16(
-                _mm256_shuffle_epi8(four, pairs),
-                two_of(ACROSS[(x0 >> 10) & 63], ACROSS[(x1 >> 10) & 63]));
-            sums[k] = _mm256_mulhrs_epi16(
-                rows, two_of(DOWN[(y0 >> 10) & 63], DOWN[(y1 >> 10) & 63]));
-            X += 2 * (int64_t)dX, Y += 2 * (int64_t)dY;
-        }
-        // Each lane of sums holds a pixel's upper row and its lower row.
-        const __m256i a = _mm256_add_epi16(_mm256_unpacklo_epi64(sums[0], sums[1]),
-                                           _mm256_unpackhi_epi64(sums[0], sums[1]));
-        const __m256i b = _mm256_add_epi16(_mm256_unpacklo_epi64(sums[2], sums[3]),
-                                           _mm256_unpackhi_epi64(sums[2], sums[3]));
-        const __m256i bytes =
-            _mm256_packus_epi16(_mm256_srli_epi16(_mm256_add_epi16(a, one), 5),
-                                _mm256_srli_epi16(_mm256_add_epi16(b, one), 5));
-        // Pixels 0, 2, 4, 6 and 1, 3, 5, 7.
-        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        _mm256_storeu_si256((void *)(out + 4 * (int64_t)i),
-                            _mm256_permutevar8x32_epi32(bytes, order));
-    }
-    for (; i < count; i++, X += dX, Y += dY) {
+    if (right <= INT32_MAX && low <= INT32_MAX &&
+        ((low >> 16) + 1) * pitch + (right >> 16) * bpp <= INT32_MAX)
+        i = eights(out, pixels, pitch, bpp, (int32_t)X, (int32_t)Y, dX, dY, count);
+    for (X += i * (int64_t)dX, Y += i * (int64_t)dY; i < count; i++, X += dX, Y += dY) {
         const uint8_t *p = pixels + (Y >> 16) * pitch + (X >> 16) * bpp;
         one_pixel(out + 4 * (int64_t)i, p, p + pitch, bpp, (int32_t)(X >> 10) & 63,
                   (int32_t)(Y >> 10) & 63);
     }
 }
-
-#else
-
-static inline void row_of(uint8_t *restrict out, const uint8_t *pixels, int64_t pitch, int32_t bpp,
-                          int64_t X, int64_t Y, int32_t dX, int32_t dY, int32_t count) {
-    for (int32_t i = 0; i < count; i++, X += dX, Y += dY) {
-        const uint8_t *p = pixels + (Y >> 16) * pitch + (X >> 16) * bpp;
-        one_pixel(out + 4 * (int64_t)i, p, p + pitch, bpp, (int32_t)(X >> 10) & 63,
-                  (int32_t)(Y >> 10) & 63);
-    }
-}
-
-#endif
 
 void NAME(bilinear)(uint8_t *restrict out, const uint8_t *pixels, int64_t pitch, int32_t bpp,
                     int64_t X, int64_t Y, int32_t dX, int32_t dY, int32_t count) {

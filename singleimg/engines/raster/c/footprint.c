@@ -3,7 +3,33 @@
 #include "internal.h"
 #include "simd.h"
 
-enum { MOST_TAPS = 8, PHASES = 16, STRIP = 64, READS = 10, AHEAD = 4 };
+enum { MOST_TAPS = 8, PHASES = 16, STRIP = 64, AHEAD = 4 };
+// What is read of a row begins BEFORE pixels before its taps, and is READS pixels long.
+enum { BEFORE = 2, READS = 12 };
+
+#if ISA_AVX2 || ISA_AVX512
+
+// Two rows of weights are 32 bytes: the first four of each in turn, twice, then the last four, so
+// that one load without a shuffle gives those of either row to three channels.
+enum { ROW_OF_WEIGHTS = 16 };
+
+static inline void weights_store(int8_t *to, const int8_t (*rows)[MOST_TAPS], int32_t taps) {
+    for (int32_t j = 0; j < taps; j++)
+        for (int32_t half = 0; half < 2; half++)
+            for (int32_t twice = 0; twice < 2; twice++)
+                memcpy(to + (j / 2) * 32 + half * 16 + twice * 8 + (j % 2) * 4,
+                       rows[j] + half * 4, 4);
+}
+
+#else
+
+enum { ROW_OF_WEIGHTS = MOST_TAPS };
+
+static inline void weights_store(int8_t *to, const int8_t (*rows)[MOST_TAPS], int32_t taps) {
+    memcpy(to, rows, (size_t)taps * MOST_TAPS);
+}
+
+#endif
 
 static inline double tent(double u) {
     const double height = 1.0 - (u < 0.0 ? -u : u);
@@ -13,7 +39,7 @@ static inline double tent(double u) {
 int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
                              Footprint *footprint) {
     const int32_t back = taps / 2 - 1;
-    int8_t *weights = work_take(work, (int64_t)PHASES * PHASES * taps * MOST_TAPS);
+    int8_t *weights = work_take(work, (int64_t)PHASES * PHASES * taps * ROW_OF_WEIGHTS);
     if (!weights) return RASTER_WORKSPACE;
     *footprint = (Footprint){taps, weights};
     for (int32_t py = 0; py < PHASES; py++)
@@ -34,53 +60,79 @@ int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
             if (!(total > 0.0)) return RASTER_SIZE;  // the levels are of other pictures
             const double scale = 128.0 / total;
             int32_t left = 128;
-            int8_t *row = weights + ((int64_t)py * PHASES + px) * taps * MOST_TAPS;
+            int8_t rounded[MOST_TAPS][MOST_TAPS];
             for (int32_t j = 0; j < taps; j++)
                 for (int32_t i = 0; i < MOST_TAPS; i++) {
                     const int32_t weight = (int32_t)(values[j][i] * scale + 0.5);
-                    row[j * MOST_TAPS + i] = (int8_t)weight;
+                    rounded[j][i] = (int8_t)weight;
                     left -= weight;
                 }
             // What rounding left over goes to the nearest pixel, so that weights sum to 128.
-            int8_t *nearest = row + (back + (2 * py >= PHASES)) * MOST_TAPS + back +
-                              (2 * px >= PHASES);
+            int8_t *nearest = &rounded[back + (2 * py >= PHASES)][back + (2 * px >= PHASES)];
             *nearest = (int8_t)(*nearest + left);
+            weights_store(weights + ((int64_t)py * PHASES + px) * taps * ROW_OF_WEIGHTS, rounded,
+                          taps);
         }
     return RASTER_OK;
 }
 
 #if ISA_AVX2 || ISA_AVX512
 
-static inline __m256i eight_pixels(const uint8_t *from) {
-    const __m256i pairs = _mm256_setr_epi8(0, 3, 1, 4, 2, 5, -1, -1, 6, 9, 7, 10, 8, 11, -1, -1,
-                                           0, 3, 1, 4, 2, 5, -1, -1, 6, 9, 7, 10, 8, 11, -1, -1);
-    const __m128i low = _mm_loadu_si128((const void *)from);
-    const __m128i high = _mm_loadu_si128((const void *)(from + 12));
-    return _mm256_shuffle_epi8(_mm256_set_m128i(high, low), pairs);
-}
+// The lower lane has the first four columns, the upper one the others; in each two words for red,
+// two for green and two for blue.
+typedef __m256i PixelSums;
 
-static inline __attribute__((always_inline)) void summed(uint8_t *out, const uint8_t *from,
-                                                         int64_t pitch, const int8_t *weights,
-                                                         int32_t taps) {
-    const __m256i places = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3,
-                                            4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7);
+static inline __attribute__((always_inline)) PixelSums sums_at(const uint8_t *from, int64_t pitch,
+                                                               const int8_t *weights,
+                                                               int32_t taps) {
+    // The load begins 4 bytes before the taps: so each lane holds four pixels.
+    const __m256i channels =
+        _mm256_setr_epi8(4, 7, 10, 13, 5, 8, 11, 14, 6, 9, 12, 15, -1, -1, -1, -1,
+                         0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11, -1, -1, -1, -1);
     __m256i sum = _mm256_setzero_si256();
     for (int32_t j = 0; j < taps; j++) {
-        const __m256i eight = _mm256_set1_epi64x(four_of(weights + j * MOST_TAPS));
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(eight_pixels(from + j * pitch),
-                                                         _mm256_shuffle_epi8(eight, places)));
+        const __m256i pixels = _mm256_loadu_si256((const void *)(from + j * pitch - 4));
+        // Each load with its own address, for a load with moveldup is no more than a load.
+        const __m256 row = _mm256_moveldup_ps(
+            _mm256_loadu_ps((const void *)(weights + (j / 2) * 32 + (j % 2) * 4)));
+        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(_mm256_shuffle_epi8(pixels, channels),
+                                                         _mm256_castps_si256(row)));
     }
-    __m128i half = _mm_add_epi16(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    half = _mm_add_epi16(half, _mm_srli_si128(half, 8));
-    half = _mm_srli_epi16(_mm_add_epi16(half, _mm_set1_epi16(8)), 7);
-    const int32_t pixel = _mm_cvtsi128_si32(_mm_packus_epi16(half, half));
+    // Pixel by pixel: compilers that mix four of them run out of registers.
+    __asm__ volatile("" : "+x"(sum));
+    return sum;
+}
+
+// Both lanes of two pixels' sums, together: a in the lower lane, b in the upper.
+static inline __m256i together(__m256i a, __m256i b) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    a = _mm256_madd_epi16(a, ones), b = _mm256_madd_epi16(b, ones);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+static inline void stored(uint8_t *out, PixelSums sums) {
+    const __m128i words = _mm256_castsi256_si128(_mm256_packs_epi32(together(sums, sums), sums));
+    const __m128i levels = _mm_srli_epi16(_mm_add_epi16(words, _mm_set1_epi16(8)), 7);
+    const int32_t pixel = _mm_cvtsi128_si32(_mm_packus_epi16(levels, levels));
     memcpy(out, &pixel, 4);
+}
+
+static inline void four_stored(uint8_t *out, const PixelSums *sums) {
+    const __m256i words =  // of pixels 0, 2, 1, 3
+        _mm256_packs_epi32(together(sums[0], sums[1]), together(sums[2], sums[3]));
+    const __m256i levels = _mm256_srli_epi16(_mm256_add_epi16(words, _mm256_set1_epi16(8)), 7);
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(levels),
+                                           _mm256_extracti128_si256(levels, 1));
+    _mm_storeu_si128((void *)out, _mm_shuffle_epi32(bytes, 0xd8));
 }
 
 #elif ISA_NEON
 
-static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, const int8_t *weights,
-                          int32_t taps) {
+typedef int16x8x3_t PixelSums;
+
+static inline PixelSums sums_at(const uint8_t *from, int64_t pitch, const int8_t *weights,
+                                int32_t taps) {
     int16x8_t red = vdupq_n_s16(0), green = red, blue = red;
     for (int32_t j = 0; j < taps; j++) {
         const uint8x8x3_t eight = vld3_u8(from + j * pitch);
@@ -89,31 +141,49 @@ static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, cons
         green = vmlaq_s16(green, vreinterpretq_s16_u16(vmovl_u8(eight.val[1])), weight);
         blue = vmlaq_s16(blue, vreinterpretq_s16_u16(vmovl_u8(eight.val[2])), weight);
     }
-    out[0] = (uint8_t)((vaddvq_s16(red) + 8) >> 7);
-    out[1] = (uint8_t)((vaddvq_s16(green) + 8) >> 7);
-    out[2] = (uint8_t)((vaddvq_s16(blue) + 8) >> 7);
+    return (PixelSums){{red, green, blue}};
+}
+
+static inline void stored(uint8_t *out, PixelSums sums) {
+    for (int c = 0; c < 3; c++) out[c] = (uint8_t)((vaddvq_s16(sums.val[c]) + 8) >> 7);
     out[3] = 255;
+}
+
+static inline void four_stored(uint8_t *out, const PixelSums *sums) {
+    for (int k = 0; k < 4; k++) stored(out + 4 * k, sums[k]);
 }
 
 #else
 
-static inline void summed(uint8_t *out, const uint8_t *from, int64_t pitch, const int8_t *weights,
-                          int32_t taps) {
-    int32_t sums[3] = {8, 8, 8};
+typedef struct {
+    int32_t channels[3];
+} PixelSums;
+
+static inline PixelSums sums_at(const uint8_t *from, int64_t pitch, const int8_t *weights,
+                                int32_t taps) {
+    PixelSums sums = {{0, 0, 0}};
     for (int32_t j = 0; j < taps; j++)
         for (int32_t i = 0; i < taps; i++)
             for (int c = 0; c < 3; c++)
-                sums[c] += weights[j * MOST_TAPS + i] * from[j * pitch + 3 * i + c];
-    for (int c = 0; c < 3; c++) out[c] = (uint8_t)(sums[c] >> 7);
+                sums.channels[c] += weights[j * MOST_TAPS + i] * from[j * pitch + 3 * i + c];
+    return sums;
+}
+
+static inline void stored(uint8_t *out, PixelSums sums) {
+    for (int c = 0; c < 3; c++) out[c] = (uint8_t)((sums.channels[c] + 8) >> 7);
     out[3] = 255;
+}
+
+static inline void four_stored(uint8_t *out, const PixelSums *sums) {
+    for (int k = 0; k < 4; k++) stored(out + 4 * k, sums[k]);
 }
 
 #endif
 
-// The first of the pixels that are read at a place, and the weights for its fraction.
-static inline const int8_t *weights_at(const Footprint *footprint, int64_t X, int64_t Y) {
-    const int32_t px = (int32_t)(X & 65535) >> 12, py = (int32_t)(Y & 65535) >> 12;
-    return footprint->weights + (int64_t)(py * PHASES + px) * footprint->taps * MOST_TAPS;
+// Where the weights for the fractions of a place are.
+static inline int64_t weights_at(int64_t X, int64_t Y, int32_t taps) {
+    const int32_t phase = (int32_t)((Y >> 8 & 0xf0) | (X >> 12 & 0xf));
+    return (int64_t)phase * (taps * ROW_OF_WEIGHTS);
 }
 
 // Whether all that is read around a place along one axis is inside.
@@ -122,17 +192,24 @@ static inline int inside(int64_t place, int32_t length, int32_t back, int32_t re
     return first >= 0 && first + reads <= length;
 }
 
+// ``count`` is a multiple of four.
 static void strip_inside(uint8_t *restrict out, const View *level, const Footprint *footprint,
                          int64_t X, int64_t Y, int32_t dX, int32_t dY, int32_t count,
                          int64_t ahead) {
     const int32_t taps = footprint->taps, back = taps / 2 - 1;
     const int64_t pitch = level->pitch;
     const uint8_t *origin = level->pixels - back * pitch - 3 * back;
-#define STRIP_OF(n)                                                              \
-    for (int32_t i = 0; i < count; i++, X += dX, Y += dY) {                      \
-        const uint8_t *from = origin + (Y >> 16) * pitch + (X >> 16) * 3;        \
-        prefetch(from + ahead);                                                  \
-        summed(out + 4 * (int64_t)i, from, pitch, weights_at(footprint, X, Y), n); \
+    const int8_t *weights = footprint->weights;
+    int32_t i = 0;
+#define STRIP_OF(n)                                                             \
+    for (; i < count; i += 4) {                                                 \
+        PixelSums sums[4];                                                      \
+        for (int k = 0; k < 4; k++, X += dX, Y += dY) {                         \
+            const uint8_t *from = origin + (Y >> 16) * pitch + (X >> 16) * 3;   \
+            prefetch(from + ahead);                                             \
+            sums[k] = sums_at(from, pitch, weights + weights_at(X, Y, n), n);     \
+        }                                                                       \
+        four_stored(out + 4 * (int64_t)i, sums);                                \
     }
     if (taps == 6) {
         STRIP_OF(6)
@@ -146,12 +223,12 @@ static void strip_inside(uint8_t *restrict out, const View *level, const Footpri
 static void strip_reflected(uint8_t *restrict out, const View *level, const Footprint *footprint,
                             int64_t X, int64_t Y, int32_t dX, int32_t dY, int32_t count) {
     const int32_t taps = footprint->taps, back = taps / 2 - 1;
-    enum { PITCH = 3 * READS + 2 };
+    enum { PITCH = 3 * READS };
     uint8_t gathered[MOST_TAPS * PITCH] = {0};
     for (int32_t i = 0; i < count; i++, X += dX, Y += dY) {
-        const uint8_t *from = gathered;
+        const uint8_t *from = gathered + 3 * BEFORE;
         int64_t pitch = PITCH;
-        if (inside(X, level->width, back, READS) && inside(Y, level->height, back, taps)) {
+        if (inside(X, level->width, back + BEFORE, READS) && inside(Y, level->height, back, taps)) {
             pitch = level->pitch;
             from = level->pixels + ((Y >> 16) - back) * pitch + ((X >> 16) - back) * 3;
         } else {
@@ -159,11 +236,12 @@ static void strip_reflected(uint8_t *restrict out, const View *level, const Foot
                 const uint8_t *row =
                     level->pixels + mirrored((Y >> 16) - back + j, level->height) * level->pitch;
                 for (int32_t k = 0; k < taps; k++)
-                    memcpy(gathered + j * PITCH + 3 * k,
+                    memcpy(gathered + j * PITCH + 3 * (BEFORE + k),
                            row + 3 * (int64_t)mirrored((X >> 16) - back + k, level->width), 3);
             }
         }
-        summed(out + 4 * (int64_t)i, from, pitch, weights_at(footprint, X, Y), taps);
+        stored(out + 4 * (int64_t)i,
+               sums_at(from, pitch, footprint->weights + weights_at(X, Y, taps), taps));
     }
 }
 
@@ -181,9 +259,13 @@ void NAME(footprint_image)(const View *level, const Matrix *matrix, const Footpr
             const int64_t Y = fixed_of(matrix->yy * j + matrix->y) + (int64_t)begin * dY;
             const int64_t X1 = X + (int64_t)(count - 1) * dX, Y1 = Y + (int64_t)(count - 1) * dY;
             uint8_t *out = image->pixels + 4 * ((int64_t)j * image->width + begin);
-            if (inside(X, level->width, back, READS) && inside(X1, level->width, back, READS) &&
+            if (inside(X, level->width, back + BEFORE, READS) &&
+                inside(X1, level->width, back + BEFORE, READS) &&
                 inside(Y, level->height, back, taps) && inside(Y1, level->height, back, taps)) {
-                strip_inside(out, level, footprint, X, Y, dX, dY, count, ahead);
+                const int32_t fours = count & ~3;
+                strip_inside(out, level, footprint, X, Y, dX, dY, fours, ahead);
+                strip_reflected(out + 4 * fours, level, footprint, X + (int64_t)fours * dX,
+                                Y + (int64_t)fours * dY, dX, dY, count - fours);
             } else {
                 strip_reflected(out, level, footprint, X, Y, dX, dY, count);
             }

@@ -17,7 +17,8 @@ typedef struct {
 
 // ``bytes`` and 64 more, aligned to 64; NULL when the workspace is too small.
 static inline void *work_take(Work *work, int64_t bytes) {
-    const int64_t start = (work->used + 63) & ~(int64_t)63;
+    const int64_t offset = (int64_t)((uintptr_t)work->base & 63);
+    const int64_t start = ((work->used + offset + 63) & ~(int64_t)63) - offset;
     if (bytes < 0 || bytes > work->size || start + bytes + 64 > work->size) return NULL;
     work->used = start + bytes + 64;
     return work->base + start;
