@@ -13,20 +13,22 @@ enum { BEFORE = 2, READS = 12 };
 // that one load without a shuffle gives those of either row to three channels.
 enum { ROW_OF_WEIGHTS = 16 };
 
-static inline void weights_store(int8_t *to, const int8_t (*rows)[MOST_TAPS], int32_t taps) {
-    for (int32_t j = 0; j < taps; j++)
-        for (int32_t half = 0; half < 2; half++)
-            for (int32_t twice = 0; twice < 2; twice++)
-                memcpy(to + (j / 2) * 32 + half * 16 + twice * 8 + (j % 2) * 4,
-                       rows[j] + half * 4, 4);
+static inline void weights_store(int8_t *to, const int32_t (*rows)[MOST_TAPS], int32_t taps) {
+    for (int32_t j = 0; j < taps; j += 2) {
+        const __m256i one = _mm256_loadu_si256((const void *)rows[j]);
+        const __m256i other = _mm256_loadu_si256((const void *)rows[j + 1]);
+        const __m256i words = _mm256_packs_epi32(one, other);
+        _mm256_storeu_si256((void *)(to + j * ROW_OF_WEIGHTS), _mm256_packs_epi16(words, words));
+    }
 }
 
 #else
 
 enum { ROW_OF_WEIGHTS = MOST_TAPS };
 
-static inline void weights_store(int8_t *to, const int8_t (*rows)[MOST_TAPS], int32_t taps) {
-    memcpy(to, rows, (size_t)taps * MOST_TAPS);
+static inline void weights_store(int8_t *to, const int32_t (*rows)[MOST_TAPS], int32_t taps) {
+    for (int32_t j = 0; j < taps; j++)
+        for (int32_t i = 0; i < MOST_TAPS; i++) to[j * MOST_TAPS + i] = (int8_t)rows[j][i];
 }
 
 #endif
@@ -59,17 +61,14 @@ int32_t NAME(footprint_make)(Work *work, const double *across, int32_t taps,
             for (int32_t i = 0; i < MOST_TAPS; i++) total += sums[i];
             if (!(total > 0.0)) return RASTER_SIZE;  // the levels are of other pictures
             const double scale = 128.0 / total;
-            int32_t left = 128;
-            int8_t rounded[MOST_TAPS][MOST_TAPS];
+            int32_t rounded[MOST_TAPS][MOST_TAPS], left = 128;
             for (int32_t j = 0; j < taps; j++)
                 for (int32_t i = 0; i < MOST_TAPS; i++) {
-                    const int32_t weight = (int32_t)(values[j][i] * scale + 0.5);
-                    rounded[j][i] = (int8_t)weight;
-                    left -= weight;
+                    rounded[j][i] = (int32_t)(values[j][i] * scale + 0.5);
+                    left -= rounded[j][i];
                 }
             // What rounding left over goes to the nearest pixel, so that weights sum to 128.
-            int8_t *nearest = &rounded[back + (2 * py >= PHASES)][back + (2 * px >= PHASES)];
-            *nearest = (int8_t)(*nearest + left);
+            rounded[back + (2 * py >= PHASES)][back + (2 * px >= PHASES)] += left;
             weights_store(weights + ((int64_t)py * PHASES + px) * taps * ROW_OF_WEIGHTS, rounded,
                           taps);
         }
@@ -201,15 +200,17 @@ static void strip_inside(uint8_t *restrict out, const View *level, const Footpri
     const uint8_t *origin = level->pixels - back * pitch - 3 * back;
     const int8_t *weights = footprint->weights;
     int32_t i = 0;
-#define STRIP_OF(n)                                                             \
-    for (; i < count; i += 4) {                                                 \
-        PixelSums sums[4];                                                      \
-        for (int k = 0; k < 4; k++, X += dX, Y += dY) {                         \
-            const uint8_t *from = origin + (Y >> 16) * pitch + (X >> 16) * 3;   \
-            prefetch(from + ahead);                                             \
-            sums[k] = sums_at(from, pitch, weights + weights_at(X, Y, n), n);     \
-        }                                                                       \
-        four_stored(out + 4 * (int64_t)i, sums);                                \
+// Fetched ahead: both ends of what a pixel reads of a row, for they often lie in two lines.
+#define STRIP_OF(n)                                                           \
+    for (; i < count; i += 4) {                                               \
+        PixelSums sums[4];                                                    \
+        for (int k = 0; k < 4; k++, X += dX, Y += dY) {                       \
+            const uint8_t *from = origin + (Y >> 16) * pitch + (X >> 16) * 3; \
+            prefetch(from + ahead);                                           \
+            prefetch(from + ahead + 3 * n);                                   \
+            sums[k] = sums_at(from, pitch, weights + weights_at(X, Y, n), n); \
+        }                                                                     \
+        four_stored(out + 4 * (int64_t)i, sums);                              \
     }
     if (taps == 6) {
         STRIP_OF(6)
