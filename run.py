@@ -6,5 +6,6 @@ import sys
 
 from singleimg.__main__ import main
 
+# Hydra's completion for fish completes scripts alone that contain the text "@hydra.main".
 if __name__ == "__main__":
     sys.exit(main())

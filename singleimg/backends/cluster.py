@@ -13,6 +13,7 @@ import numpy as np
 from singleimg.backends.base import Backend, R, T, said, with_words
 from singleimg.errors import UserError, WriteError
 from singleimg.system.cores import available_cores
+from singleimg.system.extras import install
 from singleimg.system.signals import deferred
 from singleimg.system.tempdir import scratch
 
@@ -131,8 +132,7 @@ class Cluster(Backend):
         except ImportError as error:
             raise UserError(
                 f"backend={self.name} needs a package that cannot be imported here ({error}): type "
-                f'pip install "singleimg[{self.name}]" (in a checkout: pip install -e '
-                f'".[{self.name}]").'
+                f"{install(self.name)}."
             ) from None
         except UserError:
             raise

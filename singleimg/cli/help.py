@@ -29,7 +29,11 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py task=pretrain method=rotnet network=cifar_conv4 img_size=32 augment=paper
   python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…
 """
-_FOOT = "--cfg job shows the composed settings, --hydra-help what else Hydra offers."
+_FOOT = """\
+--cfg job shows the composed settings, --hydra-help what else Hydra offers.
+Tab completes what is typed after one line, in bash:  eval "$(python run.py -sc install=bash)"
+  zsh:   autoload -Uz bashcompinit && bashcompinit && eval "$(python run.py -sc install=zsh)"
+  fish:  python run.py -sc install=fish | source"""
 
 
 def help_page() -> str:

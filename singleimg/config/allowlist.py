@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from singleimg.config.location import CONF
 from singleimg.errors import UserError, did_you_mean
+from singleimg.system.extras import install
 
 TARGET = "_target_"
 # The packages of each group's own choices, and the class in their ``base`` that each is one of;
@@ -188,7 +189,7 @@ def find(target: str, key: str, place: Allowed) -> Any:
     if found is None and start == LIBRARY:
         raise UserError(
             f"{where}: {target} needs the package {LIBRARY}, which is not installed: type "
-            f'pip install "singleimg[{LIBRARY}]" (in a checkout: pip install -e ".[{LIBRARY}]").'
+            f"{install(LIBRARY)}."
         )
     if found is None:
         raise _missing(target, where, ())

@@ -18,6 +18,7 @@ from singleimg.storage.manifest import Entry, Record
 from singleimg.storage.reader import PartReader, Reader
 from singleimg.storage.shards import Shard
 from singleimg.storage.staging import Staging
+from singleimg.system.extras import install
 
 if TYPE_CHECKING:
     from singleimg.drawing.columns import Columns
@@ -88,8 +89,7 @@ class Output(ABC):
         except ImportError as error:
             raise UserError(
                 f"output={self.name} needs the module {self.module}, which cannot be imported here "
-                f'({error}): type pip install "singleimg[{self.name}]" (in a checkout: pip install '
-                f'-e ".[{self.name}]").'
+                f"({error}): type {install(self.name)}."
             ) from None
 
     def layout(self) -> dict[str, Any] | None:

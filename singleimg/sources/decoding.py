@@ -26,6 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from singleimg.errors import UserError
 from singleimg.sources.base import WHITE, Decoded, in_strips
 from singleimg.sources.colour import lab_to_srgb, to_srgb
+from singleimg.system.extras import install
 from singleimg.system.logs import log
 
 # EPS, say, would run a program. HEIF is read with the package pi-heif.
@@ -118,8 +119,8 @@ def _open_heif(path: Path, key: str) -> None:
         from pi_heif import register_heif_opener
     except ImportError:
         raise UserError(
-            f"{key} is a HEIC picture, which needs the package pi-heif: type pip install "
-            '"singleimg[heif]" (in a checkout: pip install -e ".[heif]"), or save it as JPEG.'
+            f"{key} is a HEIC picture, which needs the package pi-heif: type {install('heif')}, or "
+            "save it as JPEG."
         ) from None
     register_heif_opener(thumbnails=False)
 

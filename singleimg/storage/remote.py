@@ -25,6 +25,7 @@ from singleimg.errors import UserError
 from singleimg.storage.base import TEMPORARY, Details, NotExclusive, Range, Store, whole_part
 from singleimg.storage.faults import patiently, said
 from singleimg.storage.shards import WHOLE, Slice
+from singleimg.system.extras import install
 from singleimg.system.tempdir import temporary_errors
 
 if TYPE_CHECKING:
@@ -316,8 +317,8 @@ def open_url(url: str) -> RemoteStore:
         path / "x"  # refuses what has a name, and no bucket
     except ImportError as error:
         raise UserError(
-            f"targetpath={url} needs a package that cannot be imported here ({error}): type pip "
-            f'install "singleimg[{extra}]" (in a checkout: pip install -e ".[{extra}]").'
+            f"targetpath={url} needs a package that cannot be imported here ({error}): type "
+            f"{install(extra)}."
         ) from None
     except ValueError as error:
         raise UserError(

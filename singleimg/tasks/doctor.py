@@ -7,18 +7,17 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 
 from omegaconf import DictConfig
 
-from singleimg.config.location import CONF
 from singleimg.config.make import instantiate
 from singleimg.config.paths import here
 from singleimg.dataset.open import from_config
 from singleimg.engines.raster.library import load
 from singleimg.errors import UserError
 from singleimg.system.cores import available_cores
+from singleimg.system.extras import extras, install
 from singleimg.system.figures import rate, size
 from singleimg.system.logs import log, logging_to_console
 from singleimg.version import __version__
@@ -68,28 +67,18 @@ def _gpu() -> str:
 
 def _extras() -> Iterator[str]:
     """A line for each extra: whether it is there, and else what to type for it."""
-    try:
-        needs = requires("singleimg") or []
-    except PackageNotFoundError:  # run from a folder that was never installed
+    packages = extras()
+    if not packages:  # run from a folder that was never installed
         yield "Extras:    not known, since singleimg is not installed: type pip install -e ."
-        return
-    packages: dict[str, list[str]] = {}
-    for need in needs:
-        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", need)
-        if extra and extra[1] not in _NO_EXTRAS:
-            packages.setdefault(extra[1], []).append(need.partition(";")[0].strip())
     for extra, own in packages.items():
+        if extra in _NO_EXTRAS:
+            continue
         names = [re.match(r"[\w.-]+", one)[0] for one in own]
         missing = [name for name in names if _installed(name) == "is missing"]
         if missing:
-            how = f'-e ".[{extra}]"' if _in_checkout() else " ".join(f'"{one}"' for one in own)
-            yield f"Extra:     {extra}: {', '.join(missing)} missing; type pip install {how}"
+            yield f"Extra:     {extra}: {', '.join(missing)} missing; type {install(extra)}"
         else:
             yield f"Extra:     {extra}: {', '.join(f'{n} {_installed(n)}' for n in names)}"
-
-
-def _in_checkout() -> bool:
-    return (Path(CONF).parent / "pyproject.toml").exists()
 
 
 def _speed(cfg: DictConfig) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from singleimg.system import extras
 from singleimg.tasks import doctor
 from singleimg.version import __version__
+from tests.conftest import ROOT
 
 
 def test_it_says_what_is_there_and_how_fast_it_is(run, tmp_path, monkeypatch):
@@ -24,12 +26,13 @@ def test_it_says_what_is_there_and_how_fast_it_is(run, tmp_path, monkeypatch):
 
 def test_it_says_what_to_install(run, tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_SECONDS", 0.1)
-    monkeypatch.setattr(doctor, "requires", lambda name: [
+    monkeypatch.setattr(extras, "requires", lambda name: [
         "torch>=2", 'no-such-thing>=2; extra == "strange"', 'numpy>=2; extra == "strange"',
         'other; python_version < "3.20" and extra == "test"',
     ])  # fmt: skip
     said = run("task=doctor", "img_size=32", cwd=tmp_path).stdout
-    assert 'Extra:     strange: no-such-thing missing; type pip install -e ".[strange]"' in said
-    monkeypatch.setattr(doctor, "_in_checkout", lambda: False)
+    how = f"type pip install -e '{ROOT}[strange]'"
+    assert f"Extra:     strange: no-such-thing missing; {how}" in said
+    monkeypatch.setattr(extras, "CHECKOUT", None)
     said = run("task=doctor", "img_size=32", cwd=tmp_path).stdout
     assert 'missing; type pip install "no-such-thing>=2" "numpy>=2"' in said and "other" not in said

@@ -253,8 +253,7 @@ def test_a_missing_library_is_named_with_what_installs_it(
     said = run_process(*typed, code=1, PYTHONPATH=str(tmp_path))
     assert said.stdout == "" and said.stderr == (
         f"output={name} needs the module {module}, which cannot be imported here (no {module} "
-        f'here): type pip install "singleimg[{name}]" (in a checkout: pip install -e ".[{name}]").'
-        "\n"
+        f'here): type pip install -e ".[{name}]".\n'
     )
     assert not target.exists()
 

@@ -2,7 +2,7 @@
 
 The library wants an older NumPy than the rest of the suite, and dozens of packages. So the test
 makes a virtual environment, which takes minutes and the network; ``SINGLEIMG_MDS_PYTHON=<a python
-that has singleimg[mds]>`` names one that is there already.
+that has the extra mds>`` names one that is there already.
 """
 
 from __future__ import annotations

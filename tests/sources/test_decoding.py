@@ -182,7 +182,7 @@ def test_heic_without_its_package(tmp_path, monkeypatch):
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     assert refused(lambda: File(tmp_path / "a.heic")) == (
         f"imgpath={tmp_path}/a.heic is a HEIC picture, which needs the package pi-heif: type pip "
-        'install "singleimg[heif]" (in a checkout: pip install -e ".[heif]"), or save it as JPEG.'
+        'install -e ".[heif]", or save it as JPEG.'
     )
 
 

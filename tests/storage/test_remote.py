@@ -318,8 +318,7 @@ def test_a_protocol_whose_package_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules["fsspec.registry"].known_implementations, "far", known)
     assert refused("far://bucket/name") == (
         "targetpath=far://bucket/name needs a package that cannot be imported here (Install "
-        'missing to reach it): type pip install "singleimg[remote]" (in a checkout: pip install '
-        '-e ".[remote]").'
+        'missing to reach it): type pip install -e ".[remote]".'
     )
 
 
@@ -328,8 +327,7 @@ def test_the_package_for_all_protocols_is_missing(monkeypatch, protocol, extra):
     monkeypatch.setitem(sys.modules, "upath", None)
     assert refused(f"{protocol}://bucket/name") == (
         f"targetpath={protocol}://bucket/name needs a package that cannot be imported here (import "
-        f'of upath halted; None in sys.modules): type pip install "singleimg[{extra}]" (in a '
-        f'checkout: pip install -e ".[{extra}]").'
+        f'of upath halted; None in sys.modules): type pip install -e ".[{extra}]".'
     )
 
 

@@ -24,7 +24,7 @@ from singleimg.errors import UserError as Refused
 from singleimg.transforms import Albumentations
 from tests.conftest import ROOT
 
-theirs = pytest.importorskip("albumentations", reason='pip install "singleimg[albumentations]"')
+theirs = pytest.importorskip("albumentations", reason='pip install -e ".[albumentations]"')
 
 PRESET = """\
 # @package _global_
@@ -172,8 +172,7 @@ def test_without_the_library_a_sentence_names_the_extra(run_process, typed, tmp_
                        PYTHONPATH=str(tmp_path / "without"))  # fmt: skip
     assert said.stderr == (
         "augment.transforms[1].transform: albumentations.Compose needs the package albumentations, "
-        'which is not installed: type pip install "singleimg[albumentations]" (in a checkout: pip '
-        'install -e ".[albumentations]").\n'
+        'which is not installed: type pip install -e ".[albumentations]".\n'
     )
 
 

@@ -11,16 +11,14 @@ import shlex
 from ctypes import CDLL, c_char_p, c_int32, c_void_p
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from singleimg.engines.raster import build
 from singleimg.errors import UserError, did_you_mean
+from singleimg.system.extras import CHECKOUT
 from singleimg.system.logs import log
 
 VARIABLE = "SINGLEIMG_KERNEL"
 KERNELS = ("plain", "avx2", "avx512", "neon")
-_ROOT = Path(__file__).parents[3]
-_IN_CHECKOUT = (_ROOT / "pyproject.toml").exists()  # else installed, with its library, by a wheel
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,17 @@ def _functions() -> CDLL:
     """The library with the types of its functions; compiled, where a checkout's is missing."""
     path = build.library_path()
     try:
-        if not path.exists() and _IN_CHECKOUT:
+        if not path.exists() and CHECKOUT is not None:
             log.info("Compiling the raster, whose C files are new.")
             path = build.ensure()
         functions = CDLL(str(path))
     except (OSError, build.CompileError) as error:
-        install = f"-e {shlex.quote(str(_ROOT))}" if _IN_CHECKOUT else "--force-reinstall singleimg"
+        again = "install singleimg again from its sources"
+        if CHECKOUT is not None:
+            again = f"type pip install -e {shlex.quote(str(CHECKOUT))}, which makes it anew"
         raise UserError(
             f"The compiled raster cannot be used ({' '.join(str(error).split())}): mend that, or "
-            f"type pip install {install}, which makes it anew, or engine=reference, which does "
-            "without."
+            f"{again}, or type engine=reference, which does without."
         ) from error
     functions.raster_version.restype = c_int32
     functions.raster_kernels.argtypes, functions.raster_kernels.restype = [c_char_p], c_void_p

@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 
 from singleimg.errors import UserError
+from singleimg.system.extras import install
 
 FLOOR = 1e-6  # of an eigenvalue, as a share of the largest: below it there is only rounding
 ITERATIONS = 20  # of k-means
@@ -116,7 +117,7 @@ def _faiss() -> ModuleType:
         import faiss
     except ModuleNotFoundError:
         raise UserError(
-            "method=deepcluster needs the module faiss, which is not installed: type pip install "
-            '"singleimg[train]".'
+            "method=deepcluster needs the module faiss, which is not installed: type "
+            f"{install('train')}."
         ) from None
     return faiss

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from singleimg.errors import UserError
 from singleimg.learn.probes.scores import RunScore, over_seeds
+from singleimg.system.extras import install
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +23,7 @@ def make_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise UserError(
-            "figures need the module matplotlib, which is not installed: type pip install "
-            '"singleimg[train]".'
+            f"figures need the module matplotlib, which is not installed: type {install('train')}."
         ) from None
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 

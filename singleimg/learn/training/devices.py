@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from singleimg.errors import UserError
 from singleimg.system.cores import available_cores
+from singleimg.system.extras import install
 from singleimg.system.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def open_fabric(settings: DictConfig) -> Fabric:
     except ModuleNotFoundError:
         raise UserError(
             "task=pretrain needs the module lightning_fabric, which is not installed: type "
-            'pip install "singleimg[train]".'
+            f"{install('train')}."
         ) from None
     if settings.precision not in PRECISIONS:
         raise UserError(

@@ -264,7 +264,7 @@ def test_without_faiss_a_sentence_says_what_to_install(monkeypatch: pytest.Monke
         kmeans(spread(8, 2), 2, 0)
     assert str(mistake.value) == (
         "method=deepcluster needs the module faiss, which is not installed: type pip install "
-        '"singleimg[train]".'
+        '-e ".[train]".'
     )
 
 

@@ -79,5 +79,5 @@ def test_without_matplotlib_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch)
         make_figure(6, 4)
     assert str(mistake.value) == (
         "figures need the module matplotlib, which is not installed: type pip install "
-        '"singleimg[train]".'
+        '-e ".[train]".'
     )
