@@ -42,7 +42,17 @@ _FORK = multiprocessing.get_context("fork")
 
 
 def main() -> None:
-    """Parses the command line, measures, prints."""
+    """Measures what the command line asks for, prints."""
+    given = parsed()
+    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+        figures = measure(given, Path(name))
+    print(table(figures))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line, or these arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photograph", type=Path, default=SHARED / "images" / "ameyoko.jpg")
     parser.add_argument("--folder", type=Path, help="where to write (default: temporary files)")
@@ -51,14 +61,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--million", type=int, default=1_281_167, help="images only listed")
     parser.add_argument("--json", type=Path, help="writes the figures to this file as well")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if not given.photograph.exists():
         parser.error(f"{given.photograph} does not exist: type --photograph with one of your own")
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        figures = measure(given, Path(name))
-    print(table(figures))
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return given
 
 
 def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:

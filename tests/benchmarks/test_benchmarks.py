@@ -8,7 +8,9 @@ import time
 from subprocess import CompletedProcess
 
 import pytest
+from PIL import Image
 
+from tests.benchmarks import readme
 from tests.benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT
 from tests.in_process import run_script
@@ -126,3 +128,29 @@ def test_a_photograph_that_is_not_there(module, tmp_path):
     assert result.stderr.splitlines()[-1].endswith(
         f"{tmp_path}/no.jpg does not exist: type --photograph with one of your own"
     )
+
+
+def test_the_readme_gets_the_table_that_was_measured(picture, tmp_path):
+    page = tmp_path / "docs" / "speed.md"
+    page.parent.mkdir()
+    page.write_text("before\n<!-- measured: speed -->\nold\n<!-- /measured -->\n"
+                    "<!-- measured: formats -->\nkept\n<!-- /measured -->\nafter\n")  # fmt: skip
+    (tmp_path / "README.md").write_text("no table\n")
+    result = command(
+        "readme", "--photograph", picture, "--only", "speed", "docs/preview.jpg",
+        "--images", 4, "--rounds", 2, "--root", tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    text = page.read_text()
+    assert text.startswith("before\n<!-- measured: speed -->\n| `augment=` | px |")
+    assert len(re.findall(r"^\| `(script|paper|strong)` \| (32|256) \| [\d,]+ \|", text, re.M)) == 4
+    assert text.endswith("<!-- measured: formats -->\nkept\n<!-- /measured -->\nafter\n")
+    assert (tmp_path / "README.md").read_text() == "no table\n"
+    with Image.open(tmp_path / "docs" / "preview.jpg") as drawn:
+        assert drawn.width == 1248
+
+
+def test_every_table_that_a_page_marks_is_measured_by_somebody():
+    texts = [page.read_text() for page in readme.pages(ROOT)]
+    marked = {found[2] for text in texts for found in readme.MARKED.finditer(text)}
+    assert marked <= set(readme.TABLES)
