@@ -42,7 +42,8 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
     target, settings = dataset.target, dataset.settings
     check_draws(dataset.recipe, f"targetpath={target.store}", "use that version to mend it.")
     settings.allow_version_change = allow_version_change
-    job = replace(prepare(settings), texts={})  # what lies beside the images stays as it is
+    # What lies beside the images stays as it is, and what was typed here makes no images.
+    job = replace(prepare(settings), texts={}, typed=None)
     bad = {problem.shard for problem in problems} - {None}
     if any(problem.path == RECIPE for problem in problems):
         restore_recipe(dataset, job.recipe)

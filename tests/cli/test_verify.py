@@ -55,6 +55,8 @@ def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed
         f"targetpath={dataset}\n"
     )
     result = run("task=repair", f"targetpath={dataset}")
+    # What is printed makes more of the same, and is no repair.
+    assert f"Extend:  python run.py -cp {dataset} -cn config num_imgs=" in result.stdout
     assert "Mended: 5 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     assert (next((dataset / "foreign").rglob("notes.txt"))).read_text() == "mine"
