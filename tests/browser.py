@@ -51,3 +51,20 @@ def faults(page: Any) -> list[str]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def seen_by_everyone(file: Path) -> None:
+    """Fails unless a page is whole, in light and dark, wide and on a phone, and for who needs it
+    read aloud; nor may it ask for anything (see ``opened``)."""
+    for dark, width in ((False, 1200), (True, 390)):
+        with opened(file, dark=dark, width=width) as page:
+            assert faults(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert (
+                page.evaluate("[...document.images].filter(one => !one.naturalWidth).length") == 0
+            )
+            nameless = (
+                "[...document.querySelectorAll('main figure')].filter(one => !one.querySelector"
+            )
+            nameless += '(\'img[alt]:not([alt=""]), svg[aria-label]:not([aria-label=""])\')).length'
+            assert page.evaluate(nameless) == 0

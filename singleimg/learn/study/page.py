@@ -80,7 +80,7 @@ def _page(folder: Path, record: dict[str, Any], trusted_modules: Sequence[str]) 
         Section("First-layer filters", pictures=_filters(home, everyone)),
         Section("Curves of the trainings", parts=_curves(home, everyone)),
         Section("Each run", tables=[_runs(everyone)]),
-        Section("The rows' commands", tables=[_commands(everyone)]),
+        Section("Commands of the rows", tables=[_commands(everyone)]),
         Section("The same again", commands=[
             replay(home, f"task.parts=[{parts}]", "targetpath=elsewhere",
                    *trusting(trusted_modules))
