@@ -20,7 +20,6 @@ from singleimg.learn.training.journal import read
 from singleimg.learn.training.loop import Training
 from singleimg.learn.training.run import describe_run, train
 from singleimg.learn.training.trunk import load_record
-from tests.browser import seen_by_everyone
 from tests.conftest import ROOT
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=96")
@@ -118,8 +117,7 @@ def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path)
 def test_no_updates_leave_the_first_weights(run, image, tmp_path):
     run(*ROTNET, image, "method.epochs=0", f"targetpath={tmp_path / 'run'}")
     assert state(tmp_path / "run")["step"] == 0
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "for 0 updates" in page and "Line chart" not in page and "<img" not in page
+    assert "Line chart" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(whole):
@@ -131,58 +129,6 @@ def test_the_same_command_on_a_finished_training_changes_nothing(run, image, who
     before = (whole / "checkpoints" / "last.pt").read_bytes()
     run(*ROTNET, image, "method.epochs=3", f"targetpath={whole}")
     assert (whole / "checkpoints" / "last.pt").read_bytes() == before
-
-
-def points_of(page: str, name: str) -> list[int]:
-    """How many points each line of the chart of that name has."""
-    found = re.search(rf'aria-label="Line chart: {name} by update\..*?</svg>', page, re.S)
-    return [
-        len(re.findall("[ML]", d)) for d in re.findall(r'class="curve d\d" d="(.*?)"', found[0])
-    ]
-
-
-def test_its_page_shows_what_its_files_hold(whole):
-    page, record = (whole / "report.html").read_text(), load_record(whole)["decides"]
-    updates, epochs = read(whole / "updates.csv"), read(whole / "epochs.csv")
-    for name in ("loss", "pretext accuracy"):
-        assert points_of(page, name) == [len(updates), len(epochs)] == [18, 3]
-    assert points_of(page, "learning rate") == [18]
-    assert f"to {updates[-1]['loss']:.4g} at update 18" in page
-    assert f"<dd>{epochs[-1]['accuracy']:.4g}</dd>" in page
-    for key, value in (("method.lr", 0.03), ("method.batch_size", 16), ("network.size", 32)):
-        group, _, name = key.partition(".")
-        assert record[group][name] == value
-        assert f'<td class="text">{key}</td><td class="text">{value}</td>' in page
-    assert 'alt="Filters of the first convolution after epoch 3"' in page
-    assert "Cut 1/1000 … 1/1 of it" in page and torch.__version__ in page
-    seen_by_everyone(whole / "report.html")
-
-
-def test_its_page_tells_how_to_train_the_same_again(run, whole, tmp_path):
-    page = (whole / "report.html").read_text()
-    assert f"run.py -cp {whole} -cn config targetpath=elsewhere" in page
-    run("-cp", whole, "-cn", "config", f"targetpath={tmp_path / 'again'}")
-    assert same(state(whole)["method"], state(tmp_path / "again")["method"])
-
-
-def test_the_page_is_written_anew_and_knows_no_html_in_names(run, image, whole, tmp_path):
-    folder = tmp_path / "<script>alert(1)<script>"
-    shutil.copytree(whole, folder)
-    (folder / "report.html").unlink()
-    said = run("task=report", f"targetpath={folder}").stdout
-    assert said == f"Report:  {folder}/report.html\n"
-    page = (folder / "report.html").read_text()
-    assert "<h1>&lt;script&gt;alert(1)&lt;script&gt;</h1>" in page
-    assert page.count("<script>") == 1  # ours, which sorts tables
-    shown = re.compile(r'<svg.*?</svg>|src="data:[^"]*"', re.S)
-    assert shown.findall(page) == shown.findall((whole / "report.html").read_text())
-
-
-def test_a_page_that_cannot_be_written_undoes_no_training(run, image, tmp_path):
-    (tmp_path / "run" / "report.html").mkdir(parents=True)
-    said = run(*ROTNET, image, "method.updates=2", f"targetpath={tmp_path / 'run'}").stdout
-    assert "Its page is missing (targetpath=" in said and "task=report writes it." in said
-    assert state(tmp_path / "run")["step"] == 2
 
 
 SETTINGS = {
@@ -209,11 +155,6 @@ def assert_same_training(whole: Path, resumed: Path) -> None:
         for row in curve:
             row.pop("images_per_second")
     assert curves[0] == curves[1]
-    pages = [(folder / "report.html").read_text() for folder in (whole, resumed)]
-    drawn = [
-        re.findall(r'aria-label="Line chart: (?!images/s).*?</svg>', page, re.S) for page in pages
-    ]
-    assert drawn[0] == drawn[1] != []
 
 
 def test_after_kill_9_it_goes_on_as_if_nothing_had_happened(run, image, tmp_path):

@@ -53,9 +53,13 @@ def try_page(folder: Path, trusted_modules: Sequence[str] = ()) -> None:
 
 
 def training_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsPage:
-    """The page of the training in ``folder``; UserError when it holds none."""
-    record = load_record(folder)
-    last = checkpoints.load(folder / checkpoints.FOLDER / checkpoints.LAST)
+    """The page of the training in ``folder``, so far as it is; UserError when it holds none."""
+    record, file = load_record(folder), folder / checkpoints.FOLDER / checkpoints.LAST
+    if not file.exists():
+        raise UserError(
+            f"targetpath={folder} holds a training that has no checkpoint yet: run it first."
+        )
+    last = checkpoints.load(file)
     decides, inputs = record["decides"], record["decides"]["inputs"]
     method, images, data = decides["method"]["name"], inputs["images"], _data(folder, inputs)
     page = ResultsPage(

@@ -58,9 +58,9 @@ def made(picture: Path, labelled: Path, tmp_path_factory) -> tuple[Path, list[Ro
     )  # fmt: skip
     rows = [
         Row("random", 0, ("method=untrained", "method.batch_size=16", "num_imgs=16", "seed=0")),
-        Row(NAME, 0, (*ROTNET, "seed=0"), early=True),
-        Row(NAME, 1, (*ROTNET, "seed=1"), early=True),
-        Row("none", 0, (*ROTNET, "deg=0", "scale=null", "seed=0")),
+        Row(NAME, 0, (*ROTNET, "seed=0")),
+        Row(NAME, 1, (*ROTNET, "seed=1")),
+        Row("none", 0, (*ROTNET, "deg=0", "scale=null", "seed=0"), early=True),
     ]
     folder = tmp_path_factory.mktemp("study")
     text = json.dumps(OmegaConf.to_container(study, resolve=True))
