@@ -51,3 +51,17 @@ def faults(page: Any) -> list[str]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def seen_by_everyone(file: Path) -> None:
+    """Fails unless a page is whole, in light and dark, wide and on a phone, and for who has it read
+    aloud; nor may it ask for anything (see ``opened``)."""
+    with opened(file) as page:
+        for scheme, width in (("light", 1200), ("dark", 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            assert faults(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("[...document.images].filter(one => !one.naturalWidth).length") == 0
+        said = 'img[alt]:not([alt=""]), svg[aria-label]:not([aria-label=""])'
+        assert page.locator("main figure").count() == page.locator(f"figure :is({said})").count()

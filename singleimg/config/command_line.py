@@ -69,9 +69,12 @@ def typed(key: str, path: Any) -> str:
     return f"{key}={literal(str(path))}"
 
 
-def replay(folder: Path | str, *more: str) -> str:
-    """The command that makes a dataset again from what lies beside it, in its own folder."""
-    return command("-cp", str(folder), "-cn", "config", *more)
+def replay(folder: Path | str, *more: str, name: str = "config") -> str:
+    """The command that makes a dataset again from what lies beside it, in its own folder.
+
+    name: of the file, without ``.yaml``.
+    """
+    return command("-cp", str(folder), "-cn", name, *more)
 
 
 def trusting(modules: Sequence[str]) -> list[str]:

@@ -80,14 +80,17 @@ def _label(key: str, value: Any) -> str:
 
 
 def run_text(cfg: DictConfig) -> str:
-    """The text of the ``config.yaml`` of a training or a study: every value that it ran with."""
+    """The text of the ``config.yaml`` of a training, a probe or a study: every value that it ran
+    with, from which the same command line runs it again; interpolations are kept for that."""
     own = cfg.copy()
     OmegaConf.set_struct(own, False)
     for key in ONCE:
         own.pop(key)
-    OmegaConf.set_struct(own.task, False)  # it is typed, and so has a flag of its own
-    own.task.pop(allowlist.TARGET)
-    return "# What this was run with.\n" + _resolved(own)
+    comment = (
+        "# What this was run with; it is run again by\n"
+        f"#   {program()} -cp <the folder of this file> -cn <its name, without .yaml>\n"
+    )
+    return comment + _head() + OmegaConf.to_yaml(own)
 
 
 def config_text(cfg: DictConfig) -> str:
@@ -96,6 +99,15 @@ def config_text(cfg: DictConfig) -> str:
     Interpolations are kept, so that an added ``deg=45`` reaches the transforms; the schema stands
     first, so that types are checked; Hydra's own files go nowhere.
     """
+    comment = (
+        "# Makes these images again, to the byte (any other key may be added):\n"
+        f"#   {program()} -cp <the folder of this file> -cn config targetpath=…\n"
+    )
+    return comment + _head() + OmegaConf.to_yaml(_for_file(cfg))
+
+
+def _head() -> str:
+    """What a file needs for Hydra to begin with it."""
     hydra = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml").hydra, resolve=False)
     del hydra["callbacks"]  # which a file can only have as conf/ has them
     head = {
@@ -107,11 +119,7 @@ def config_text(cfg: DictConfig) -> str:
         ],
         "hydra": hydra,
     }
-    comment = (
-        "# Makes these images again, to the byte (any other key may be added):\n"
-        f"#   {program()} -cp <the folder of this file> -cn config targetpath=…\n"
-    )
-    return comment + OmegaConf.to_yaml(OmegaConf.create(head)) + OmegaConf.to_yaml(_for_file(cfg))
+    return OmegaConf.to_yaml(OmegaConf.create(head))
 
 
 def resolved_text(cfg: DictConfig) -> str:

@@ -18,10 +18,10 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def picture_source(image: Image.Image) -> str:
+def picture_source(image: Image.Image, lossless: bool = False) -> str:
     """A picture as an address that holds all of it."""
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=85)
+    image.save(file, "WEBP", quality=85, lossless=lossless)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

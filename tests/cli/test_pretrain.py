@@ -117,6 +117,7 @@ def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path)
 def test_no_updates_leave_the_first_weights(run, image, tmp_path):
     run(*ROTNET, image, "method.epochs=0", f"targetpath={tmp_path / 'run'}")
     assert state(tmp_path / "run")["step"] == 0
+    assert "Line chart" not in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(whole):

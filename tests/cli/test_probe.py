@@ -13,6 +13,7 @@ from PIL import Image
 
 import singleimg
 from singleimg.errors import UserError
+from tests.browser import seen_by_everyone
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=64",
          "method=rotnet", "method.batch_size=16", "method.updates=2")  # fmt: skip
@@ -48,21 +49,23 @@ def data(folder: Path) -> tuple[str, ...]:
     return "data=imagefolder", f"data.path={folder}"
 
 
-def test_it_leaves_scores_a_table_and_a_picture_beside_the_checkpoint(run, trained, labelled):
+def test_it_leaves_scores_a_table_and_a_page_beside_the_checkpoint(run, trained, labelled):
     said = run(
         "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3"
     ).stdout
     assert "| conv1 | conv2 | conv3 | conv4 | seeds |" in said
-    (picture,) = (trained[0] / "probes").glob("*.png")
-    assert Image.open(picture).size == (900, 600)
-    (scores,) = json.loads(picture.with_suffix(".json").read_text())
+    (page,) = (trained[0] / "probes").glob("*.html")
+    (scores,) = json.loads(page.with_suffix(".json").read_text())
+    before = page.read_bytes()
+    run("-cp", page.parent, "-cn", page.stem)  # as the page says
+    assert page.read_bytes() == before
     assert [layer["layer"] for layer in scores["layers"]] == [1, 2, 3, 4]
     assert all(layer["accuracy"] > 0.5 for layer in scores["layers"][:2])  # colours are easy
-    with picture.with_suffix(".csv").open() as stream:
+    with page.with_suffix(".csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4
     run("-m", "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3",
-        "task.layer=conv2,conv1", f"hydra.sweep.dir={picture.parent}/sweep")  # fmt: skip
-    with (picture.parent / "sweep" / "sweep.csv").open() as stream:
+        "task.layer=conv2,conv1", f"hydra.sweep.dir={page.parent}/sweep")  # fmt: skip
+    with (page.parent / "sweep" / "sweep.csv").open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
     assert values == [scores["layers"][k]["accuracy"] for k in (1, 0)]
 
@@ -76,6 +79,8 @@ def test_evaluate_gives_what_a_pretraining_and_its_probe_give(
     )  # fmt: skip
     with (tmp_path / "sweep" / "sweep.csv").open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
+    assert len(list(tmp_path.glob("all/*/report.html"))) == 2
+    assert len(list(tmp_path.glob("all/*/probes/*.html"))) == 2
     for seed, folder in enumerate(trained):
         place = tmp_path / str(seed)
         run("task=probe", f"task.checkpoint={folder}", *probed, f"seed={seed}",
@@ -102,6 +107,20 @@ def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labell
     (row,) = [line for line in said.splitlines() if line.startswith("| rotnet")]
     assert row.count("±") == 4 and row.endswith("| 2 |")
     assert "probes after" not in run(*command).stdout  # what was probed is not probed again
+    (file,) = tmp_path.glob("*.html")
+    page, scores = file.read_text(), json.loads(file.with_suffix(".json").read_text())
+    assert f"Report:  {file}\n" in said
+    cells = [cell.strip() for cell in row.split("|")[2:6]]
+    assert (
+        re.findall(r'<td class="number" data-value="[\d.]+">([\d.]+ ± [\d.]+)</td>', page) == cells
+    )
+    for score in scores:
+        for layer in score["layers"]:
+            for number in (layer["accuracy"], layer["validation"], layer["lr"]):
+                assert f'data-value="{number}"' in page
+    assert [str(folder / "checkpoints" / "last.pt") in page for folder in trained] == [True, True]
+    assert page.count('<path class="error"') == 1 and page.count('<circle class="run"') == 8
+    seen_by_everyone(file)
 
 
 @pytest.mark.parametrize(
@@ -148,15 +167,21 @@ def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled
         assert f"| {row} |" in said
     for letter, many in (("a", 4), ("b", 6), ("c", 3), ("d", 6)):
         assert said.count(f"- ({letter}) ") == many
-    assert {"table.md", "scores.csv", "study.json", "figure.png", "run.log"} <= {
+    assert {"table.md", "scores.csv", "study.json", "report.html", "run.log"} <= {
         file.name for file in tmp_path.iterdir()
     }
+    seen_by_everyone(tmp_path / "report.html")
+    assert len(list(tmp_path.glob("rows/*/report.html"))) == len(list(tmp_path.glob("rows/*")))
+    page = (tmp_path / "report.html").read_bytes()
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("rows/*/checkpoints/*")}
     assert len(before) > 20  # a row leaves at least one
     again = run(*command).stdout
     # Rows are said as they come, in any order; the table and what follows it are the same.
     assert again.split("| | conv1", 1)[1] == said.split("| | conv1", 1)[1]
     assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
+    (tmp_path / "report.html").unlink()
+    run("task=report", f"targetpath={tmp_path}")
+    assert (tmp_path / "report.html").read_bytes() == page
 
 
 @pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,6 +49,11 @@ class Row:
         """For people: with its seed."""
         return f"{self.name}, seed {self.seed}"
 
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return re.sub(r"[^a-z0-9+]+", "-", self.label.lower()).strip("-")
+
 
 def table_name(method: str, images: str) -> str:
     """The name of a method's row."""
@@ -74,6 +80,16 @@ def rows_of(parts: Sequence[str], budget: Mapping[str, Any]) -> tuple[list[Row],
     if "table" not in parts:
         rows = [row for row in rows if row.name in (RANDOM, table_name("deepcluster", ONE))]
     return rows, ablation_rows(budget) if "ablation" in parts else []
+
+
+def left_out(made: Sequence[Row], budget: Mapping[str, Any]) -> list[str]:
+    """Names of rows of the whole design of which ``made`` has none: of another part, or of a
+    budget that gives them no seed."""
+    each = {key: {**one, "seeds": 1} if isinstance(one, Mapping) else one
+            for key, one in budget.items()}  # fmt: skip
+    names = {row.name for row in made}
+    whole = dict.fromkeys(row.name for row in (*table_rows(each), *ablation_rows(each)))
+    return [name for name in whole if name not in names]
 
 
 def table_rows(budget: Mapping[str, Any]) -> list[Row]:

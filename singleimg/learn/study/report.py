@@ -1,39 +1,30 @@
-"""What a study leaves: the table as CSV, JSON and Markdown, the figure, the findings."""
+"""What a study leaves beside its page: tables and findings as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import Any
 
-from singleimg.learn.probes.chart import draw_layers, make_figure
-from singleimg.learn.probes.scores import over_seeds, table, write_csv
-from singleimg.learn.study.design import (
-    FULL,
-    METHODS,
-    ONE,
-    RANDOM,
-    RANDOM_CRITIC,
-    SUPERVISED,
-    table_name,
-)
+from singleimg.learn.probes.scores import table, write_csv
 from singleimg.learn.study.findings import Finding
 from singleimg.learn.study.row_run import RowResult
+from singleimg.storage.local import LocalStore
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-TABLE, SCORES, FIGURE, RECORD = "table.md", "scores.csv", "figure.png", "study.json"
+TABLE, SCORES, RECORD = "table.md", "scores.csv", "study.json"
 
 
 def write(
     folder: Path, made: Sequence[RowResult], ablation: Sequence[RowResult], said: Sequence[Finding],
-    control: str,
+    control: str, more: Mapping[str, Any],
 ) -> str:  # fmt: skip
-    """All of it into ``folder``; gives the text of ``table.md``."""
+    """All of it into ``folder``; gives the text of ``table.md``.
+
+    more: what else of the study its record is to hold, JSON values by name.
+    """
     text = "\n".join([
         control,
         "",
@@ -46,16 +37,17 @@ def write(
     ])  # fmt: skip
     scores = [one.score for one in made]
     folder.mkdir(exist_ok=True)
-    (folder / TABLE).write_text(text, encoding="utf-8")
+    store = LocalStore(folder)
+    store.write(TABLE, text)
     write_csv(folder / SCORES, [*scores, *(one.score for one in ablation)])
     record = {
+        **more,
         "control": control,
         "rows": [_plain(one) for one in made],
         "ablation": [_plain(one) for one in ablation],
         "findings": [asdict(finding) for finding in said],
     }
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    draw(folder / FIGURE, made, ablation)
+    store.write(RECORD, json.dumps(record, indent=2) + "\n")
     return text
 
 
@@ -74,41 +66,3 @@ def table_with_minutes(made: Sequence[RowResult]) -> str:
     for place, values in enumerate(minutes.values()):
         lines[2 + place] += f" {mean(values):.1f} |"
     return "\n".join(lines)
-
-
-def draw(file: Path, made: Sequence[RowResult], ablation: Sequence[RowResult]) -> None:
-    """Left the rows by layer, right the augmentations."""
-    picture = make_figure(11 if ablation else 6, 5)
-    left, *right = picture.subplots(1, 2 if ablation else 1, squeeze=False)[0]
-    draw_layers(left, [one.score for one in made], _styles())
-    left.set_title("one image, the full set, and none", fontsize=10)
-    if ablation:
-        _draw_ablation(right[0], ablation)
-    picture.savefig(file)
-
-
-def _styles() -> dict[str, dict]:
-    styles = {
-        RANDOM: {"color": "0.5", "linestyle": ":"},
-        RANDOM_CRITIC: {"color": "0.7", "linestyle": ":"},
-        SUPERVISED: {"color": "0.0", "linestyle": "-."},
-    }
-    for place, method in enumerate(METHODS):
-        styles[table_name(method, ONE)] = {"color": f"C{place}"}
-        styles[table_name(method, FULL)] = {"color": f"C{place}", "linestyle": "--"}
-    return styles
-
-
-def _draw_ablation(axes: Axes, ablation: Sequence[RowResult]) -> None:
-    means = over_seeds([one.score for one in ablation])
-    layers = len(next(iter(means.values())))
-    width = 0.8 / layers
-    for layer in range(layers):
-        heights = [100 * cells[layer][0] for cells in means.values()]
-        errors = [100 * (cells[layer][1] or 0) for cells in means.values()]
-        positions = [row + (layer - (layers - 1) / 2) * width for row in range(len(means))]
-        axes.errorbar(positions, heights, errors, fmt="o", markersize=4, label=f"conv{layer + 1}")
-    axes.set_xticks(range(len(means)), means, rotation=30, ha="right", fontsize=8)
-    axes.set_title("augmentations of the one image, DeepCluster", fontsize=10)
-    axes.legend(fontsize=7, loc="lower right")
-    axes.grid(axis="y", alpha=0.3)

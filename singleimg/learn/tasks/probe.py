@@ -9,15 +9,15 @@ from omegaconf import DictConfig
 
 from singleimg.dataset.recipe import canonical
 from singleimg.errors import UserError, file_path
-from singleimg.learn.probes.chart import draw
 from singleimg.learn.probes.checkpoint import FOLDER, accuracy_of, probed_on, row_name, score_of
-from singleimg.learn.probes.scores import table, write_csv, write_json
+from singleimg.learn.probes.page import write_scores
+from singleimg.learn.probes.scores import table
 from singleimg.learn.training.trunk import checkpoint_file, load_record
 from singleimg.system.logs import log, logging_to_console
 
 
 def probe(cfg: DictConfig) -> float:
-    """Probes what was not probed yet; leaves CSV, JSON and a picture, and prints the table.
+    """Probes what was not probed yet; leaves JSON, CSV and a page, and prints the table.
 
     Returns the accuracy after ``task.layer``, the mean over all checkpoints, 0 … 1.
     """
@@ -27,20 +27,12 @@ def probe(cfg: DictConfig) -> float:
         folder = Path(cfg.targetpath) if cfg.targetpath else files[0].parents[1] / FOLDER
         scores = [score_of(file, cfg, data, protocol) for file in files]
         name = "-".join([data.name, *name_parts(files), protocol])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_json(folder / f"{name}.json", scores)
-            write_csv(folder / f"{name}.csv", scores)
-            draw(folder / f"{name}.png", scores)
-        except OSError as error:
-            raise UserError(
-                f"targetpath={folder} cannot be written ({error.strerror}): type another."
-            ) from None
+        page = write_scores(folder, name, scores, files, cfg)
         log.info("%s", table(scores))
         if any(layer.ten_crop is not None for layer in scores[0].layers):
             log.info("Ten crops:\n%s", table(scores, "ten_crop"))
         log.info("Scores:  %s", folder / f"{name}.json")
-        log.info("Picture: %s", folder / f"{name}.png")
+        log.info("Report:  %s", page)
         return accuracy_of(scores, cfg.task.layer)
 
 

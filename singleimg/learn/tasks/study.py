@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +27,12 @@ from singleimg.learn.study.design import (
     PARTS,
     Row,
     ablation_name,
+    left_out,
     rows_of,
     table_name,
 )
 from singleimg.learn.study.findings import Rows, findings
+from singleimg.learn.study.page import ROWS, write_page
 from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
 from singleimg.storage.local import LocalStore
@@ -76,9 +77,18 @@ def run(cfg: DictConfig, folder: Path) -> None:
     factors = [*(made[row] for row in ablation), *whole] if ablation else []
     said = findings(Rows(table), Rows(factors))
     place = folder if set(cfg.task.parts) == set(PARTS) else folder / "+".join(cfg.task.parts)
-    text = report.write(place, table, factors, said, str(result))
+    more = {
+        "parts": list(cfg.task.parts),
+        "data": instantiate(cfg, "data").name,
+        "network": cfg.network.name,
+        "budget": cfg.budget.name,
+        "probe": cfg.probe.name,
+        "not_run": left_out([*rows, *ablation], budget),
+        "made_with": versions(["torch"]),
+    }
+    text = report.write(place, table, factors, said, str(result), more)
     log.info("\n%s", text)
-    log.info("Figure:  %s", place / report.FIGURE)
+    log.info("Report:  %s", write_page(place, cfg.trusted_modules))
 
 
 def _name(cfg: DictConfig, data: Labelled) -> str:
@@ -93,8 +103,7 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
     spec = json.dumps(OmegaConf.to_container(cfg, resolve=True))
     tasks = []
     for row in rows:
-        name = re.sub(r"[^a-z0-9+]+", "-", row.label.lower()).strip("-")
-        tasks.append(RowTask(row, folder / "rows" / name, spec, threads))
+        tasks.append(RowTask(row, folder / ROWS / row.folder, spec, threads))
     made = []
     with backend.started(workers), Bar(len(rows), "row") as bar:
         try:

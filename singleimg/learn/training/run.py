@@ -30,6 +30,7 @@ from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import describe_devices, open_fabric
 from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
 from singleimg.learn.training.loop import LogSettings, Training
+from singleimg.learn.training.page import try_page
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
@@ -166,6 +167,7 @@ def train(run: Run) -> Trained:
                     "Trained in %s (last epoch: %s).", duration(trained.seconds), metrics or "none"
                 )
                 log.info("Folder:  %s", run.folder)
+                try_page(run.folder, run.settings.trusted_modules)
                 checkpoint = typed("task.checkpoint", run.folder)
                 log.info("Probe:   %s", command("task=probe", checkpoint, "data=…", "data.path=…"))
     return trained

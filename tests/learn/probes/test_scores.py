@@ -6,10 +6,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from singleimg.errors import UserError
-from singleimg.learn.probes.chart import draw
 from singleimg.learn.probes.scores import (
     LayerScore,
     RunScore,
@@ -65,14 +63,6 @@ def test_the_table_is_markdown_in_percent():
         "| one | 52.0 ± 2.8 | 60.0 ± 0.0 | 2 |",
         "| two | 70.0 | 80.0 | 1 |",
     ]
-
-
-def test_the_picture_shows_every_run(tmp_path):
-    pytest.importorskip("matplotlib")
-    draw(tmp_path / "scores.png", SCORES)
-    with Image.open(tmp_path / "scores.png") as image:
-        assert image.size == (900, 600)
-        assert len(image.convert("RGB").getcolors(1 << 20)) > 10
 
 
 def test_json_keeps_every_field_to_the_last_bit(tmp_path: Path) -> None:

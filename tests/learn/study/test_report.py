@@ -1,4 +1,4 @@
-"""What a study leaves in its folder: a table, scores, a record, a figure."""
+"""What a study leaves beside its page: a table, scores, a record."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from singleimg.learn.probes.scores import LayerScore, RunScore
 from singleimg.learn.study import report
 from singleimg.learn.study.design import THIRDS, Row
 from singleimg.learn.study.findings import HOLDS, OPEN, Finding
 from singleimg.learn.study.row_run import RowResult
-
-pytest.importorskip("matplotlib")
 
 
 def made(name: str, seed: int, minutes: float, *points: float, **settings: dict) -> RowResult:
@@ -35,6 +32,7 @@ SAID = [
     Finding("a", "RotNet, one image beats random at every layer", OPEN, "conv1 +10.3 (1 seed)"),
     Finding("d", "scale is the best single factor at conv2", HOLDS, "+3.0 ± 0.2 to the next, x"),
 ]
+MORE = {"data": "cifar10", "not_run": ["none"]}
 CONTROL = "Null control, augment=paper: it gives nothing away."
 MARKDOWN = """\
 Null control, augment=paper: it gives nothing away.
@@ -57,10 +55,10 @@ Augmentations (DeepCluster, one image):
 """
 
 
-def test_four_files_are_written(tmp_path: Path) -> None:
-    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL)
+def test_three_files_are_written(tmp_path: Path) -> None:
+    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL, MORE)
     assert {file.name for file in tmp_path.iterdir()} == {
-        "table.md", "scores.csv", "study.json", "figure.png",
+        "table.md", "scores.csv", "study.json",
     }  # fmt: skip
 
 
@@ -68,13 +66,13 @@ def test_four_files_are_written(tmp_path: Path) -> None:
 def test_the_text_is_control_tables_and_findings(
     tmp_path: Path, factors: list[RowResult], part: str
 ) -> None:
-    text = report.write(tmp_path, TABLE, factors, SAID, CONTROL)
+    text = report.write(tmp_path, TABLE, factors, SAID, CONTROL, MORE)
     assert text == MARKDOWN.format(ablation=part)
     assert (tmp_path / "table.md").read_text() == text
 
 
 def test_scores_hold_a_line_for_each_layer_of_each_run(tmp_path: Path) -> None:
-    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL)
+    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL, MORE)
     with (tmp_path / "scores.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     told = [(line["row"], line["seed"], line["layer"], line["accuracy"]) for line in lines]
@@ -86,9 +84,10 @@ def test_scores_hold_a_line_for_each_layer_of_each_run(tmp_path: Path) -> None:
 
 
 def test_the_record_holds_all_that_the_report_was_made_of(tmp_path: Path) -> None:
-    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL)
+    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL, MORE)
     record = json.loads((tmp_path / "study.json").read_text())
     assert record["control"] == CONTROL
+    assert (record["data"], record["not_run"]) == ("cifar10", ["none"])
     assert record["findings"][1] == {
         "letter": "d", "said": SAID[1].said, "verdict": "holds", "numbers": SAID[1].numbers,
     }  # fmt: skip
@@ -107,36 +106,8 @@ def test_the_record_holds_all_that_the_report_was_made_of(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("factors", "size"), [(FACTORS, (1650, 750)), ([], (900, 750))])
-def test_the_figure_is_as_wide_as_what_it_shows(
-    tmp_path: Path, factors: list[RowResult], size: tuple[int, int]
-) -> None:
-    report.draw(tmp_path / "figure.png", TABLE, factors)
-    with Image.open(tmp_path / "figure.png") as figure:
-        assert figure.format == "PNG" and figure.size == size
-
-
-def test_the_figure_shows_each_row_and_each_subset(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures: list = []
-    figure = report.make_figure
-    monkeypatch.setattr(
-        report, "make_figure", lambda *size: pictures.append(figure(*size)) or pictures[-1]
-    )
-    report.draw(tmp_path / "figure.png", TABLE, FACTORS)
-    left, right = pictures[0].axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == [
-        "random", "RotNet, one image",
-    ]  # fmt: skip
-    assert left.get_lines()[0].get_linestyle() == ":"  # random
-    assert [label.get_text() for label in right.get_xticklabels()] == ["none", "all"]
-    heights = [height for points in right.containers for height in points[0].get_ydata()]
-    assert heights == pytest.approx([41, 49, 32, 45])  # conv1, conv2
-
-
 def test_a_second_report_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL)
-    report.write(tmp_path, TABLE, [], SAID[:1], CONTROL)
+    report.write(tmp_path, TABLE, FACTORS, SAID, CONTROL, MORE)
+    report.write(tmp_path, TABLE, [], SAID[:1], CONTROL, MORE)
     assert json.loads((tmp_path / "study.json").read_text())["ablation"] == []
     assert "Augmentations" not in (tmp_path / "table.md").read_text()
