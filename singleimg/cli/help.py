@@ -81,10 +81,10 @@ def choice_page(group: str, name: str) -> str:
     file = CONF / group / f"{name}.yaml"
     choices = sorted(one.stem for one in file.parent.glob("*.yaml"))
     if group not in groups or name not in choices:
-        what = f"{group}={name} is none of {', '.join(choices)}{did_you_mean(name, choices)}"
+        what = f"{group}={name} is not one of {', '.join(choices)}{did_you_mean(name, choices)}"
         if group not in groups:
-            what = f"{group} is no group{did_you_mean(group, groups)}"
-        raise UserError(f"{what}: type --help alone for all that can be typed.")
+            what = f"{group} is not a group{did_you_mean(group, groups)}"
+        raise UserError(f"{what}: type --help alone to see all that can be typed.")
     lines = file.read_text(encoding="utf-8").splitlines()
     about = [line[2:] for line in lines if re.match("# [^@]", line)]
     if group == "task":

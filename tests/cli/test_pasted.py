@@ -74,7 +74,7 @@ def sets(run: Run, words, picture, tmp_path):
         # What was damaged, and what was left unfinished.
         (made / "train").rename(made / "gone")
         said = run("task=verify", typed_path("targetpath", made), code=1, cwd=folder).stderr
-        run(*in_all_shells(words, line_of(said, "To mend it:"), folder), cwd=folder)
+        run(*in_all_shells(words, line_of(said, "to repair it, type"), folder), cwd=folder)
         sets = Path(f"{made}-sweep")
         target = f"targetpath={literal(str(sets))}"  # a comma would be two values
         sweep = run("-m", *typed, "deg=-1,1", target, cwd=folder, code=1)

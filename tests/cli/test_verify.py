@@ -51,7 +51,7 @@ def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed
         if "patch_" in path and "foreign" not in what:
             assert line.startswith(f"image {int(Path(path).stem.removeprefix('patch_'))}: ")
     assert result.stderr == (
-        f"targetpath={dataset}: 7 things are wrong. To mend it: python run.py task=repair "
+        f"targetpath={dataset}: 7 things are wrong: to repair it, type python run.py task=repair "
         f"targetpath={dataset}\n"
     )
     result = run("task=repair", f"targetpath={dataset}")
@@ -134,14 +134,14 @@ def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
     result = run("task=verify", f"targetpath={dataset}", code=1)
     assert result.stdout == ""
     assert result.stderr == (
-        f"targetpath={dataset}: what is there is right, and 5 of 75 images are still to be made. "
-        f"To go on: python run.py -cp {dataset} -cn config\n"
+        f"targetpath={dataset}: 5 of 75 images are missing, and all others are correct: to resume "
+        f"it, type python run.py -cp {dataset} -cn config\n"
     )
 
 
 def test_deep_renders_images_again(run, made, dataset):
     result = run("task=verify", f"targetpath={made}", "task.deep=true")
-    assert result.stdout.startswith("75 images rendered again, 0 of them otherwise.\n")
+    assert result.stdout.startswith("75 images rendered again, 0 of them differently.\n")
     # Bytes and records that fit each other, of another recipe than the one they claim to be of.
     run("-cp", dataset, "-cn", "config", f"targetpath={dataset}", "deg=9", "if_exists=overwrite")
     for name in ("recipe.json", "config.yaml", "config.resolved.yaml"):

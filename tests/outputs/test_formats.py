@@ -116,7 +116,7 @@ def test_all_is_well(run, made, name):
 @every_format
 def test_what_is_stored_is_what_is_rendered(made, name):
     said = task("task=verify", f"targetpath={made(name).path}", "task.deep=true", "threads=1")
-    assert said.startswith("100 images rendered again, 0 of them otherwise.\n")
+    assert said.startswith("100 images rendered again, 0 of them differently.\n")
 
 
 # --- damage --------------------------------------------------------------------------------------

@@ -43,7 +43,8 @@ class AlexNetBN(Network):
         for key in ("widths", "pools"):
             if len(getattr(self, key)) != CONVOLUTIONS:
                 raise UserError(
-                    f"network.{key} is not a list of {CONVOLUTIONS}, one a convolution."
+                    f"network.{key} is not a list of {CONVOLUTIONS}, one for each convolution: "
+                    "type as many."
                 )
         if self.size < 64:
             raise UserError(

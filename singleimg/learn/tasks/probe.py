@@ -34,7 +34,8 @@ def probe(cfg: DictConfig) -> float:
             draw(folder / f"{name}.png", scores)
         except OSError as error:
             raise UserError(
-                f"targetpath={folder} cannot be written ({error.strerror}): type another."
+                f"targetpath={folder} cannot be written ({error.strerror}): type another "
+                "targetpath."
             ) from None
         log.info("%s", table(scores))
         if any(layer.ten_crop is not None for layer in scores[0].layers):
@@ -59,8 +60,8 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     twice = next((file for k, file in enumerate(files) if rows[k] in rows[:k]), None)
     if twice is not None:
         raise UserError(
-            f"task.checkpoint={named} names a training of the same settings and the same seed "
-            f"twice ({twice.parents[1]}), which is no second run: leave one out."
+            f"task.checkpoint={named} names two trainings of the same settings and the same seed "
+            f"({twice.parents[1]}): leave one of them out."
         )
     return files
 
