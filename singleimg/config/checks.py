@@ -45,7 +45,7 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     _check_reader(cfg, typed)
     if cfg.debug and "num_imgs" in typed:
         raise UserError(
-            "debug=true makes 64 images, not num_imgs={typed['num_imgs']}: leave one of them out."
+            f"debug=true makes 64 images, not num_imgs={typed['num_imgs']}: leave one of them out."
         )
     if cfg.debug and cfg.output._target_ == "none":
         raise UserError(

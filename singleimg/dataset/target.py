@@ -215,7 +215,7 @@ class Target:
                 self.finish_overwriting()
             elif self.is_overwriting():
                 raise UserError(
-                    f"targetpath={self.store} is only partly overwritten, since that run was "
+                    f"targetpath={self.store} is only partly replaced, since that run was "
                     "stopped: type task=prepare for its slices first."
                 )
             if todo or mine == WHOLE:
