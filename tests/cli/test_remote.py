@@ -257,7 +257,7 @@ def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local
     result = run("task=repair", f"targetpath={copy}", "threads=1", TRUST)
     assert result.stdout.splitlines()[-2:] == [
         f"1 foreign file was moved to {copy}/foreign.",
-        "Mended: 2 shards made again.",
+        "Repaired: 2 shards made again.",
     ]
     assert tree(copy) == tree(local["webdataset", 180])
     assert store.cat_file(f"{copy}/foreign/train/[s]*.tar") == b"mine"

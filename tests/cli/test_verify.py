@@ -55,7 +55,7 @@ def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed
         f"targetpath={dataset}\n"
     )
     result = run("task=repair", f"targetpath={dataset}")
-    assert "Mended: 5 shards made again." in result.stdout
+    assert "Repaired: 5 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     assert (next((dataset / "foreign").rglob("notes.txt"))).read_text() == "mine"
     run("task=verify", f"targetpath={dataset}")
@@ -110,13 +110,13 @@ def test_an_altered_summary_and_an_altered_recipe(run, made, dataset):
         (dataset / "recipe.json").write_text(altered)
         assert "recipe.json is altered" in found(run, dataset)
     result = run("task=repair", f"targetpath={dataset}")
-    assert "Mended: 0 shards made again." in result.stdout
+    assert "Repaired: 0 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     for altered in ('{"images": 7', json.dumps({**summary, "images": 750})):
         (dataset / "dataset.json").write_text(altered)
         assert found(run, dataset) == ["dataset.json does not fit the records"]
     result = run("task=repair", f"targetpath={dataset}")
-    assert "Mended: 0 shards made again." in result.stdout
+    assert "Repaired: 0 shards made again." in result.stdout
 
 
 def test_what_is_foreign_is_never_written_over(run, dataset):

@@ -302,7 +302,7 @@ def test_scale_null_is_one_square_that_fits_at_every_angle():
         (
             lambda: CropResizeAffine(32, scale=(1, 500)),
             "CropResizeAffine: scale=[1, 500] is not an inverse area range, two numbers of 1 or "
-            "more, the larger first: type for example scale=[500, 1].",
+            "more, the larger first: type for example 'scale=[500,1]'.",
         ),
         (
             lambda: CropResizeAffine(32, corners="mirror"),
