@@ -21,7 +21,7 @@ _HEAD = """\
 Turns one picture into a training set of any size (Asano, Rupprecht, Vedaldi, ICLR 2020).
 Image i depends on the settings and i alone: any number of workers makes the same bytes.
 
-  python run.py num_imgs=1000                                  a picture that ships with us
+  python run.py num_imgs=1000                                  the picture that comes with it
   python run.py imgpath=photo.jpg augment=strong num_imgs=1M   your own picture
   python run.py debug=true                                     64 images and a grid to look at
   python run.py -m deg=0,30 'scale=[500,1],[100,1]'            one dataset for each combination
@@ -30,8 +30,8 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…
 """
 _FOOT = """\
---cfg job shows the composed settings, --hydra-help what else Hydra offers.
-Tab completes what is typed after one line, in bash:  eval "$(python run.py -sc install=bash)"
+--cfg job shows the composed configuration, --hydra-help the other options of Hydra.
+For completion by the Tab key type one line, in bash:  eval "$(python run.py -sc install=bash)"
   zsh:   autoload -Uz bashcompinit && bashcompinit && eval "$(python run.py -sc install=zsh)"
   fish:  python run.py -sc install=fish | source"""
 

@@ -26,10 +26,6 @@ SENTENCES = {
     "run.py --help to see all keys.",
     ("augment=stong",): "augment=stong is not one of none, paper, script, strong, weak (did you "
     "mean strong?): type for example augment=strong.",
-    (
-        "num_imgs=abc",
-    ): "num_imgs=abc is not a number of images from 1 to 1,000,000,000: type for example "
-    "num_imgs=1000, num_imgs=1e6 or num_imgs=1M.",
     ("deg=abc",): "deg=abc is not a number: type python run.py --help to see what it means.",
     (
         "batch_size=1.5",

@@ -18,7 +18,7 @@ def test_the_page_names_every_key_group_and_choice(run_process):
             assert comment.strip() in " ".join(page.split()) and key.split(":")[0] in page
     for file in CONF.glob("*/*.yaml"):
         assert file.stem in page
-    assert page.count("python run.py") == 7
+    assert page.count("python run.py") == 10
     assert max(map(len, page.splitlines())) <= 100
 
 
