@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 FULL = "HYDRA_FULL_ERROR"  # a variable of the environment, by which Hydra's users know it
-ALL_OF_IT = f"Mend it; {FULL}=1 before the command shows the whole traceback."
+ALL_OF_IT = f"fix it, or type {FULL}=1 before the command to see the whole traceback."
 
 
 class UserError(Exception):
@@ -24,6 +24,11 @@ class UserError(Exception):
 
 class WriteError(UserError):
     """A fault of the system in the middle of the work: once it is mended, the work can go on."""
+
+
+def clause(error: Exception) -> str:
+    """The sentence of an error without its full stop, to be a part of another sentence."""
+    return str(error).removesuffix(".")
 
 
 def unwritable(target: Path | str, error: OSError) -> UserError:
@@ -71,7 +76,7 @@ def own_failures(modules: Iterable[str]) -> Iterator[None]:
         said = own_failure(error, modules)
         if said is None:
             raise
-        raise UserError(f"{said}. {ALL_OF_IT}") from error
+        raise UserError(f"{said}: {ALL_OF_IT}") from error
 
 
 def is_url(text: str | None) -> bool:
@@ -86,7 +91,12 @@ def file_path(text: str) -> str:
     return unquote(text.removeprefix("file:").removeprefix("//").removeprefix("localhost"))
 
 
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word that was most likely meant; None when no word is near."""
+    return next(iter(get_close_matches(word, list(words), 1, 0.6)), None)
+
+
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`` (did you mean X?)``, or nothing when no word is near."""
-    near = get_close_matches(word, list(words), 1, 0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, words)
+    return f" (did you mean {near}?)" if near else ""

@@ -150,8 +150,8 @@ class SingleImage:
             if pixels.shape != (self.img_size, self.img_size, 3):
                 height, width = pixels.shape[:2]
                 raise UserError(
-                    f"augment.transforms give an image of {width}×{height} pixels where img_size="
-                    f"{self.img_size} is asked for: end the list with "
+                    f"augment.transforms give images of {width}×{height} pixels, not of "
+                    f"img_size={self.img_size}: end the list with "
                     "torchvision.transforms.v2.Resize or CenterCrop of size ${img_size}."
                 )
             yield pixels

@@ -210,8 +210,8 @@ def kill_everyone(
             yield "dataset.json"
 
 
-_ONCE = "A worker process was killed, most likely because memory ran out (shards in hand: "
-_AGAIN = "a worker process was killed again, most likely because memory ran out (shards in hand: "
+_ONCE = "A worker process was killed, most likely because memory ran out (its shards:  "
+_AGAIN = "a worker process was killed again, most likely because memory ran out (its shards:  "
 
 
 def kill_workers(

@@ -93,7 +93,7 @@ TRAIN = (*SOURCE[:3], "task=pretrain", "method=mean_colour", "network=small", "n
 PROBE = ("--config-dir", "my_conf", "task=probe", "task.checkpoint=trained", "data=flags",
          "probe=nearest_mean", "seed=1", TRUST)  # fmt: skip
 SHOWS = "docs/extending.md shows one"
-ALL = "Mend it; HYDRA_FULL_ERROR=1 before the command shows the whole traceback."
+ALL = "fix it, or type HYDRA_FULL_ERROR=1 before the command to see the whole traceback."
 
 # A file of the page, what stands there, what a person wrote instead; what is typed; the sentence.
 MISTAKES = {
@@ -107,7 +107,7 @@ MISTAKES = {
     ),
     "another kind of thing": (
         "sources.py", "class Gradient(Source)", "class Gradient", SOURCE,
-        "image: my_package.sources.Gradient makes Gradient, which is no Source: derive it from "
+        "image: my_package.sources.Gradient makes Gradient, not Source: derive it from "
         "singleimg.sources.base.Source, as docs/extending.md shows.",
     ),
     "no pictures": (
@@ -126,17 +126,17 @@ MISTAKES = {
     ),
     "an exception in their code": (
         "sources.py", "return grey.", "raise ValueError('no more\\ngrey')\n        grey.", SOURCE,
-        f"my_package.sources.Gradient.load: ValueError: no more grey (sources.py, line 19). {ALL}",
+        f"my_package.sources.Gradient.load: ValueError: no more grey (sources.py, line 19): {ALL}",
     ),
     "an exception below their code": (
         "sources.py", "(320, 240)", "(320, 'x')", SOURCE,
         "my_package.sources.Gradient.load: TypeError: 'str' object cannot be interpreted as an "
-        f"integer (sources.py, line 19). {ALL}",
+        f"integer (sources.py, line 19): {ALL}",
     ),
     "an exception when it is made": (
         "methods.py", "self.lr = lr", "self.lr = 1 / 0", TRAIN,
         f"my_package.methods.MeanColour.__init__: ZeroDivisionError: division by zero (methods.py, "
-        f"line 11). {ALL}",
+        f"line 11): {ALL}",
     ),
     "a transform that returns nothing": (
         "transforms.py", "return Image", "Image", (*SOURCE, "augment=rolled"),
@@ -147,7 +147,7 @@ MISTAKES = {
         "transforms.py", "np.random.randint(self.most)", "np.random.randint(-1)",
         (*SOURCE, "augment=rolled"),
         "augment.transforms[0] (Roll) cannot be applied: my_package.transforms.Roll.__call__: "
-        f"ValueError: high <= 0 (transforms.py, line 11). {ALL}",
+        f"ValueError: high <= 0 (transforms.py, line 11): {ALL}",
     ),
     "what cannot be called": (
         "transforms.py", "def __call__", "def call", (*SOURCE, "augment=rolled"),
@@ -238,7 +238,7 @@ MISTAKES = {
     "a task that fails": (
         "tasks.py", "cfg.num_imgs", "cfg.num_imgs / 2", (*SOURCE, "task=mean_level"),
         "my_package.tasks.mean_level: TypeError: 'float' object cannot be interpreted as an "
-        f"integer (tasks.py, line 7). {ALL}",
+        f"integer (tasks.py, line 7): {ALL}",
     ),
 }  # fmt: skip
 BEGINS = {
@@ -295,7 +295,7 @@ def test_in_a_worker_process_too(typed, changed, tmp_path):
     said = typed(*SOURCE, "encode=bmp", "threads=2", "backend.from_seconds=0", "num_imgs=40",
                  "output.shard_size=10", f"targetpath={tmp_path}/set", code=1)  # fmt: skip
     assert said.splitlines()[-1] == (
-        f"my_package.encoders.Bmp.encode: AssertionError: too bright (encoders.py, line 12). {ALL}"
+        f"my_package.encoders.Bmp.encode: AssertionError: too bright (encoders.py, line 12): {ALL}"
     )
     assert "Traceback" not in said
 

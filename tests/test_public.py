@@ -114,13 +114,13 @@ def test_keys_change_a_configuration_too(picture):
     assert len(changed) == 5 and changed.file(1) == RenderedDataset(typed).file(1)
     assert cfg.deg == 30
     assert said(lambda: RenderedDataset(cfg, dge=3)) == (
-        "dge is no key (did you mean deg?): python run.py --help lists them."
+        "dge is not a key (did you mean deg?): type python run.py --help to see all keys."
     )
     assert said(lambda: RenderedDataset(cfg, deg="x")) == (
-        "deg=x is not a number: python run.py --help says what it is."
+        "deg=x is not a number: type python run.py --help to see what it means."
     )
     assert said(lambda: RenderedDataset(cfg, augment="paper")).startswith(
-        "augment=paper names a group, and a saved configuration holds no groups to choose from"
+        "augment=paper names a group, and a saved configuration has no groups to choose from"
     )
 
 
@@ -128,8 +128,8 @@ def test_a_dataset_is_what_it_is(picture, run, tmp_path):
     run(f"imgpath={picture}", "img_size=32", "num_imgs=3", f"targetpath={tmp_path / 'set'}")
     for kind in (RenderedDataset, SingleImage.open):
         assert said(lambda kind=kind: kind(tmp_path / "set", deg=3, seed=1)) == (
-            f"{tmp_path}/set is a dataset, whose images are what they are: give a photograph or a "
-            "configuration, or leave deg, seed out."
+            f"{tmp_path}/set is a dataset, whose images are fixed: leave deg, seed out, or give a "
+            "photograph or a configuration."
         )
 
 
@@ -149,7 +149,7 @@ def test_a_picture_that_cannot_be_used_is_told_when_the_dataset_is_made(picture,
     )
     (tmp_path / "text.jpg").write_text("no picture")
     assert said(lambda: make(tmp_path / "text.jpg")).startswith(
-        f"imgpath={tmp_path}/text.jpg is not a picture in one of these formats: JPEG PNG"
+        f"imgpath={tmp_path}/text.jpg is not a picture in a format that can be read: use JPEG, PNG"
     )
     (tmp_path / "cut.png").write_bytes(picture.read_bytes()[:-300])
     assert said(lambda: make(tmp_path / "cut.png")).startswith(

@@ -213,7 +213,7 @@ def test_its_help_and_its_sentences_name_the_command(start):
     assert "  singleimg num_imgs=1000 " in page and "run.py" not in page
     assert page == start("python", "-m", "singleimg", "-h").stdout
     assert start("singleimg", "num_img=5", code=1).stderr == (
-        "num_img is no key (did you mean num_imgs?): singleimg --help lists them.\n"
+        "num_img is not a key (did you mean num_imgs?): type singleimg --help to see all keys.\n"
     )
 
 

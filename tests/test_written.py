@@ -62,7 +62,7 @@ def written(tmp_path_factory) -> Path:
 
 
 BY = "was made by singleimg 0.1.0, which drew other numbers than"
-ON = "type another targetpath, if_exists=overwrite to replace it, or use that version to go on with"
+ON = "type another targetpath, if_exists=overwrite to replace it, or use that version to resume"
 
 
 def command_of(dataset: Path, *more: str) -> tuple[str, ...]:
@@ -97,10 +97,10 @@ def test_stored_images_are_read(written, name):
 
 
 def test_an_unfinished_set_is_named_so(run, written):
-    with pytest.raises(UserError, match="holds a dataset of which images are missing"):
+    with pytest.raises(UserError, match="holds an unfinished dataset"):
         StoredDataset(written / UNFINISHED)
     said = run("task=verify", f"targetpath={written / UNFINISHED}", "threads=1", code=1).stderr
-    assert f"what is there is right, and {IMAGES - SHARD} of {IMAGES} images are still " in said
+    assert f"{IMAGES - SHARD} of {IMAGES} images are missing, and all others are correct: " in said
     assert f"-cp {written / UNFINISHED} -cn config" in said
 
 
@@ -192,7 +192,7 @@ def test_to_mend_it_is_refused_once_something_is_to_be_mended(run, tmp_path):
     assert "are as they were committed" in run(*repair).stdout
     next(target.glob("train/picture/000001/*5.jpg")).write_bytes(b"x")
     before = tree_hash(target)
-    refused(run, "use that version to mend it.", *repair)
+    refused(run, "use that version to repair it.", *repair)
     deep = ("task=verify", "task.deep=true", f"targetpath={target}", "threads=1")
     refused(run, "leave task.deep out, or use that version.", *deep)
     assert tree_hash(target) == before

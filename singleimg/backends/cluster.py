@@ -144,7 +144,7 @@ class Cluster(Backend):
                 ) from error
             raise UserError(
                 f"backend.address={self.address} does not answer as {self.package} does "
-                f"({_reason(error)}): see whether it is at work, or leave backend.address out for "
+                f"({_reason(error)}): check that it is running, or leave backend.address out for "
                 "workers of this machine."
             ) from error
 
@@ -170,7 +170,7 @@ class Cluster(Backend):
                 results = [self.result(done, pending.pop(done)) for done in finished]
             except self.failures() as error:
                 raise WriteError(
-                    f"{self.package} failed ({_reason(error)}): see whether all of it is at work."
+                    f"{self.package} failed ({_reason(error)}): check that all of it is running."
                 ) from error
             yield from results
 

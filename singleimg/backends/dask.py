@@ -78,7 +78,10 @@ class DaskBackend(Cluster):
     def cores(self) -> int:
         threads = self._client.nthreads().values()
         if not threads:
-            raise UserError(f"backend.address={self.address} has no workers yet: start some.")
+            raise UserError(
+                f"backend.address={self.address} has no workers yet: start one, and type the same "
+                "command again."
+            )
         self.in_threads = max(threads) > 1
         return sum(threads)
 

@@ -37,7 +37,8 @@ class JoblibBackend(Backend):
         if not known or (self.from_seconds or 0) < 0:
             raise UserError(
                 f"backend.from_seconds={self.from_seconds} is not a number of seconds, 0 or more: "
-                "type for example backend.from_seconds=10, or null for what a start is measured at."
+                "type for example backend.from_seconds=10, or backend.from_seconds=null for what a "
+                "start is measured to take."
             )
         if self.name not in NAMES:
             raise UserError(

@@ -102,7 +102,10 @@ class RayBackend(Cluster):
 
         cores = int(ray.cluster_resources().get("CPU", 0))
         if not cores:
-            raise UserError(f"backend.address={self.address} has no cores: start some nodes.")
+            raise UserError(
+                f"backend.address={self.address} has no cores: start a node, and type the same "
+                "command again."
+            )
         return cores
 
     def submit(self, function: Callable[[T], R], task: T) -> Any:

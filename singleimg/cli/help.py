@@ -21,7 +21,7 @@ _HEAD = """\
 Turns one picture into a training set of any size (Asano, Rupprecht, Vedaldi, ICLR 2020).
 Image i depends on the settings and i alone: any number of workers makes the same bytes.
 
-  python run.py num_imgs=1000                                  a picture that ships with us
+  python run.py num_imgs=1000                                  the picture that comes with it
   python run.py imgpath=photo.jpg augment=strong num_imgs=1M   your own picture
   python run.py debug=true                                     64 images and a grid to look at
   python run.py -m deg=0,30 'scale=[500,1],[100,1]'            one dataset for each combination
@@ -30,8 +30,8 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…
 """
 _FOOT = """\
---cfg job shows the composed settings, --hydra-help what else Hydra offers.
-Tab completes what is typed after one line, in bash:  eval "$(python run.py -sc install=bash)"
+--cfg job shows the composed configuration, --hydra-help the other options of Hydra.
+For completion by the Tab key type one line, in bash:  eval "$(python run.py -sc install=bash)"
   zsh:   autoload -Uz bashcompinit && bashcompinit && eval "$(python run.py -sc install=zsh)"
   fish:  python run.py -sc install=fish | source"""
 
@@ -81,10 +81,10 @@ def choice_page(group: str, name: str) -> str:
     file = CONF / group / f"{name}.yaml"
     choices = sorted(one.stem for one in file.parent.glob("*.yaml"))
     if group not in groups or name not in choices:
-        what = f"{group}={name} is none of {', '.join(choices)}{did_you_mean(name, choices)}"
+        what = f"{group}={name} is not one of {', '.join(choices)}{did_you_mean(name, choices)}"
         if group not in groups:
-            what = f"{group} is no group{did_you_mean(group, groups)}"
-        raise UserError(f"{what}: type --help alone for all that can be typed.")
+            what = f"{group} is not a group{did_you_mean(group, groups)}"
+        raise UserError(f"{what}: type --help alone to see all that can be typed.")
     lines = file.read_text(encoding="utf-8").splitlines()
     about = [line[2:] for line in lines if re.match("# [^@]", line)]
     if group == "task":

@@ -89,7 +89,7 @@ def _hydra(arguments: list[str]) -> None:
             name = f"--{flag.replace('_', '-')}"
             setattr(args, flag, paths.absolute(name, folder))
             if not Path(getattr(args, flag)).is_dir():
-                raise UserError(f"{name}={folder} is no folder: type one that holds YAML files.")
+                raise UserError(f"{name}={folder} is not a folder: type one that holds YAML files.")
     if args.config_dir:
         refuse_shadowed(Path(args.config_dir), args.config_name)
     args.overrides = paths.read(args.overrides or [], args.multirun)
@@ -138,14 +138,14 @@ def refuse_shadowed(folder: Path, name: str | None) -> None:
     ours = (CONF / file.name).exists()
     if file.exists() and ours and (name or saved.is_dataset(folder)):
         raise UserError(
-            f"{file} would not be read, since --config-dir adds choices of groups to ours: type "
-            f"{command('-cp', str(folder), '-cn', file.stem)} to run what stands in it."
+            f"{file} would be ignored, since --config-dir only adds choices to groups: type "
+            f"{command('-cp', str(folder), '-cn', file.stem)} to run it."
         )
 
 
 def _refuse_flags(message: str) -> NoReturn:
     """In place of argparse's usage, which tells of Hydra."""
-    raise UserError(f"{one_line(message)}: python run.py --help says what can be typed.")
+    raise UserError(f"{one_line(message)}: type python run.py --help to see what can be typed.")
 
 
 def check_flags(arguments: list[str]) -> None:
@@ -155,21 +155,21 @@ def check_flags(arguments: list[str]) -> None:
         flag, _, value = argument.partition("=")
         if flag == "--experimental-rerun":  # unpickles its file, which runs what stands in it
             raise UserError(
-                f"{flag} is not offered: python run.py -cp <folder of a dataset> -cn config "
-                "targetpath=… makes it again."
+                f"{flag} is not supported: to make a dataset again, type python run.py -cp <its "
+                "folder> -cn config targetpath=…."
             )
         if not flag.startswith("--") or flag in known:
             continue
         key = flag[2:].replace("-", "_")
         if key not in keys():
             raise UserError(
-                f"{argument} is no option{did_you_mean(key, keys())}: keys are typed without "
-                "dashes, such as num_imgs=100; --help lists them."
+                f"{argument} is not an option{did_you_mean(key, keys())}: keys are typed without "
+                "dashes, such as num_imgs=100; type --help to see them."
             )
         following = _values_after(arguments[place + 1 :])
         text = value or (f"[{','.join(following)}]" if following[1:] else "".join(following))
         typed = quoted(f"{key}={text or 'true'}")
-        raise UserError(f"{flag} is the published script's way to say it: type {typed}.")
+        raise UserError(f"{flag} is an option of the published script: type {typed}.")
 
 
 def _values_after(arguments: list[str]) -> list[str]:

@@ -130,8 +130,8 @@ class _Surviving(Launcher):
                 lost = [number for number in jobs if self._status(number) == BEGUN]
                 if not lost:
                     raise
-                print(f"A process of the sweep was killed: {len(lost)} jobs were at work and run "
-                      "once more, one at a time.", file=sys.stderr, flush=True)  # fmt: skip
+                print(f"A process of the sweep was killed: {len(lost)} jobs were running, and "
+                      "are run once more, one at a time.", file=sys.stderr, flush=True)  # fmt: skip
                 for number in lost:
                     self._alone(number, jobs[number])
         for number, overrides in jobs.items():
@@ -236,12 +236,12 @@ def conclude(folder: Path) -> None:
     if failed:
         typed = [one for one in sys.argv[1:] if not one.startswith("hydra.sweep.dir=")]
         where = f"hydra.sweep.dir={literal(str(folder))}"
-        again = f"those again: {command(*typed, where)}"
+        again = f"those again, type {command(*typed, where)}"
         if any(one.startswith("hydra/sweeper=") for one in typed):  # its jobs are others each time
-            again = f"the first of them alone: {command(*failed[0].typed)}"
+            again = f"the first of them alone, type {command(*failed[0].typed)}"
         raise UserError(
-            f"{len(failed)} of {len(outcomes)} jobs {'were stopped or ' * stopped}failed. "
-            f"To run {again}"
+            f"{len(failed)} of {len(outcomes)} jobs {'were stopped or ' * stopped}failed: "
+            f"to run {again}"
         )
 
 

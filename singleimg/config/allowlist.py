@@ -240,7 +240,10 @@ def _check_object(found: Any, target: str, key: str, place: Allowed) -> None:
     if LIBRARY in place.modules and not functions:
         kinds = tuple(getattr(sys.modules[LIBRARY], kind) for kind in _KINDS)
         if not issubclass(found, kinds):
-            raise UserError(f"{key}={target} is no transform of {LIBRARY}: type one of these.")
+            raise UserError(
+                f"{key}={target} is not a transform of {LIBRARY}: type one, such as "
+                f"{LIBRARY}.CLAHE."
+            )
 
 
 def _import(name: str, target: str, where: str) -> ModuleType | None:
@@ -256,7 +259,7 @@ def _import(name: str, target: str, where: str) -> ModuleType | None:
 
 def _broken(target: str, where: str, error: Exception) -> UserError:
     return UserError(
-        f"{where}: {target} cannot be imported ({type(error).__name__}: {error}): mend its module."
+        f"{where}: {target} cannot be imported ({type(error).__name__}: {error}): fix its module."
     )
 
 

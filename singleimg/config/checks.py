@@ -45,10 +45,12 @@ def load(cfg: DictConfig, overrides: Sequence[str] = ()) -> DictConfig:
     _check_reader(cfg, typed)
     if cfg.debug and "num_imgs" in typed:
         raise UserError(
-            "debug=true makes 64 images and num_imgs asks for another number: leave one out."
+            f"debug=true makes 64 images, not num_imgs={typed['num_imgs']}: leave one of them out."
         )
     if cfg.debug and cfg.output._target_ == "none":
-        raise UserError("debug=true makes a picture and output=none writes nothing: leave one out.")
+        raise UserError(
+            "debug=true makes a picture, and output=none writes nothing: leave one of them out."
+        )
     _make_absolute(cfg)
     return cfg
 
@@ -73,12 +75,12 @@ def _check_groups(cfg: DictConfig) -> None:
     for group in (*GROUPS, *OPTIONAL_GROUPS):
         if isinstance(cfg[group], str):
             raise UserError(
-                f"{group}={cfg[group]} names a group, and a saved configuration holds no groups to "
-                "choose from: type the run anew from conf/, or change single keys of it."
+                f"{group}={cfg[group]} names a group, and a saved configuration has no groups to "
+                "choose from: type single keys of it, or leave -cp and -cn out to choose groups."
             )
         absent = cfg[group] is None and group in OPTIONAL_GROUPS
         if not absent and not OmegaConf.is_dict(cfg[group]):
-            raise UserError(f"{group} holds no keys: type for example {example(group)}.")
+            raise UserError(f"{group} is not a group of keys: type for example {example(group)}.")
 
 
 def example(group: str) -> str:
@@ -109,7 +111,7 @@ def _check_task(cfg: DictConfig, typed: dict[str, str]) -> None:
         for other, unread in task.beside.items():
             if places & set(unread) and OmegaConf.select(cfg, other) is not None:
                 raise UserError(
-                    f"{key}={value} has no effect beside {other}, whose images are taken as they "
+                    f"{key}={value} has no effect with {other}, whose images are taken as they "
                     f"are: leave {key} or {other} out."
                 )
 
@@ -142,8 +144,8 @@ def _select_image(cfg: DictConfig, typed: dict[str, str]) -> None:
         return
     if "image" in typed:
         raise UserError(
-            f"imgpath={cfg.imgpath} and image={typed['image']} exclude each other: leave one out "
-            "(imgpath alone means image=file)."
+            f"imgpath={cfg.imgpath} and image={typed['image']} exclude each other: leave one of "
+            "them out (imgpath alone means image=file)."
         )
     image = OmegaConf.load(CONF / "image" / "file.yaml")
     for key in (one.removeprefix("image.") for one in typed if one.startswith("image.")):

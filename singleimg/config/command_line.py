@@ -85,5 +85,5 @@ def trusting(modules: Sequence[str]) -> list[str]:
 def go_on(store: Store, trusted_modules: Sequence[str] = ()) -> str:
     """How to go on with a dataset of which images are missing."""
     if store.local_path is None:  # Hydra reads no configuration behind a URL
-        return "To go on, type the command that began it."
-    return f"To go on: {replay(store.local_path, *trusting(trusted_modules))}"
+        return "to resume it, type the command that started it."
+    return f"to resume it, type {replay(store.local_path, *trusting(trusted_modules))}"

@@ -50,7 +50,7 @@ def _composed(typed: list[str]) -> DictConfig:
     except OmegaConfBaseException:
         raise
     except (ValueError, TypeError) as error:  # Hydra's own, such as for augment=5
-        raise UserError(f"{error}: python run.py --help says what can be typed.") from error
+        raise UserError(f"{error}: type python run.py --help to see what can be typed.") from error
 
 
 def override(key: str, value: Any) -> str:

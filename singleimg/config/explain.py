@@ -31,7 +31,7 @@ from singleimg.config.location import CONF
 from singleimg.config.paths import escape
 from singleimg.config.schema import GROUPS, KEYS, OPTIONAL_GROUPS, typed_keys
 from singleimg.config.tasks import TASKS
-from singleimg.errors import UserError, did_you_mean
+from singleimg.errors import UserError, did_you_mean, nearest
 
 
 def comments(file: Path) -> Iterator[tuple[str, str]]:
@@ -83,12 +83,12 @@ def explain(error: BaseException) -> str:
     """One sentence for an error of Hydra or OmegaConf, or of a file that cannot be read."""
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}. Mend that, and type the same command again."
+        return f"{where}{error.strerror or error}: fix that, and type the same command again."
     if isinstance(error, YAMLError):
         mark = getattr(error, "problem_mark", None)
         where = f"{mark.name}, line {mark.line + 1}" if mark else "A file of settings"
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        return f"{where}, cannot be read ({problem}): mend it."
+        return f"{where}, cannot be read ({problem}): fix it."
     # What OmegaConf knows is more than what Hydra makes of it.
     causes = reversed(list(_chain(error)))
     sentences = (_sentence(one) for one in causes)
@@ -132,7 +132,7 @@ def _unread(argument: str) -> str:
 
 def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
     """What is wrong with the value of ``key``."""
-    shows = "python run.py --cfg job shows what it is."
+    shows = "type python run.py --cfg job to see what it is."
     match error:
         case MissingMandatoryValue() | InterpolationToMissingValueError():
             return f"{key} is missing: type {key}=…."
@@ -143,9 +143,12 @@ def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
             refers = (
                 f"{key} refers to {name}, which" if key else f"{name}, which a value refers to,"
             )
-            return f"{refers} is no key: python run.py --help lists them."
+            return f"{refers} is not a key: type python run.py --help to see all keys."
         case GrammarParseError():
-            return f"{key} cannot be read: ${{ begins a reference, such as ${{seed}}."
+            return (
+                f"{key} cannot be read, since "
+                f"${{ starts a reference: type one such as ${{seed}}, or leave ${{ out."
+            )
         case ConfigTypeError():
             is_list = OmegaConf.is_list(error.parent_node)
             return f"{key} is not {'a list' if is_list else 'a group of keys'}: {shows}"
@@ -154,11 +157,14 @@ def _of_key(error: OmegaConfBaseException, key: str) -> str | None:
         case ValidationError() if OmegaConf.is_dict(error.child_node) and error.value is not None:
             return f"{key} is not a group of keys: {shows}"
         case ValidationError() if error.value is None:
-            return f"{key}=null is no value: leave {key} out."
+            return f"{key}=null is not a value: leave {key} out."
         case ValidationError() if (kind := _kind(error)) is not None:
-            return f"{key}={error.value} is not {kind}: python run.py --help says what it is."
+            return (
+                f"{key}={error.value} is not {kind}: type python run.py --help to see what it "
+                "means."
+            )
     what = " ".join(str(error).partition("full_key:")[0].split())
-    return f"{key}: {what}: python run.py --help says what it is." if key else None
+    return f"{key}: {what}: type python run.py --help to see what it means." if key else None
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -186,14 +192,20 @@ def _no_key(name: str) -> str:
     if choices:
         those = " or ".join([*filter(None, [", ".join(choices[:-1])]), choices[-1]])
         return f"{name} is a key of {group}={those}: type that too, or leave {name} out."
-    return f"{name} is no key{did_you_mean(name, keys())}: python run.py --help lists them."
+    return (
+        f"{name} is not a key{did_you_mean(name, keys())}: type python run.py --help to see all "
+        "keys."
+    )
 
 
 def _no_option(group: str, name: str, options: Sequence[str]) -> str:
     there = [option for option in options if not option.endswith(KEYS)]
     if not there:
-        return f"{group}={name} cannot be found: python run.py --help lists what there is."
-    return f"{group}={name} is none of {', '.join(there)}{did_you_mean(name, there)}."
+        return f"{group}={name} does not exist: type python run.py --help to see what there is."
+    return (
+        f"{group}={name} is not one of {', '.join(there)}{did_you_mean(name, there)}: type for "
+        f"example {group}={nearest(name, there) or there[0]}."
+    )
 
 
 # Where the text is all that Hydra gives.

@@ -106,7 +106,9 @@ class CheckedLoader(ConfigLoaderImpl):
         try:
             cfg = super().load_configuration(*args, **kwargs)
         except (ValueError, TypeError) as error:  # Hydra's own, such as for augment=5
-            raise UserError(f"{error}: python run.py --help says what can be typed.") from error
+            raise UserError(
+                f"{error}: type python run.py --help to see what can be typed."
+            ) from error
         if cfg._get_node("hydra")._is_interpolation():
             raise UserError("hydra is set to a reference: leave it out of your configuration.")
         check(cfg, self.typed)
@@ -225,6 +227,6 @@ def _difference(said: Any, own: Any, key: str) -> tuple[str, Any]:
 
 def _file_says(key: str, value: Any, type_: str = "") -> UserError:
     return UserError(
-        f"{key}={value} stands in a file (or a sweep's parameters) and counts only when typed on "
-        f"the command line: type {type_ or quoted(f'{key}={value}')} if you trust it."
+        f"{key}={value} is set in a file (or a sweep's parameters), and is allowed only on the "
+        f"command line: type {type_ or quoted(f'{key}={value}')} if you trust it."
     )

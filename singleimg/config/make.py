@@ -88,8 +88,8 @@ def _check_kind(made: Any, target: str, group: str) -> None:
     kind = allowlist.kind_of(group)
     if not isinstance(made, kind):
         raise UserError(
-            f"{group}: {target} makes {type(made).__name__}, which is no {kind.__name__}: derive "
-            f"it from {kind.__module__}.{kind.__name__}, as docs/extending.md shows."
+            f"{group}: {target} makes {type(made).__name__}, not {kind.__name__}: derive it from "
+            f"{kind.__module__}.{kind.__name__}, as docs/extending.md shows."
         )
     for name in inspect.get_annotations(kind):
         if getattr(kind, name, "") == "" and getattr(made, name, None) in (None, ""):
@@ -106,7 +106,7 @@ def task(cfg: DictConfig) -> Callable[[DictConfig], None]:
     if (target in place.choices and target == cfg.task.get("name")) or place.has(target):
         return allowlist.find(target, "task._target_", place)
     raise UserError(
-        f"task._target_={target} is no task: type one of "
+        f"task._target_={target} is not a task: type one of "
         f"{', '.join(f'task={name}' for name in place.choices)}."
     )
 
@@ -160,6 +160,9 @@ def _instantiation_message(
         return f"{key}: {target} has no {', '.join(lacks)}: docs/extending.md shows one that has."
     own = own_failure(cause, place.trusted) if cause else None
     if own:
-        return f"{own}. {ALL_OF_IT}"
-    reason = f"{type(cause).__name__}: {cause}" if cause else " ".join(str(error).split())
-    return f"{key}: {target} cannot be made: {cause if isinstance(cause, TypeError) else reason}."
+        return f"{own}: {ALL_OF_IT}"
+    reason = str(error if cause is None else cause)
+    if cause is not None and not isinstance(cause, TypeError):
+        reason = f"{type(cause).__name__}: {cause}"
+    reason = " ".join(reason.split()).removesuffix(".")
+    return f"{key}: {target} cannot be made ({reason}): change its arguments."

@@ -128,21 +128,21 @@ def absolute(key: str, text: str) -> str:
     its folder; what is behind another URL stays as it is. Raises UserError when nothing is named.
     """
     if not text:
-        raise UserError(f"{key}= names nothing: type {key}=<a path>, or leave it out.")
+        raise UserError(f"{key}= is empty: type {key}=<a path>, or leave it out.")
     if is_url(text):
         return text
     is_there = PATHS.get(key) == "read" and os.path.exists(os.path.join(here(), text))
     path = text if is_there else file_path(text)
     if path != text and not path.startswith("/"):
         raise UserError(
-            f"{key}={text} names no folder of this machine: type {key}=file:///a/path, or the path "
+            f"{key}={text} is not a path on this machine: type {key}=file:///a/path, or the path "
             "alone."
         )
     expanded = path if is_there else os.path.expanduser(path)
     if expanded.startswith("~") and not is_there:
         raise UserError(
-            f"{key}={text} names the home folder of nobody here: type the path in full, or "
-            f"{key}=./{text} for what has that name."
+            f"{key}={text} names the home folder of a user that does not exist here: type the path "
+            f"in full, or {key}=./{text} for what has that name."
         )
     whole = os.path.join(here(), expanded)
     # ".." leaves the folder that a link leads to, not the one that the link lies in.

@@ -105,9 +105,9 @@ class AreaRange:
         if not numbers or len(value) != 2 or not MOST >= value[0] >= value[1] >= 1:
             text = ",".join(f"{one:g}" if numbers else str(one) for one in value)
             raise UserError(
-                f"{key}=[{text}] is not an inverse area range, two numbers from 1 to {MOST:,} of "
-                f"which the first is not the smaller: type for example '{key}=[500,1]' for crops "
-                "of 1/500 to all of the area."
+                f"{key}=[{text}] is not an inverse area range, two numbers from 1 to {MOST:,}, the "
+                f"larger first: type for example '{key}=[500,1]' for crops of 1/500 to all of the "
+                "area."
             )
 
 

@@ -145,7 +145,7 @@ def load(store: Store, trusted_modules: Sequence[str] = ()) -> DictConfig:
         text = _read(store, "config.resolved.yaml")
         if refers(OmegaConf.to_yaml(text)):  # a stranger's could read out our environment
             raise UserError(
-                f"{file} holds a reference ${{…}}, and a run writes none: type another."
+                f"{file} holds a reference ${{…}}, which no run writes: type another folder."
             )
         cfg = _for_file(OmegaConf.merge(OmegaConf.structured(Config), text))
         cfg.trusted_modules = list(trusted_modules)
@@ -170,7 +170,7 @@ def raw(store: Store) -> DictConfig:
 def _read(store: Store, name: str) -> DictConfig:
     data = store.read(name)
     if data is None:
-        raise UserError(f"{store.path_of(name)} is missing: type another folder, or bring it back.")
+        raise UserError(f"{store.path_of(name)} is missing: type another folder, or restore it.")
     cfg = OmegaConf.create(data.decode())
     if OmegaConf.is_dict(cfg):
         update_former(cfg)

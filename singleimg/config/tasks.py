@@ -107,13 +107,13 @@ class Pretrain(Task):
     images: Any = key(None, "of task.dataset or data only so many; null: all", Count())
     resume: str = key(
         "auto",
-        "a training in targetpath: auto (go on) | never (begin anew, in its place)",
+        "a training in targetpath: auto (resume it) | never (replace it)",
         Choice(("auto", "never"), "auto"),
     )
     keep: list[float] = key(
         [], "fractions of the training whose checkpoints stay, 0 … 1", Fractions()
     )
-    insist: bool = key(False, "train RotNet although black corners give rotations away")
+    insist: bool = key(False, "train RotNet although black corners show the rotations")
     tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
 
 
@@ -137,10 +137,10 @@ class Evaluate(Task):
     )
     resume: str = key(
         "auto",
-        "a training in targetpath: auto (go on) | never (begin anew, in its place)",
+        "a training in targetpath: auto (resume it) | never (replace it)",
         Choice(("auto", "never"), "auto"),
     )
-    insist: bool = key(False, "train RotNet although black corners give rotations away")
+    insist: bool = key(False, "train RotNet although black corners show the rotations")
     tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
 
 

@@ -93,8 +93,8 @@ def read_source(
     elif is_dataset(source):
         if keys:
             raise UserError(
-                f"{source} is a dataset, whose images are what they are: give a photograph or a "
-                f"configuration, or leave {', '.join(keys)} out."
+                f"{source} is a dataset, whose images are fixed: leave {', '.join(keys)} out, or "
+                "give a photograph or a configuration."
             )
         return saved_config(source, trusted_modules)
     else:

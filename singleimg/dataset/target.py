@@ -129,8 +129,7 @@ class Target:
         elif if_exists == "error":
             raise UserError(
                 f"targetpath={self.store} holds a dataset and if_exists=error: type another "
-                "targetpath, if_exists=resume to go on with it, or if_exists=overwrite to replace "
-                "it."
+                "targetpath, if_exists=resume to resume it, or if_exists=overwrite to replace it."
             )
         elif if_exists == "resume":
             self._check_same(found.recipe, recipe)
@@ -141,10 +140,10 @@ class Target:
         if found.recipe is None or allowed or found.recipe.made_with == recipe.made_with:
             return
         raise UserError(
-            f"targetpath={self.store} was made with other versions, which may round otherwise "
+            f"targetpath={self.store} was made with other versions, which may round differently "
             f"({'; '.join(found.recipe.differences(recipe))}): type allow_version_change=true to "
-            "go on all the same, if_exists=overwrite to replace it, another targetpath, or bring "
-            "the old versions back."
+            "resume it anyway, if_exists=overwrite to replace it, another targetpath, or install "
+            "the old versions."
         )
 
     def _check_same(self, found: Recipe, recipe: Recipe) -> None:
@@ -153,14 +152,14 @@ class Target:
                 found,
                 f"targetpath={self.store}",
                 "type another targetpath, if_exists=overwrite to replace it, or use that version "
-                "to go on with it.",
+                "to resume it.",
             )
         differences = replace(found, made_with=recipe.made_with).differences(recipe)
         if differences:
             raise UserError(
                 f"targetpath={self.store} holds a dataset of another recipe "
                 f"({'; '.join(differences)}): type another targetpath, if_exists=overwrite to "
-                "replace it, or the old values to go on with it."
+                "replace it, or the old values to resume it."
             )
 
     def _check_not_fewer(self, found: Snapshot, num_imgs: int) -> None:
@@ -188,7 +187,7 @@ class Target:
         strangers = [n for n in names if n not in known and not n.startswith(TEMPORARY)]
         if strangers:
             raise UserError(
-                f"targetpath={self.store} is not empty ({strangers[0]} lies there) and holds no "
+                f"targetpath={self.store} is not empty ({strangers[0]} is in it) and holds no "
                 "dataset: type the name of a new or empty folder."
             )
 
@@ -216,8 +215,8 @@ class Target:
                 self.finish_overwriting()
             elif self.is_overwriting():
                 raise UserError(
-                    f"targetpath={self.store} was being overwritten when that was stopped: type "
-                    "task=prepare for its slices first."
+                    f"targetpath={self.store} is only partly replaced, since that run was "
+                    "stopped: type task=prepare for its slices first."
                 )
             if todo or mine == WHOLE:
                 for name in (DATASET, PAGE, *output.closing, *output.damaged(self.store)):
@@ -243,14 +242,15 @@ class Target:
             there = output.present(self.store, [record.shard for record in records])
             if len(there) < len(records):
                 raise WriteError(
-                    f"targetpath={self.store} misses data of {len(records) - len(there)} shards: "
-                    "is another run at work there? Type the same command again."
+                    f"targetpath={self.store} lacks the data of {len(records) - len(there)} "
+                    "shards, perhaps because another run writes there: wait until that ends, and "
+                    "type the same command again."
                 )
             summary = self._summary_of(records, recipe, output)
             if summary["images"] != num_imgs:
                 raise WriteError(
-                    f"targetpath={self.store} holds {summary['images']:,} of {num_imgs:,} images: "
-                    "some shards were not committed, type the same command again."
+                    f"targetpath={self.store} holds {summary['images']:,} of {num_imgs:,} images, "
+                    "since some shards were not committed: type the same command again."
                 )
             self.store.write(DATASET, json.dumps(summary, indent=2) + "\n")
 
@@ -316,8 +316,8 @@ class Target:
             inner = f"{name}/{last}"
             if not output.owns(inner):
                 raise UserError(
-                    f"{self.store.path_of(inner)} is not of this dataset and lies where images are "
-                    "to be written: move it away and type the same command again."
+                    f"{self.store.path_of(inner)} does not belong to this dataset and is where "
+                    "images will be written: move it away, and type the same command again."
                 )
 
     # --- overwriting ---

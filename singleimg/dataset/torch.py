@@ -51,14 +51,16 @@ class StoredDataset(Dataset):
             raise UserError(f"{path} holds no dataset: give the targetpath of a run.")
         if not summary or type(summary.get("images")) is not int:
             raise UserError(
-                f"{path} holds a dataset of which images are missing: go on with it first, by the "
-                "command that began it."
+                f"{path} holds an unfinished dataset: resume it first with the command that "
+                "started it."
             )
         try:
             encoding = recipe.pixels["encoder"]["encoding"]
         except (KeyError, TypeError):
             mend = command("task=repair", typed("targetpath", path), *trusting(trusted_modules))
-            raise UserError(f"{target.store}/recipe.json is damaged. To mend it: {mend}") from None
+            raise UserError(
+                f"{target.store}/recipe.json is corrupted: to repair it, type {mend}"
+            ) from None
         self.path, self.transform = str(path), transform
         self._count: int = summary["images"]
         self._output = str(recipe.layout.get("output"))

@@ -126,9 +126,10 @@ class Columns:
             return float(value)
         if kind == "string":
             return str(value)
+        fits = f"does not fit its column of {kind}" if kind else "has no column"
         raise UserError(
-            f"what was drawn as {name} is {value!r}, and its column holds {kind or 'nothing'}: "
-            "type save_params=false, or let its transform draw values of one kind."
+            f"the drawn {name}={value!r} {fits}: type save_params=false, or let its transform draw "
+            "values of one type."
         )
 
     def _values(self, step: Step, params: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -68,9 +68,10 @@ class Step(ABC):
             raise
         except Exception as error:
             own = own_failure(error, self.modules())
-            said = f"{own}. {ALL_OF_IT}" if own else f"{type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {' '.join(str(error).split()).removesuffix('.')}"
             raise UserError(
-                f"augment.transforms[{self.place}] ({self.name}) cannot be applied: {said}"
+                f"augment.transforms[{self.place}] ({self.name}) cannot be applied: "
+                + (f"{own}: {ALL_OF_IT}" if own else f"{said}: change its settings.")
             ) from error
 
     def modules(self) -> list[str]:

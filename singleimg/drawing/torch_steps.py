@@ -140,7 +140,7 @@ class TorchStep(Leaf):
         if drew and current_thread() is not main_thread():
             raise UserError(
                 f"{self.name} draws from Python's or NumPy's global generator, which threads "
-                "share: type backend=loky (or backend=sequential), or let it draw from torch."
+                "share: type backend=loky (or backend=sequential), or draw from torch there."
             )
 
 

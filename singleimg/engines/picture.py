@@ -169,8 +169,8 @@ class Pictures:
             pixels = self.source.decoded(k, convert=False).pixels
             if pixel_hash(pixels) != self.expected[k]:
                 raise UserError(
-                    f"{self.source.where(k)} has changed since this dataset was begun: put the old "
-                    "picture back, or type another targetpath."
+                    f"{self.source.where(k)} has changed since this dataset was started: restore "
+                    "the old picture, or type another targetpath."
                 )
         return Picture(pixels)
 

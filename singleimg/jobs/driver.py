@@ -15,7 +15,7 @@ from singleimg.backends.base import WorkerLost
 from singleimg.backends.cluster import Cluster
 from singleimg.config.command_line import command, replay
 from singleimg.dataset.target import LOG, Snapshot
-from singleimg.errors import UserError, WriteError
+from singleimg.errors import UserError, WriteError, clause
 from singleimg.jobs.card import write_card
 from singleimg.jobs.estimate import Estimate, check_disk, check_temporary
 from singleimg.jobs.job import Job
@@ -59,7 +59,7 @@ def holds_more(job: Job, found: Snapshot) -> bool:
     if not same or count <= job.num_imgs:
         return False
     log.info(
-        "%s holds %s images: the first %s are what was asked for.",
+        "%s holds %s images already: the first %s are those of this command.",
         job.store, f"{count:,}", f"{job.num_imgs:,}",
     )  # fmt: skip
     line = f"singleimg.StoredDataset({str(job.store)!r})"
@@ -96,7 +96,8 @@ def complete(job: Job, found: Snapshot | None = None) -> float | None:
             done = target.done(target.look(), job.shards, job.recipe, job.output)
             if len(done) < len(job.shards):
                 log.info(
-                    "Slice %s is made. Of all %d shards %d are there: others are still to be made.",
+                    "Slice %s is finished: of all %d shards %d are there, the others are still to "
+                    "be made.",
                     job.slice, len(job.shards), len(done),
                 )  # fmt: skip
                 return speed
@@ -105,7 +106,7 @@ def complete(job: Job, found: Snapshot | None = None) -> float | None:
         try:
             write_card(job.store, settings, job.recipe, job.num_imgs, job.output)
         except UserError as error:  # the images are whole all the same
-            log.warning("Its card is missing (%s) task=card writes it.", error)
+            log.warning("The card is missing (%s): type task=card to write it.", clause(error))
     return speed
 
 
@@ -173,7 +174,7 @@ def announce(job: Job, todo: Sequence[Shard]) -> Estimate:
 def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> float:
     """Runs the shards; on the way out nothing half-written stays. Images/s."""
     for name, helper in job.producer.slow().items():
-        log.info("%s has no fast kernel: %s renders it, right and slower.", name, helper)
+        log.info("%s has no fast kernel: %s renders it correctly, but more slowly.", name, helper)
     begin = time.perf_counter()
     plan = job.plan(effort, todo)
     sizes, workers = plan.pieces(effort), plan.workers
@@ -195,11 +196,11 @@ def make(job: Job, todo: Sequence[Shard], effort: Estimate) -> float:
             with ignore_signals():
                 stop(job, progress)
                 if isinstance(error, KeyboardInterrupt):
-                    log.warning("Stopped. %s", how_to_go_on(job))
+                    log.warning("Stopped: %s", how_to_go_on(job))
             if job.held and job.held.is_lost():
                 job.held.check()
             if isinstance(error, WriteError):
-                raise WriteError(f"{error} {how_to_go_on(job)}") from error
+                raise WriteError(f"{clause(error)}, then {how_to_go_on(job)}") from error
             raise
         made = progress.bytes
     seconds = time.perf_counter() - begin
@@ -252,20 +253,20 @@ def run_chunks(job: Job, plan: Plan, progress: Progress, folder: Path, patience:
             if isinstance(lost.task, Task):
                 shard = lost.task.shard
                 raise UserError(
-                    f"shard {shard.name} (images {shard.start} … {shard.stop - 1}) ended each of "
-                    "the workers that it was given to, most likely because memory ran out: type a "
-                    f"smaller output.shard_size, or give workers more. {how_to_go_on(job)}"
+                    f"shard {shard.name} (images {shard.start} … {shard.stop - 1}) ended every "
+                    "worker that made it, most likely because memory ran out: type a smaller "
+                    f"output.shard_size or give workers more memory, then {how_to_go_on(job)}"
                 ) from None
             shards = dict.fromkeys(plan.shard_of(slot).name for slot in progress.in_hand())
             names = ", ".join(shards) or "none"
             if last:
                 raise UserError(
-                    "a worker process was killed again, most likely because memory ran out (shards "
-                    f"in hand: {names}): type fewer workers (threads=1). {how_to_go_on(job)}"
+                    "a worker process was killed again, most likely because memory ran out (its "
+                    f"shards: {names}): type fewer workers (threads=1), then {how_to_go_on(job)}"
                 ) from None
             log.warning(
-                "A worker process was killed, most likely because memory ran out (shards in hand: "
-                "%s). Trying once more.",
+                "A worker process was killed, most likely because memory ran out (its shards: %s): "
+                "it is tried once more.",
                 names,
             )
             backend.stop()
@@ -314,10 +315,10 @@ def clear_parts(job: Job) -> None:
 
 
 def how_to_go_on(job: Job) -> str:
-    """What to type after a stop."""
+    """What to type after a stop, the end of a sentence."""
     if job.settings.if_exists == "overwrite":
-        return "The same command with if_exists=resume goes on where it stopped."
-    return "The same command goes on where it stopped."
+        return "type the same command with if_exists=resume to resume."
+    return "type the same command again to resume."
 
 
 def closing_lines(job: Job) -> None:

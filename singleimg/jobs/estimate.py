@@ -148,8 +148,8 @@ def check_temporary(needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The folder for temporary files, {folder}, needs about {size(needed)} for what is on "
-            f"its way, and {size(free)} are free: make room there, or type TMPDIR=/another/folder "
+            f"The folder for temporary files, {folder}, needs about {size(needed)} during this "
+            f"run, and {size(free)} are free: make room there, or type TMPDIR=/another/folder "
             "before the command."
         )
 

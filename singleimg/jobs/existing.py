@@ -71,8 +71,8 @@ def open_dataset(cfg: DictConfig, target: Target) -> ExistingDataset:
         )
     if layout != recipe.layout:
         raise UserError(
-            f"{target.store}: config.yaml and recipe.json do not belong together: bring back the "
-            "one that was altered."
+            f"{target.store}: config.yaml and recipe.json do not belong together: restore the one "
+            "that was altered."
         )
     return ExistingDataset(settings, target, recipe, altered, target.summary(), output, encoder)
 
@@ -82,7 +82,7 @@ def open_finished(cfg: DictConfig, target: Target) -> ExistingDataset:
     dataset = open_dataset(cfg, target)
     if type((dataset.summary or {}).get("images")) is not int:
         raise UserError(
-            f"targetpath={target.store} holds a dataset of which images are missing. "
+            f"targetpath={target.store} holds an unfinished dataset: "
             f"{go_on(target.store, cfg.trusted_modules)}"
         )
     return dataset

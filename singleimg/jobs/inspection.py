@@ -81,8 +81,8 @@ def check_all(checks: Sequence[Check], backend: Backend, workers: int) -> list[P
                 bar.update(len(checks[number].shard))
         except WorkerLost:
             raise UserError(
-                "a process that checked was killed, most likely because memory ran out: type fewer "
-                "workers (threads=1)."
+                "a process that verified was killed, most likely because memory ran out: type "
+                "fewer workers (threads=1)."
             ) from None
         except BaseException:
             with ignore_signals():
@@ -164,5 +164,5 @@ def render_again(dataset: ExistingDataset, bad: set[int]) -> list[Problem]:
             _, entries = manifest.load(shard)
             path = next(entry.path for entry in entries if entry.index == index)
             problems.append(Problem(shard.number, f"image {index}", path, what))
-    log.info("%d images rendered again, %d of them otherwise.", len(chosen), len(problems))
+    log.info("%d images rendered again, %d of them differently.", len(chosen), len(problems))
     return problems

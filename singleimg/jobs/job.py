@@ -170,7 +170,7 @@ def prepare(cfg: DictConfig) -> Job:
     check_place(cfg.targetpath, output)
     if cfg.num_imgs > len(sources) and not images.varies():
         log.warning(
-            "augment=%s changes nothing: %s images of %s are the same again and again.",
+            "augment=%s changes nothing: the %s images of %s are copies of the same.",
             cfg.augment.name, f"{cfg.num_imgs:,}",
             f"{len(sources)} pictures" if sources[1:] else "one picture",
         )  # fmt: skip
@@ -220,7 +220,7 @@ def describe(
         refuse_kept(output, "slice" if cfg.slice else "backend.address")
     if cfg.slice and cfg.if_exists != "resume":
         raise UserError(
-            f"if_exists={cfg.if_exists} is not for one slice of several: type task=prepare "
+            f"if_exists={cfg.if_exists} cannot be used for one slice of several: type task=prepare "
             f"task.slices={one.count} if_exists={cfg.if_exists} first, then the slices without it."
         )
     return Job(

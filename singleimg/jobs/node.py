@@ -34,8 +34,8 @@ def settled(work: Work) -> Work:
     if other:
         has, owed = (", ".join(f"{n} {v[n]}" for n in other) for v in (here, work.versions))
         raise UserError(
-            f"a worker on {host} has {has}, and this run was begun with {owed}, which may round "
-            "otherwise: install the same on all machines."
+            f"a worker on {host} has {has}, and this run was started with {owed}, which may round "
+            "differently: install the same on all machines."
         )
     folder, writes = work.store.local_path, work.output.layout() is not None
     if writes and folder and work.fingerprint.encode() not in (work.store.read(RECIPE) or b""):

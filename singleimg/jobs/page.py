@@ -96,7 +96,7 @@ def write_page(dataset: ExistingDataset, images: SingleImage | None = None) -> s
     except (DamagedRecord, DamagedFile, FileNotFoundError, UnidentifiedImageError) as error:
         look = command("task=verify", typed("targetpath", store), *_trusting(dataset))
         raise UserError(
-            f"targetpath={store} cannot be read ({error}). To see what is wrong: {look}"
+            f"targetpath={store} cannot be read ({error}): to see what is wrong, type {look}"
         ) from None
     with store.errors():
         store.write(PAGE, html)
@@ -131,7 +131,9 @@ def _add_draws(
             check_draws(dataset.recipe, str(dataset.target.store), "draw with that version.")
             images = from_config(dataset.settings, dataset.recipe.pixels["sources"])
             if len(images.pictures) != len(dataset.recipe.pixels["sources"]):
-                raise UserError("the folder of pictures holds others than it did.")
+                raise UserError(
+                    "the folder of pictures holds other pictures than before: restore those."
+                )
         plots, sources, corners = _drawn(page, images, count)
         most = Counter(sources.tolist()).most_common(1)[0][0]
         _add_source(page, images, most, corners[sources == most])

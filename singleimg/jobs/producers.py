@@ -210,12 +210,13 @@ class Stored(Producer):
         except OSError as error:  # of the files that are read, not of those written
             raise UserError(
                 f"image {index} of targetpath={self._target.store} cannot be read "
-                f"({error.strerror or error}): mend that, and type the same command again."
+                f"({error.strerror or error}): fix that, and type the same command again."
             ) from error
         if not whole:
             raise UserError(
                 f"image {index} of targetpath={self._target.store} is not as it was committed: "
-                f"{command('task=verify', typed('targetpath', self._target.store))} says more."
+                f"type {command('task=verify', typed('targetpath', self._target.store))} to see "
+                "what is wrong."
             )
         return data
 

@@ -56,8 +56,8 @@ def read_agreement(store: Store) -> Agreement | None:
         return Agreement(int(found["slices"]), int(found["num_imgs"]), recipe)
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f"{store.path_of(AGREEMENT)} is not what was written: type task=prepare with the keys "
-            "of the slices."
+            f"{store.path_of(AGREEMENT)} is corrupted: type task=prepare with the keys of the "
+            "slices."
         ) from None
 
 
@@ -96,15 +96,15 @@ def agree(job: Job) -> None:
                 job.store.create(AGREEMENT, mine.text())
         except NotExclusive:
             raise UserError(
-                f"targetpath={job.store} is in a store where slices cannot agree by themselves: "
-                f"type task=prepare task.slices={mine.slices} with the same keys first."
+                f"targetpath={job.store} is in a store that cannot coordinate slices: type "
+                f"task=prepare task.slices={mine.slices} with the same keys first."
             ) from None
         found = read_agreement(job.store) or mine
     if job.settings.allow_version_change:
         found = replace(found, recipe=replace(found.recipe, made_with=job.recipe.made_with))
     if differences := found.differences(mine):
         raise UserError(
-            f"targetpath={job.store} is made in slices of another kind ({'; '.join(differences)}): "
-            "type what the others have, another targetpath, or, when none is at work, task=prepare "
-            "for slices of a new kind."
+            f"targetpath={job.store} is made in slices of other settings "
+            f"({'; '.join(differences)}): type those of the others, another targetpath, or, when "
+            "none is running, task=prepare for new slices."
         )

@@ -171,7 +171,10 @@ def _add_in_place(work: Work, task: Task, counter: Counter) -> None:
             for chunk in shard.chunks(task.size):
                 part = parts.read(chunk)
                 if part is None:
-                    raise WriteError(f"shard {shard.name} was altered while it was made.")
+                    raise WriteError(
+                        f"shard {shard.name} was altered by another process while it was made: end "
+                        "that process."
+                    )
                 for line, text in part:
                     entries.append(Entry(*json.loads(line)))
                     beside.write(text)

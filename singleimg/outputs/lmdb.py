@@ -74,8 +74,9 @@ class LmdbOutput(Output):
         kind = file_system(target)
         if kind.removeprefix("fuse.").startswith(NETWORKS):
             raise UserError(
-                f"targetpath={target} lies on a network ({kind}), where LMDB would damage its own "
-                "file: type a targetpath on a disk of this machine, or output=webdataset."
+                f"targetpath={target} is on a network file system ({kind}), where LMDB would "
+                "corrupt its own file: type a targetpath on a disk of this machine, or "
+                "output=webdataset."
             )
 
     def clear(self, store: Store, recorded: set[str]) -> None:

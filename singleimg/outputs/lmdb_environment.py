@@ -154,7 +154,7 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (lmdb.InvalidError, lmdb.CorruptedError) as error:
-        what = f"LMDB: {error}; its file is damaged: remove the folder {FOLDER} to make it anew"
+        what = f"LMDB: {error}; its file is corrupted: remove the folder {FOLDER} to make it again"
         raise DamagedEnvironment(errno.EIO, what) from error
     except lmdb.DiskError as error:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error

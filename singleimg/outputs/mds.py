@@ -72,7 +72,10 @@ class MdsOutput(Output):
         shards = []
         for file, data in zip(files, store.read_all(files), strict=True):
             if data is None:
-                raise WriteError(f"{store.path_of(file)} is missing: task=verify mends that.")
+                raise WriteError(
+                    f"{store.path_of(file)} is missing: check that no other program removes files "
+                    "there."
+                )
             for shard in json.loads(data)["shards"]:
                 for key in ("raw_data", "zip_data"):
                     if shard[key]:
@@ -119,8 +122,8 @@ class MdsWriter:
         self._bytes += len(data)
         if self._bytes >= _MOST:
             raise UserError(
-                f"output.shard_size makes a file of {_MOST:,} bytes or more, and MDS counts in 32 "
-                "bits: type a smaller one, for example output.shard_size=1000."
+                f"output.shard_size makes a file of {_MOST:,} bytes or more, which MDS cannot "
+                "hold: type a smaller one, for example output.shard_size=1000."
             )
         sample = self._mds.encode_sample(row)
         self._samples.write(sample)

@@ -28,17 +28,18 @@ def described(
         return kind(**own, image_suffix=suffix_of(encoding))
     except (ImportError, AttributeError, KeyError, TypeError) as error:
         raise UserError(
-            f"a dataset of output={name} cannot be read here ({type(error).__name__}: {error}): "
-            "its recipe.json is damaged, or of another version."
+            f"a dataset of output={name} cannot be read here ({type(error).__name__}: {error}), "
+            "since its recipe.json is corrupted or of another version: type task=repair, or use "
+            "that version."
         ) from None
 
 
 def _kind(name: str) -> type[Output]:
     if not name.isidentifier():
-        raise ImportError(f"{name!r} is no output")
+        raise ImportError(f"{name!r} is not an output")
     module = importlib.import_module(f"singleimg.outputs.{name}")
     kinds = [one for one in vars(module).values() if isinstance(one, type)]
     found = [one for one in kinds if getattr(one, "name", None) == name]
     if not found:
-        raise ImportError(f"{name} is no output")
+        raise ImportError(f"{name} is not an output")
     return found[0]

@@ -35,7 +35,7 @@ def keep(name: str, data: bytes) -> Path | None:
     """Writes a file of the cache, whole or not at all; None: it cannot be, as the log says once."""
     folder = cache_folder()
     if folder is None:
-        _say("There is no home folder to keep pictures in")
+        _say("There is no home folder for a cache of pictures")
         return None
     file, temporary = folder / name, folder / f".tmp-{uuid4().hex[:12]}-{name}"
     try:
@@ -46,11 +46,11 @@ def keep(name: str, data: bytes) -> Path | None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        _say(f"Pictures cannot be kept in {folder} ({error.strerror or error})")
+        _say(f"Pictures cannot be cached in {folder} ({error.strerror or error})")
         return None
     return file
 
 
 @lru_cache
 def _say(why: str) -> None:
-    log.info("%s: done without. SINGLEIMG_CACHE=… names another folder.", why)
+    log.info("%s: type SINGLEIMG_CACHE=/another/folder before the command to have one.", why)

@@ -51,8 +51,8 @@ def _dead_leaves() -> np.ndarray:
     pixels = np.array(image)
     if pixel_hash(pixels) != DEAD_LEAVES_SHA256:
         warnings.warn(
-            "This version of Pillow draws dead_leaves otherwise than the one it was defined with: "
-            "the images will not be those that others get.",
+            "This version of Pillow draws dead_leaves differently than the version that it was "
+            "defined with: the images differ from those that others make.",
             stacklevel=2,
         )
         return pixels

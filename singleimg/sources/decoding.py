@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from singleimg.errors import UserError
+from singleimg.errors import UserError, clause
 from singleimg.sources.base import WHITE, Decoded, in_strips
 from singleimg.sources.colour import lab_to_srgb, to_srgb
 from singleimg.system.extras import install
@@ -75,16 +75,17 @@ def load_picture(
         if path.read_bytes()[:4] in _TIFF:
             raise _unread(key) from None
         raise UserError(
-            f"{key} is not a picture in one of these formats: {' '.join(FORMATS)}."
+            f"{key} is not a picture in a format that can be read: use {', '.join(FORMATS[:-1])} "
+            f"or {FORMATS[-1]}."
         ) from None
     except Image.DecompressionBombError as error:
-        raise UserError(f"{key}: {error} Type max_pixels=… if you trust it.") from None
+        raise UserError(f"{key}: {clause(error)}: type max_pixels=… if you trust it.") from None
     except UserError:
         raise
     except Exception as error:  # decoders raise anything on bytes that nobody wrote on purpose
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{key} cannot be read to its end ({reason}): use a whole copy of the picture."
+            f"{key} cannot be read to its end ({reason}): use a complete copy of the picture."
         ) from None
 
 
@@ -174,8 +175,8 @@ def _check_pixels(image: Image.Image, max_pixels: int | None, key: str) -> None:
     pixels = image.width * image.height
     if pixels > limit:
         raise UserError(
-            f"{key} has {pixels:,} pixels and the limit is {limit:,}, against files that unpack "
-            f"to more than memory holds: type max_pixels={pixels} if you trust it."
+            f"{key} has {pixels:,} pixels, over the limit of {limit:,} that keeps large files from "
+            f"filling the memory: type max_pixels={pixels} if you trust it."
         )
 
 
@@ -189,7 +190,7 @@ def _check_layout(image: Image.Image, key: str) -> None:
 
 
 def _unread(key: str) -> UserError:
-    return UserError(f"{key} is a TIFF of a layout that is not read here: save it as PNG.")
+    return UserError(f"{key} is a TIFF of a layout that cannot be read here: save it as PNG.")
 
 
 def to_rgb(
@@ -211,8 +212,8 @@ def to_rgb(
     keeps_levels = image.mode.startswith("I") and not image.has_transparency_data
     if conversion is not None and conversion.coarse and deep and not keeps_levels:
         raise UserError(
-            f"{key} has 16 bits a channel in the colours of {conversion.profile}, of which 8 bits "
-            "are too few, and Pillow reads no more: save it with the profile of sRGB."
+            f"{key} has 16 bits per channel in the colours of {conversion.profile}, for which the "
+            "8 bits that Pillow reads are too few: save it as sRGB."
         )
 
     def shown(part: Image.Image) -> Image.Image:

@@ -76,7 +76,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         try:
             Address(args[-1], self.address.allow_http)
         except UserError as error:
-            raise UserError(f"image.url={self.address.url} leads elsewhere: {error}") from None
+            raise UserError(f"image.url={self.address.url} redirects: {error}") from None
         return super().redirect_request(*args)
 
 
@@ -88,10 +88,12 @@ def download(address: Address, sha256: str, limits: Limits) -> bytes:
     except urllib.error.HTTPError as error:
         if 300 <= error.code < 400:
             raise UserError(
-                f"{key} leads in circles or to what is no https address: type the address of the "
-                "file itself."
+                f"{key} redirects in a loop, or to an address without https://: type the address "
+                "of the file itself."
             ) from None
-        raise UserError(f"{key} answers {error.code} {error.reason}: type another.") from None
+        raise UserError(
+            f"{key} answers {error.code} {error.reason}: type another address."
+        ) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise UserError(
@@ -102,7 +104,7 @@ def download(address: Address, sha256: str, limits: Limits) -> bytes:
     if found != sha256:
         raise UserError(
             f"{key} holds another file than image.sha256={sha256} (it has {found}): type the "
-            "right one of the two."
+            "correct address or SHA-256."
         )
     return data
 

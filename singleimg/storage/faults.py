@@ -44,13 +44,14 @@ def said(place: str, done: str = "read") -> Iterator[None]:
             "environment, and what they allow there."
         ) from error
     except FileNotFoundError as error:
-        remedy = "see whether it is still there"
+        remedy = "check that it is still there"
         if done == "written":
             remedy = "make the bucket first, or type another targetpath"
         raise UserError(f"{place} cannot be {done} ({_reason(error)}): {remedy}.") from error
     except NotImplementedError as error:
         raise UserError(
-            f"{place} cannot be {done} (fsspec does not do that there): type another targetpath."
+            f"{place} cannot be {done} (fsspec does not support that there): type another "
+            "targetpath."
         ) from error
     except Exception as error:
         if "Credentials" in type(error).__name__:
@@ -62,7 +63,7 @@ def said(place: str, done: str = "read") -> Iterator[None]:
         if not isinstance(error, OSError) and origin in ("builtins", "singleimg"):
             raise  # a mistake in the program; those of the network come from packages of theirs
         raise WriteError(
-            f"{place} cannot be {done} ({_reason(error)}): see whether the store can be reached."
+            f"{place} cannot be {done} ({_reason(error)}): check that the store can be reached."
         ) from error
 
 

@@ -82,7 +82,8 @@ class Holding:
         if self._lost:
             raise UserError(
                 f"slice={self._mine.slice} of targetpath={self._store} was taken over by another "
-                f"process, since this one did not renew its lease for {OVER:.0f} s: let that go on."
+                f"process, since this one did not renew its lease for {OVER:.0f} s: leave the "
+                "slice to that process."
             )
 
     def _renew(self) -> None:
@@ -105,13 +106,13 @@ def hold_slice(store: Store, one: Slice) -> Iterator[Holding]:
     """
     other = read_lease(store, lease_place(one))
     if other is not None and not other.is_over():
-        log.info("%s: waiting whether that is still at work, %.0f s at most.", other, OVER)
+        log.info("%s: waiting to see whether that is still running, %.0f s at most.", other, OVER)
     while other is not None and not other.is_over():
         time.sleep(_LOOK)
         now = read_lease(store, lease_place(one))
         if now is not None and now != other:
             raise UserError(
-                f"{now}, which is at work on targetpath={store}: wait until that ends, or type "
+                f"{now}, which is running on targetpath={store}: wait until that ends, or type "
                 "another slice."
             )
         other = now

@@ -231,7 +231,7 @@ _REMEDIES = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room within your quota",
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
-    errno.ENOENT: "do not move or remove the folder while a run is at work",
+    errno.ENOENT: "do not move or remove the folder during a run",
     errno.EACCES: "give yourself the permission to write there",
     errno.EPERM: "give yourself the permission to write there",
     errno.EROFS: "make it writable",
@@ -240,7 +240,7 @@ _REMEDIES = {
 
 def write_error(target: str, error: OSError, what: str) -> WriteError:
     """The sentence for an error of the system while writing ``what`` into a target."""
-    remedy = _REMEDIES.get(error.errno or 0, "mend that")
+    remedy = _REMEDIES.get(error.errno or 0, "fix that")
     return WriteError(
         f"{what} could not be written to targetpath={target} ({error.strerror or error}): {remedy}."
     )

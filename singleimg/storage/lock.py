@@ -74,7 +74,7 @@ def refuse_held(store: Store) -> None:
 def _refuse_other_host(target: Path, holder: dict[str, Any]) -> None:
     if holder.get("host") != socket.gethostname():
         raise UserError(
-            f"{_held(target, holder)[:-1]} (if that run is no more, remove {target / _HOLDER})."
+            f"{_held(target, holder)[:-1]} (if that run has ended, remove {target / _HOLDER})."
         )
 
 

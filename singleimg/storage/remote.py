@@ -41,12 +41,13 @@ _AT_ONCE = 256  # files that are asked for, and held in memory, at once
 _PACKAGES = {"s3": "s3"}  # protocols that have an extra of ours
 _CREATE = ("s3", "gs", "gcs", "az", "abfs")  # protocols of stores that can create exclusively
 _NAMES = {"s3a": "s3"}  # other names of the same
-_CACHE = "a cache of another place"
+_CACHE = "it is a cache of another place"
 # Protocols of fsspec where nothing stays once the run has ended, or that stand for another place.
 _NO_PLACE = {
-    "memory": "it goes with the run", "data": "it is a text", "pyscript": "it goes with the page",
+    "memory": "its files are lost when the run ends", "data": "it is a text, not a place",
+    "pyscript": "its files are lost when the page is closed",
     "simplecache": _CACHE, "filecache": _CACHE, "blockcache": _CACHE, "cached": _CACHE,
-    "local": "it is a folder of this machine, by its path", "dir": "it is a part of another place",
+    "local": "type its path instead", "dir": "it is a part of another place",
 }  # fmt: skip
 # What a listing says of an object that another one in its place has not, by protocol.
 _VERSIONS = ("ETag", "etag", "md5Hash", "generation", "content_md5", "LastModified",
@@ -295,7 +296,7 @@ def check_keeps(url: str) -> None:
     """Raises UserError for a URL at which nothing would stay."""
     if why := _NO_PLACE.get(re.split("[:+]", url)[0].lower()):
         raise UserError(
-            f"targetpath={url} keeps no dataset ({why}): type a folder, or a URL such as "
+            f"targetpath={url} cannot hold a dataset ({why}): type a folder, or a URL such as "
             "s3://bucket/name."
         )
 

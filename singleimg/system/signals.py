@@ -64,7 +64,10 @@ def _watched(stop: Callable[[int, object], None], heard: list[float]) -> Iterato
                 heard and time.monotonic() - heard[-1] < _RECENT
             ):
                 if time.monotonic() > end:
-                    print("Stopped in a long step. The same command goes on.", file=sys.stderr)
+                    print(
+                        "Stopped in a long step: type the same command again to resume.",
+                        file=sys.stderr,
+                    )
                     os._exit(128 + number)
                 time.sleep(_LOOK)
 

@@ -14,7 +14,7 @@ from singleimg.config.paths import escape
 from singleimg.dataset.open import from_config
 from singleimg.dataset.recipe import Recipe, check_draws, versions
 from singleimg.dataset.target import CONFIG, RESOLVED
-from singleimg.errors import UserError
+from singleimg.errors import UserError, clause
 from singleimg.jobs.driver import closing_lines, complete, is_whole
 from singleimg.jobs.existing import ExistingDataset, find_target, open_finished
 from singleimg.jobs.job import Job, check_place, describe
@@ -84,8 +84,8 @@ def _producer(settings: DictConfig, stored: ExistingDataset, draws: bool) -> Sto
         return Stored(stored.target, reader, stored.shards, images)
     except UserError as error:
         raise UserError(
-            f"what was drawn cannot be drawn again without the source: {error} Or type "
-            "save_params=false."
+            f"what was drawn cannot be drawn again without the source: "
+            f"{clause(error)}, or type save_params=false."
         ) from None
 
 
@@ -105,8 +105,8 @@ def _check_versions(settings: DictConfig, stored: ExistingDataset) -> None:
     if other:
         raise UserError(
             f"targetpath={stored.target.store} was made with other versions ({'; '.join(other)}), "
-            "which may have drawn otherwise: type save_params=false, allow_version_change=true to "
-            "draw with those here all the same, or bring the old versions back."
+            "which may have drawn differently: type save_params=false, allow_version_change=true "
+            "to draw with those here anyway, or install the old versions."
         )
 
 

@@ -38,7 +38,7 @@ def finish(cfg: DictConfig) -> None:
             again = "those slices" if agreement else "the command of the run"
             raise UserError(
                 f"targetpath={target.store}: {len(missing):,} of {len(shards):,} shards are "
-                f"missing. Type {again} again."
+                f"missing: type {again} again."
             )
         target.finish(dataset.recipe, num_imgs, dataset.output)
         write_card(target.store, dataset.settings, dataset.recipe, num_imgs, dataset.output)

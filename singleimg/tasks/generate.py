@@ -7,7 +7,7 @@ from dataclasses import replace
 from omegaconf import DictConfig
 
 from singleimg.dataset.target import GRID, PAGE
-from singleimg.errors import UserError
+from singleimg.errors import UserError, clause
 from singleimg.jobs.driver import (
     announce,
     closing_lines,
@@ -44,7 +44,7 @@ def generate(cfg: DictConfig) -> float | None:
                 "a URL: type a folder."
             )
         if cfg.debug and job.slice != WHOLE:
-            raise UserError("debug=true makes its 64 images in one go: leave slice out.")
+            raise UserError("debug=true makes all of its 64 images at once: leave slice out.")
         if not job.writes:
             todo = job.own_shards
             return make(job, todo, announce(job, todo))
@@ -83,6 +83,6 @@ def _report(cfg: DictConfig, job: Job, there: bool, changed: bool) -> None:
     except UserError as error:
         if cfg.report:
             raise
-        log.warning("Its page is missing (%s) task=report writes it.", error)
+        log.warning("The page is missing (%s): type task=report to write it.", clause(error))
     else:
         log.info("Report:  %s", page)

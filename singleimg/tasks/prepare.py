@@ -42,4 +42,4 @@ def prepare(cfg: DictConfig) -> None:
         log.info("Folder:  %s", job.store)
         kept = [one for one in job.typed or [] if not one.startswith(("task", "if_exists="))]
         typed = command(*kept, f"num_imgs={job.num_imgs}", f"slice=0/{agreement.slices}")
-        log.info("Slices:  %s, and so on, each where you like", typed)
+        log.info("Slices:  %s, and so on, each on any machine", typed)

@@ -63,7 +63,10 @@ def preview(cfg: DictConfig) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             picture.save(file)
         except OSError as error:
-            raise UserError(f"{file} cannot be written ({error.strerror}).") from None
+            raise UserError(
+                f"{file} cannot be written ({error.strerror}): make room, or change the "
+                "permissions of its folder."
+            ) from None
         if len(images.pictures) > 1:
             log.info(
                 "Of %d images %d come from the picture that is shown.", len(draws), len(corners)

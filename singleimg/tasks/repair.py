@@ -40,7 +40,7 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
     For the holder of the lock.
     """
     target, settings = dataset.target, dataset.settings
-    check_draws(dataset.recipe, f"targetpath={target.store}", "use that version to mend it.")
+    check_draws(dataset.recipe, f"targetpath={target.store}", "use that version to repair it.")
     settings.allow_version_change = allow_version_change
     # What lies beside the images stays as it is, and what was typed here makes no images.
     job = replace(prepare(settings), texts={}, typed=None)
@@ -56,12 +56,12 @@ def mend(dataset: ExistingDataset, problems: Sequence[Problem], allow_version_ch
         target.manifest.remove(job.shards[number] for number in sorted(bad))
     complete(job)
     if moved:
-        files = "1 foreign file lies" if len(moved) == 1 else f"{len(moved)} foreign files lie"
-        log.info("%s in %s now.", files, target.store.path_of(FOREIGN))
+        files = "1 foreign file was" if len(moved) == 1 else f"{len(moved)} foreign files were"
+        log.info("%s moved to %s.", files, target.store.path_of(FOREIGN))
     before, now = (one and one.get("digest") for one in (dataset.summary, target.summary()))
     if before not in (None, now) and before != target.manifest.former_digest():
         log.warning("The images are not the same bytes as before%s.", other_versions(dataset))
-    log.info("Mended: %d shard%s made again.", len(bad), "s" * (len(bad) != 1))
+    log.info("Repaired: %d shard%s made again.", len(bad), "s" * (len(bad) != 1))
 
 
 def move_away(target: Target, path: str) -> str:
@@ -80,7 +80,7 @@ def restore_recipe(dataset: ExistingDataset, recipe: Recipe) -> None:
     if not records or {record.fingerprint for record in records} != {recipe.fingerprint}:
         raise UserError(
             f"{dataset.target.store.path_of(RECIPE)} is altered and so is config.yaml, or the "
-            "source: bring back the files that were altered."
+            "source: restore the files that were altered."
         )
     made_with = Recipe(recipe.pixels, recipe.layout, records[0].made_with)
     dataset.target.store.write(RECIPE, made_with.text())

@@ -29,11 +29,11 @@ def conclude(dataset: ExistingDataset, problems: Sequence[Problem], missing: int
         mend = command("task=repair", typed("targetpath", path), *trusting(trusted))
         raise UserError(
             f"targetpath={path}: {len(problems)} {'things are' if problems[1:] else 'thing is'} "
-            f"wrong. To mend it: {mend}"
+            f"wrong: to repair it, type {mend}"
         )
     if missing:
         raise UserError(
-            f"targetpath={path}: what is there is right, and {missing:,} of {num_imgs:,} "
-            f"images are still to be made. {go_on(path, trusted)}"
+            f"targetpath={path}: {missing:,} of {num_imgs:,} images are missing, and all others "
+            f"are correct: {go_on(path, trusted)}"
         )
     log.info("All %s images in %s are as they were committed.", f"{num_imgs:,}", path)

@@ -45,8 +45,8 @@ class Albumentations(v2.Transform):
 
         if not isinstance(transform, albumentations.BasicTransform | albumentations.BaseCompose):
             raise UserError(
-                f"singleimg.transforms.Albumentations: transform={transform!r} is none of "
-                "Albumentations: type for example transform: {_target_: albumentations.CLAHE}."
+                f"singleimg.transforms.Albumentations: transform={transform!r} is not a transform "
+                "of Albumentations: type for example transform: {_target_: albumentations.CLAHE}."
             )
         if not isinstance(transform, albumentations.BaseCompose):
             transform = albumentations.Compose([transform])

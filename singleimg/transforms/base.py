@@ -105,12 +105,18 @@ def check_ranges(
 ) -> None:
     """Raises UserError for settings of the transform ``name`` that are out of their ranges."""
     if not 0 <= degrees <= 180:
-        raise UserError(f"{name}: degrees={degrees:g} is not from 0 to 180.")
+        raise UserError(
+            f"{name}: degrees={degrees:g} is not from 0 to 180: type for example degrees=30."
+        )
     if len(ratio) != 2 or not 0 < ratio[0] <= ratio[1]:
-        raise UserError(f"{name}: ratio={list(ratio)} is not two numbers over 0 in order.")
+        raise UserError(
+            f"{name}: ratio={list(ratio)} is not two numbers over 0, the smaller first: type for "
+            "example 'ratio=[0.75,1.33]'."
+        )
     if scale is not None and (len(scale) != 2 or not scale[0] >= scale[1] >= 1):
         raise UserError(
-            f"{name}: scale={list(scale)} is not an inverse area range, such as [500, 1]."
+            f"{name}: scale={list(scale)} is not an inverse area range, two numbers of 1 or more, "
+            "the larger first: type for example 'scale=[500,1]'."
         )
 
 

@@ -44,7 +44,8 @@ class RandomSquareCropLaw(Law):
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise UserError(
-                f"RandomSquareCrop: fraction={self.fraction:g} is not over 0 and up to 1."
+                f"RandomSquareCrop: fraction={self.fraction:g} is not over 0 and up to 1: type for "
+                "example fraction=0.5."
             )
 
     def draw(self, numbers: Numbers, size: Measure) -> Parameters:
@@ -54,9 +55,9 @@ class RandomSquareCropLaw(Law):
         if (side < 1).any():
             first = np.argmax(side < 1)
             raise UserError(
-                f"the source, {width[first]}×{height[first]} pixels, is smaller than the crop "
-                f"allows: initcrop={self.fraction:g} of its shorter side is less than one pixel, "
-                "type a larger initcrop or use a larger image."
+                f"the source, {width[first]}×{height[first]} pixels, is too small for "
+                f"initcrop={self.fraction:g}, which cuts less than one pixel of it: type a larger "
+                "initcrop, or use a larger image."
             )
         top, left = random_corner(numbers, height - side, width - side)
         return {"top": top, "left": left, "height": side, "width": side}
@@ -85,14 +86,18 @@ class CropResizeAffineLaw(Law):
     def __post_init__(self) -> None:
         check_ranges(self.name, self.degrees, self.ratio, self.scale)
         if not 0 <= self.shear <= 80:
-            raise UserError(f"CropResizeAffine: shear={self.shear:g} is not from 0 to 80 degrees.")
+            raise UserError(
+                f"CropResizeAffine: shear={self.shear:g} is not from 0 to 80 degrees: type for "
+                "example shear=30."
+            )
         for key, value, allowed in (
             ("corners", self.corners, CORNERS),
             ("interpolation", self.interpolation, INTERPOLATIONS),
         ):
             if value not in allowed:
                 raise UserError(
-                    f"CropResizeAffine: {key}={value} is not one of {', '.join(allowed)}."
+                    f"CropResizeAffine: {key}={value} is not one of {', '.join(allowed)}: type for "
+                    f"example {key}={allowed[0]}."
                 )
 
     @property
@@ -185,7 +190,10 @@ class RotatedCropLaw(Law):
     def __post_init__(self) -> None:
         check_ranges(self.name, self.degrees, self.ratio, self.scale)
         if self.area not in ("uniform", "log"):
-            raise UserError(f"RotatedCrop: area={self.area} is not one of uniform, log.")
+            raise UserError(
+                f"RotatedCrop: area={self.area} is not one of uniform, log: type for example "
+                "area=log."
+            )
 
     def draw(self, numbers: Numbers, size: Measure) -> Parameters:
         """``angle`` (degrees), ``width height`` of the patch and its centre ``u v`` (pixels).
@@ -213,9 +221,9 @@ class RotatedCropLaw(Law):
         if (low > high).any():
             first = np.argmax(low > high)
             raise UserError(
-                f"scale=[{self.scale[0]:g},{self.scale[1]:g}] asks for patches of at least "
+                f"scale=[{self.scale[0]:g},{self.scale[1]:g}] needs patches of at least "
                 f"1/{self.scale[0]:g} of the image, and at deg={self.degrees:g} some angles leave "
-                f"room for 1/{whole[first] / largest[first]:.3g} only: type a larger first number, "
+                f"room for only 1/{whole[first] / largest[first]:.3g}: type a larger first number, "
                 "or a smaller deg."
             )
         if self.area == "log":

@@ -153,9 +153,7 @@ def test_a_signal_leaves_no_process_and_the_command_goes_on(
     assert result.status == status, result.output
     assert "Traceback" not in result.output
     if status > 0:
-        assert (
-            result.output.splitlines()[-1] == "Stopped. The same command goes on where it stopped."
-        )
+        assert result.output.splitlines()[-1] == "Stopped: type the same command again to resume."
         assert leftovers(target) == []
     run(*typed(engine, picture, target)[:-2], "backend=sequential")
     assert tree_hash(target) == undisturbed
@@ -169,9 +167,9 @@ def test_a_shard_that_ends_each_worker_is_named(engine, picture, tmp_path):
     result = Watched(command).end()
     assert result.status == 1
     assert re.search(
-        r"^shard 000002 \(images 60 … 89\) ended each of the workers that it was given to, most "
-        r"likely because memory ran out: type a smaller output\.shard_size, or give workers more\. "
-        r"The same command goes on where it stopped\.$",
+        r"^shard 000002 \(images 60 … 89\) ended every worker that made it, most likely because "
+        r"memory ran out: type a smaller output\.shard_size or give workers more memory, then type "
+        r"the same command again to resume\.$",
         result.output,
         re.M,
     ), result.output
@@ -291,8 +289,8 @@ def test_a_scheduler_that_is_gone_for_good_is_said_in_a_sentence(picture, tmp_pa
     result = one.end()
     assert result.status == 1, result.output
     assert re.search(
-        r"^dask\.distributed failed \(.*\): see whether all of it is at work\. "
-        r"The same command goes on where it stopped\.$",
+        r"^dask\.distributed failed \(.*\): check that all of it is running, then "
+        r"type the same command again to resume\.$",
         result.output,
         re.M,
     ), result.output

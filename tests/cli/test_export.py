@@ -130,7 +130,7 @@ def test_all_of_them_verify_to_the_pixel(run, direct, exported):
     for path in paths:
         said = f"All {COUNT} images in {path} are as they were committed."
         assert said in result.stdout.splitlines()
-    assert result.stdout.count(f"{COUNT} images rendered again, 0 of them otherwise.") == 8
+    assert result.stdout.count(f"{COUNT} images rendered again, 0 of them differently.") == 8
 
 
 def test_it_says_what_a_run_says(exported):
@@ -205,9 +205,8 @@ def orphan(run, picture, tmp_path) -> Path:
 
 def test_what_was_drawn_needs_the_source_and_the_images_do_not(orphan, tmp_path):
     assert refused(targetpath=orphan, to=tmp_path / "parquet", output="parquet") == (
-        "what was drawn cannot be drawn again without the source: "
-        f"imgpath={tmp_path}/gone.png does not exist: type the path of a picture. Or type "
-        "save_params=false."
+        f"what was drawn cannot be drawn again without the source: imgpath={tmp_path}/gone.png "
+        "does not exist: type the path of a picture, or type save_params=false."
     )
     assert not (tmp_path / "parquet").exists()
     for output, *more in (("parquet", "save_params=false"), ("lmdb",)):
@@ -231,8 +230,8 @@ def copied(direct, tmp_path) -> Path:
 
 def harmed(path: Path, index: int) -> str:
     return (
-        f"image {index} of targetpath={path} is not as it was committed: python run.py task=verify "
-        f"targetpath={path} says more."
+        f"image {index} of targetpath={path} is not as it was committed: type python run.py "
+        f"task=verify targetpath={path} to see what is wrong."
     )
 
 
@@ -286,8 +285,8 @@ def test_an_image_that_is_missing_from_a_folder_or_an_environment(direct, tmp_pa
 def test_an_unfinished_dataset(copied, tmp_path):
     (copied / "dataset.json").unlink()
     assert refused(targetpath=copied, to=tmp_path / "new", output="parquet") == (
-        f"targetpath={copied} holds a dataset of which images are missing. To go on: python run.py "
-        f"-cp {copied} -cn config"
+        f"targetpath={copied} holds an unfinished dataset: to resume it, type python run.py -cp "
+        f"{copied} -cn config"
     )
 
 
@@ -328,7 +327,7 @@ def test_what_lies_in_the_new_place_is_safe(direct, tmp_path):
     made, (one, other) = direct[f"webdataset-{COUNT}"], (tmp_path / "one", tmp_path / "other")
     one.mkdir()
     (one / "mine.txt").write_text("mine")
-    assert f"{one} is not empty (mine.txt lies there) and holds no dataset" in refused(
+    assert f"{one} is not empty (mine.txt is in it) and holds no dataset" in refused(
         targetpath=made, to=one, output="parquet"
     )
     do(generate.generate, "num_imgs=5", *SMALL, f"targetpath={other}")

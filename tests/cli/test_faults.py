@@ -98,7 +98,7 @@ def test_a_signal_stops_in_good_order(picture, tmp_path, number, everyone, statu
     result = command.end()
     assert time.monotonic() - began < 5
     assert result.status == status, result.output
-    assert "Stopped. The same command goes on where it stopped." in result.output
+    assert "Stopped: type the same command again to resume." in result.output
     assert "Traceback" not in result.output
     assert leftovers(target) == []
     assert wait_until(lambda: command.left_behind() == [], 5 - (time.monotonic() - began))
@@ -134,7 +134,7 @@ def test_stopped_while_overwriting_it_does_not_advise_to_overwrite_again(picture
     command = Command(*arguments(picture, tmp_path / "set"), "if_exists=overwrite")
     assert wait_until(lambda: scenarios.records(tmp_path / "set") > 0)
     command.signal(signal.SIGINT, everyone=False)
-    assert "Stopped. The same command with if_exists=resume goes on" in command.end().output
+    assert "Stopped: type the same command with if_exists=resume" in command.end().output
 
 
 # --- two at once ---------------------------------------------------------------------------------
@@ -175,7 +175,9 @@ def test_a_disk_that_fills_up(run, picture, tmp_path):
         scenarios.fill(filler)  # somebody else takes the room
         result = command.end()
         assert result.status == 1
-        assert "(No space left on device): make room. The same command goes on" in (result.output)
+        assert "(No space left on device): make room, then type the same command again" in (
+            result.output
+        )
         assert "Traceback" not in result.output and "Logging error" not in result.output
         assert false_records(target) == [] and not (target / "dataset.json").exists()
         assert leftovers(target) == []
@@ -198,7 +200,8 @@ def test_a_limit_of_the_size_of_files(run, picture, tmp_path):
     assert result.returncode == 1
     assert result.stderr == (
         f"shard 000000 could not be written to targetpath={tmp_path / 'set'} (File too large): "
-        "raise the limit of a file's size (ulimit -f). The same command goes on where it stopped.\n"
+        "raise the limit of a file's size (ulimit -f), then type the same command again to "
+        "resume.\n"
     )
     assert scenarios.records(tmp_path / "set") == 0 and leftovers(tmp_path / "set") == []
     run(*typed)
@@ -213,8 +216,8 @@ def test_a_target_that_is_removed_at_work(picture, tmp_path):
     result = command.end()
     assert result.status == 1 and "Traceback" not in result.output
     assert (
-        "(No such file or directory): do not move or remove the folder while a run is at work. "
-        "The same command goes on where it stopped." in result.output
+        "(No such file or directory): do not move or remove the folder during a run, then type the "
+        "same command again to resume." in result.output
     )
     assert not target.exists() and false_records(tmp_path / "elsewhere") == []
 
@@ -244,8 +247,9 @@ def test_other_versions_go_on_only_when_allowed_and_each_shard_says_with_which(
     recipe["made_with"]["pillow"] = "1.0"
     file.write_text(json.dumps(recipe, indent=2) + "\n")
     refused = run(*common, "num_imgs=15", target, code=1)
-    assert "was made with other versions, which may round otherwise (made_with.pillow: 1.0 → " in (
-        refused.stderr
+    assert (
+        "was made with other versions, which may round differently (made_with.pillow: 1.0 → "
+        in (refused.stderr)
     )
     assert summary_of(tmp_path / "set")["images"] == 10
     result = run(*common, "num_imgs=15", target, "allow_version_change=true")

@@ -159,7 +159,7 @@ def test_fewer_images_are_there_already(run, picture, tmp_path):
     [made] = (tmp_path / "outputs").iterdir()
     before = tree_hash(made)
     assert run(*common, "num_imgs=14", cwd=tmp_path).stdout.splitlines() == [
-        f"{made} holds 25 images: the first 14 are what was asked for.",
+        f"{made} holds 25 images already: the first 14 are those of this command.",
         f"Load:    torch.utils.data.Subset(singleimg.StoredDataset({str(made)!r}), range(14))",
     ]
     assert tree_hash(made) == before
@@ -228,7 +228,7 @@ def test_what_would_disappoint_is_said_in_a_line(run, picture, tmp_path):
     assert "less than a tenth" not in run(*common, "img_size=200").stdout
     said = run("output=none", f"imgpath={picture}", "augment=none", "num_imgs=3").stdout
     assert said.splitlines()[0] == (
-        "augment=none changes nothing: 3 images of one picture are the same again and again."
+        "augment=none changes nothing: the 3 images of one picture are copies of the same."
     )
     own = "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 32}%s]"
     flip = ", {_target_: torchvision.transforms.v2.RandomHorizontalFlip}"

@@ -50,7 +50,7 @@ def nobody(*arguments: str, place: Path) -> str:
 
 
 def test_all_that_the_program_does_works(place):
-    missing = "There is no home folder to keep pictures in: done without."
+    missing = "There is no home folder for a cache of pictures: done without."
     workers = ["threads=2", "backend.from_seconds=0", "output.shard_size=10"]
     assert missing in nobody("num_imgs=40", "img_size=16", *workers, "targetpath=set", place=place)
     nobody("task=verify", "targetpath=set", "task.deep=true", place=place)

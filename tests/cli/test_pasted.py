@@ -74,11 +74,11 @@ def sets(run: Run, words, picture, tmp_path):
         # What was damaged, and what was left unfinished.
         (made / "train").rename(made / "gone")
         said = run("task=verify", typed_path("targetpath", made), code=1, cwd=folder).stderr
-        run(*in_all_shells(words, line_of(said, "To mend it:"), folder), cwd=folder)
+        run(*in_all_shells(words, line_of(said, "to repair it, type"), folder), cwd=folder)
         sets = Path(f"{made}-sweep")
         target = f"targetpath={literal(str(sets))}"  # a comma would be two values
         sweep = run("-m", *typed, "deg=-1,1", target, cwd=folder, code=1)
-        again = in_all_shells(words, line_of(sweep.stderr, "To run those again:"), folder)
+        again = in_all_shells(words, line_of(sweep.stderr, "to run those again, type"), folder)
         said = run(*again, cwd=folder, code=1)
         assert "job 1 of 2, deg=-1: failed" in said.stdout and "job 2" not in said.stdout, said
         (one,) = sets.iterdir()

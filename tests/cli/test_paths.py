@@ -45,22 +45,21 @@ def test_a_dataset_is_no_folder_of_choices(run: Run, here):
     for more in (("--config-name", "config"), ()):
         said = run("--config-dir", "set", *more, "num_imgs=3", code=1, cwd=here).stderr
         assert said == (
-            f"{here}/set/config.yaml would not be read, since --config-dir adds choices of groups "
-            f"to ours: type python run.py -cp {here}/set -cn config to run what stands in "
-            "it.\n"
+            f"{here}/set/config.yaml would be ignored, since --config-dir only adds choices to "
+            f"groups: type python run.py -cp {here}/set -cn config to run it.\n"
         )
     assert sorted(path.name for path in here.iterdir()) == ["photo (1).png", "set"]
 
 
 @pytest.mark.parametrize("url, why", [
-    ("memory://bucket/set", "it goes with the run"),
+    ("memory://bucket/set", "its files are lost when the run ends"),
     ("simplecache::s3://bucket/set", "a cache of another place"),
-    ("local:///tmp/set", "it is a folder of this machine, by its path"),
+    ("local:///tmp/set", "type its path instead"),
 ])  # fmt: skip
 def test_a_place_that_keeps_nothing_is_refused(run: Run, here, url, why):
     typed = ("imgpath=photo (1).png", *SMALL, "output=webdataset", f"targetpath={url}")
     assert run(*typed, code=1, cwd=here).stderr == (
-        f"targetpath={url} keeps no dataset ({why}): type a folder, or a URL such as "
+        f"targetpath={url} cannot hold a dataset ({why}): type a folder, or a URL such as "
         "s3://bucket/name.\n"
     )
 

@@ -76,7 +76,7 @@ def test_a_signal_stops_it_in_good_order(image, tmp_path):
     process = kill_at(command, tmp_path / "run", 5, signal.SIGTERM)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 143
-    assert "Stopped. The same command goes on from the last checkpoint." in said
+    assert "Stopped: type the same command again to resume from the last checkpoint." in said
     assert state(tmp_path / "run")["step"] >= 4
     assert not (tmp_path / "run" / ".lock").exists()
 
@@ -109,7 +109,7 @@ def test_a_signal_in_the_middle_of_a_checkpoint_is_no_full_disk(image, tmp_path)
     )  # fmt: skip
     assert stopped.returncode == 143, stopped.stderr
     said = stopped.stdout.splitlines()
-    assert said[-1] == "Stopped. The same command goes on from the last checkpoint."
+    assert said[-1] == "Stopped: type the same command again to resume from the last checkpoint."
     assert "make room" not in stopped.stderr
     assert state(tmp_path / "run")["step"] == 2
 
@@ -251,12 +251,12 @@ def test_it_says_what_it_is_about_to_do_and_by_the_first_updates_how_long_it_tak
         "The images are made once, and take 295 kB of memory.",
     ]
     said = (
-        r"By the first 2 updates, about \d+ s for the 7 that are left; this process takes "
+        r"The first 2 updates say: about \d+ s for the 7 that are left; this process takes "
         r"[\d.]+ [MG]B of memory."
     )
     assert re.fullmatch(said, lines[2])
     lines = run(*command, "train.memory=0.0001", f"targetpath={tmp_path / 'run2'}").stdout
-    assert ("The images are made anew in every epoch: as pixels they are 295 kB, and "
+    assert ("The images are made again in every epoch: as pixels they are 295 kB, and "
             "train.memory=0.0001 keeps sets of up to 100 kB.\n") in lines  # fmt: skip
 
 
@@ -289,8 +289,8 @@ def test_another_number_of_devices_is_said_and_recorded(run, run_process, image,
     shutil.copy(folder / "checkpoints" / "at-50.pt", folder / "checkpoints" / "last.pt")
     said = run_process(*command, "train.devices=2").stdout
     line = (
-        "Begun on 1 device (cpu), it goes on with 2 devices (cpu) from update 3: its weights are "
-        "not those of a training that stayed on the first; pretrain.json says so."
+        "This training was started on 1 device (cpu) and resumes on 2 devices (cpu) from update 3: "
+        "its weights differ from those of a training on the first alone; pretrain.json records it."
     )
     assert said.count(line) == 1
     assert line in (folder / "run.log").read_text()
@@ -304,13 +304,14 @@ REFUSED = {
     "method is missing: type for example method=rotnet.": SMALL,
     "network is missing: type for example network=cifar_conv4.": (
         "task=pretrain", "method=rotnet", "img_size=32"),
-    "from 45° on they may lie nearer to the next quarter than to their own. Type deg=35 or another "
-    "number below 45, or augment=paper.": (*ROTNET, "deg=45"),
-    "a flipped image is a rotated one in a mirror. Type vflip=false, or augment=paper.": (
+    "since from 45° on they may be nearer to the next quarter turn than to their own: type deg=35 "
+    "or another number below 45, or augment=paper.": (*ROTNET, "deg=45"),
+    "since a flipped image looks like a rotated one in a mirror: type vflip=false, or "
+    "augment=paper.": (
         *ROTNET, "augment=script", "vflip=true"),
-    "method=rotnet would tell the rotations of these images by the black corners that rotation and "
-    "shear open, and learn nothing of what they show: type augment=paper or corners=image (and "
-    "make the set of task.dataset so), or task.insist=true to train all the same.": (
+    "method=rotnet would recognise the rotations of these images by the black corners that "
+    "rotation and shear leave, not by what they show: type augment=paper or corners=image (also "
+    "for the dataset of task.dataset), or task.insist=true to train anyway.": (
         *ROTNET, "augment=script"),
     "method.k=97 is not a number of clusters from 2 to 96, the number of images: type for example "
     "method.k=2, or a larger num_imgs.": (
@@ -319,9 +320,9 @@ REFUSED = {
     "larger num_imgs.": (*SMALL, "method=rotnet", "method.batch_size=97"),
     "method.crop=cut is not one of centre, placed, padded, resized": (*ROTNET, "method.crop=cut"),
     "method: rotnet has no argument": (*ROTNET, "+method.epoch=3"),
-    "img_size=16 is smaller than the 32 px that network=cifar_conv4 takes: type img_size=32 or "
+    "img_size=16 is smaller than the 32 px that network=cifar_conv4 needs: type img_size=32 or "
     "more.": (*ROTNET, "img_size=16"),
-    "img_size=64 is not the 32 px of network=cifar_conv4, which method.crop=padded wants: type "
+    "img_size=64 is not the 32 px of network=cifar_conv4, which method.crop=padded needs: type "
     "img_size=32, or method.crop=resized.": (*ROTNET, "img_size=64"),
     "method=supervised learns from labels, and these images have none": (
         *SMALL, "method=supervised"),
@@ -334,9 +335,9 @@ REFUSED = {
     "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
     "/nowhere holds no dataset: give the targetpath of a run.": (*BARE, "task.dataset=/nowhere"),
     "data.path=/nowhere holds no folder train": (*BARE, *FOLDERS, "data.path=/nowhere"),
-    "num_imgs=9 has no effect beside data, whose images are taken as they are: leave num_imgs or "
+    "num_imgs=9 has no effect with data, whose images are taken as they are: leave num_imgs or "
     "data out.": (*BARE, *FOLDERS, "num_imgs=9"),
-    "deg=20 has no effect beside task.dataset, whose images are taken as they are: leave deg or "
+    "deg=20 has no effect with task.dataset, whose images are taken as they are: leave deg or "
     "task.dataset out.": (*BARE, "task.dataset=/nowhere", "deg=20"),
     "task.images=9 takes a part of task.dataset=… or data=…, and these images are rendered: type "
     "num_imgs=9.": (*ROTNET, "task.images=9"),
@@ -360,9 +361,9 @@ def test_a_mistake_is_one_sentence(image, tmp_path, sentence):
 def test_it_is_printed_as_one_line_and_the_status_says_so(run, image, tmp_path):
     result = run(*ROTNET, image, "deg=60", f"targetpath={tmp_path / 'run'}", code=1)
     assert result.stderr == (
-        "method=rotnet cannot learn from images that are rotated by up to 60°: from 45° on they "
-        "may lie nearer to the next quarter than to their own. Type deg=35 or another number below "
-        "45, or augment=paper.\n"
+        "method=rotnet cannot learn from images that are rotated by up to 60°, since from 45° on "
+        "they may be nearer to the next quarter turn than to their own: type deg=35 or another "
+        "number below 45, or augment=paper.\n"
     )
     assert not (tmp_path / "run").exists()
 
@@ -390,7 +391,7 @@ def test_a_damaged_checkpoint_is_named(run, image, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     result = run(*ROTNET, image, "method.updates=2", f"targetpath={folder}", code=1)
     assert f"{file} cannot be read as a checkpoint" in result.stderr
-    assert "remove it, or type task.resume=never to begin anew." in result.stderr
+    assert "remove it, or type task.resume=never to start again." in result.stderr
     run(*ROTNET, image, "method.updates=2", "task.resume=never", f"targetpath={folder}")
     assert state(folder)["step"] == 2
 

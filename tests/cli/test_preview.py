@@ -61,7 +61,7 @@ def test_what_a_run_reads_may_stand_there(run, picture, tmp_path):
             "preview.rows=0 is not a number of rows from 1 to 64: type for example ",
         ),
         ("preview.size=4", "preview.size=4 is not a whole number of pixels from 8 to 1024: type "),
-        ("preview.side=4", "preview.side is no key"),
+        ("preview.side=4", "preview.side is not a key"),
         ("preview.rows=64 preview.columns=64 preview.size=1024", "a sheet of 64 × 64 images of "),
     ],
 )

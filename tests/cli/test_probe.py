@@ -95,7 +95,7 @@ def test_evaluate_says_before_it_trains_what_it_cannot_give(run, labelled, pictu
         "data is missing: type for example data=cifar10 data.path=…."
     )
     assert run(*typed, *data(labelled), "task.layer=conv5", code=1).stderr.splitlines()[-1] == (
-        "task.layer=conv5 is none of the network's layers: type one from conv1 to conv4."
+        "task.layer=conv5 is not a layer of the network: type one from conv1 to conv4."
     )
     assert not (tmp_path / "run").exists()
 
@@ -133,7 +133,7 @@ def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labell
         (("task.checkpoint={trained}", "data=cifar10"),
          "data.path is missing: type data.path=….\n"),
         (("task.checkpoint={trained}", "data=imagefolder", "data.path=/nowhere"),
-         "data.path=/nowhere holds no folder train: with data=imagefolder it holds"),
+         "data.path=/nowhere holds no folder train: type a folder that holds"),
         (("task.checkpoint={trained}", "data=cifar10", "data.path=/nowhere"),
          "data.path=/nowhere cannot be read as data=cifar10"),
         (("task.checkpoint={trained}", "num_imgs=5"),

@@ -73,5 +73,5 @@ def test_the_log_beside_the_images_says_what_was_done_and_by_what(run, common, t
 def test_ctrl_c_is_answered_on_a_line_of_its_own(common):
     shown = run_process(*common, "num_imgs=1M", "threads=2", stop_at=r"[1-9]\d*/1000000")
     assert shown.status == 130 and shown.stale == []
-    assert shown.screen[-1] == "Stopped. The same command goes on where it stopped."
+    assert shown.screen[-1] == "Stopped: type the same command again to resume."
     assert "leaked" not in shown.received

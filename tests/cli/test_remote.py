@@ -251,13 +251,13 @@ def test_verify_names_what_is_not_as_it_was_and_mends_it(run, copy, store, local
         "train/[s]*.tar is foreign (no record lists it)",
     ]
     assert result.stderr == (
-        f"targetpath={copy}: 3 things are wrong. To mend it: python run.py task=repair "
+        f"targetpath={copy}: 3 things are wrong: to repair it, type python run.py task=repair "
         f"targetpath={copy}\n"
     )
     result = run("task=repair", f"targetpath={copy}", "threads=1", TRUST)
     assert result.stdout.splitlines()[-2:] == [
-        f"1 foreign file lies in {copy}/foreign now.",
-        "Mended: 2 shards made again.",
+        f"1 foreign file was moved to {copy}/foreign.",
+        "Repaired: 2 shards made again.",
     ]
     assert tree(copy) == tree(local["webdataset", 180])
     assert store.cat_file(f"{copy}/foreign/train/[s]*.tar") == b"mine"
@@ -357,7 +357,7 @@ def test_a_prefix_that_holds_something_else_is_left_alone(run, port, picture, st
     store.pipe_file(f"s3://{BUCKET}/other/thesis.tex", b"mine")
     typed = (f"imgpath={picture}", *SMALL, f"targetpath=s3://{BUCKET}/other")
     assert refused(run, *typed) == (
-        "targetpath=s3://bucket/other is not empty (thesis.tex lies there) and holds no dataset: "
+        "targetpath=s3://bucket/other is not empty (thesis.tex is in it) and holds no dataset: "
         "type the name of a new or empty folder.\n"
     )
     assert store.find(f"s3://{BUCKET}/other") == [f"{BUCKET}/other/thesis.tex"]

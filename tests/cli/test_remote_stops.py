@@ -64,8 +64,8 @@ def test_a_store_that_is_gone_for_good_is_said_in_a_sentence(stopped):
     assert first.startswith("180 images of 32 px into s3://bucket/gone: ")
     assert re.fullmatch(
         r"s3://bucket/gone cannot be written \(Could not connect to the endpoint URL: "
-        r'"http://.*"\): see whether the store can be reached\. The same command goes on where it '
-        r"stopped\.",
+        r'"http://.*"\): check that the store can be reached, then type the same command '
+        r"again to resume\.",
         said,
     )
 
@@ -73,7 +73,7 @@ def test_a_store_that_is_gone_for_good_is_said_in_a_sentence(stopped):
 def test_a_signal_stops_a_run_that_waits_for_the_store(stopped):
     result, seconds = stopped["asked"]
     assert (result.status, seconds < 5) == (143, True), result.output
-    assert result.output.splitlines()[1:] == ["Stopped. The same command goes on where it stopped."]
+    assert result.output.splitlines()[1:] == ["Stopped: type the same command again to resume."]
 
 
 def test_what_is_there_of_a_run_that_was_stopped_is_true(stopped, local):

@@ -108,9 +108,7 @@ def test_mistakes(run, picture, tmp_path):
     run(f"imgpath={picture}", *SMALL, "num_imgs=60", f"targetpath={tmp_path}/set")
     (tmp_path / "set" / "dataset.json").unlink()
     error = run("task=report", f"targetpath={tmp_path}/set", code=1).stderr
-    assert error.startswith(
-        f"targetpath={tmp_path}/set holds a dataset of which images are missing."
-    )
+    assert error.startswith(f"targetpath={tmp_path}/set holds an unfinished dataset: ")
 
 
 def test_images_that_are_all_but_the_same_are_found(run, tmp_path):

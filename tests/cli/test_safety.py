@@ -144,8 +144,8 @@ def below_hydra(saved: str, lines: str) -> str:
 def test_a_file_cannot_trust(run, home, saved):
     text = saved.replace("trusted_modules: []", "trusted_modules: [planted]")
     assert replay(run, home, text, OWN) == (
-        "trusted_modules=[planted] stands in a file (or a sweep's parameters) and counts only when "
-        "typed on the command line: type 'trusted_modules=[planted]' if you trust it."
+        "trusted_modules=[planted] is set in a file (or a sweep's parameters), and is allowed only "
+        "on the command line: type 'trusted_modules=[planted]' if you trust it."
     )
 
 
@@ -158,8 +158,8 @@ def test_a_file_cannot_ask_for_what_counts_once(run, home, saved, key, value):
     text = saved.replace(f"\n{key}: {old}\n", f"\n{key}: {value}\n")
     assert text != saved
     assert replay(run, home, text) == (
-        f"{key}={value} stands in a file (or a sweep's parameters) and counts only when typed on "
-        f"the command line: type {key}={value} if you trust it."
+        f"{key}={value} is set in a file (or a sweep's parameters), and is allowed only on the "
+        f"command line: type {key}={value} if you trust it."
     )
 
 
@@ -179,7 +179,7 @@ def test_a_file_cannot_choose_what_changes_a_dataset_or_writes_another(
 def test_a_file_cannot_give_a_task_the_name_of_another(run, home, saved, name):
     text = _of_task(saved, name, "repair")
     assert replay(run, home, text).startswith(
-        "task._target_=repair is no task: type one of task=card, "
+        "task._target_=repair is not a task: type one of task=card, "
     )
 
 
@@ -191,7 +191,7 @@ def _of_task(saved: str, name: str, target: str, own: str = "") -> str:
     return f"{before}\ntask:\n  _target_: {target}\n  name: {name}\n{own}{rest}"
 
 
-FILE = "stands in a file (or a sweep's parameters) and counts only when typed on the command line"
+FILE = "is set in a file (or a sweep's parameters), and is allowed only on the command line"
 HYDRA = {
     "  callbacks: {a: {_target_: os.system, command: touch marker}}\n":
     "callbacks.a._target_=os.system",
@@ -240,8 +240,8 @@ def test_parameters_of_a_sweep_are_no_command_line(run, home, saved, launcher):
     result = run("-m", *folder, *launcher, code=1, cwd=home, PYTHONPATH=str(home))
     assert "Traceback" not in result.stderr
     assert not (home / "marker").exists() and not (home / "set").exists()
-    assert "trusted_modules=[planted] stands in a file (or a sweep's parameters)" in result.stderr
-    assert result.stderr.count("stands in a file") == 1
+    assert "trusted_modules=[planted] is set in a file (or a sweep's parameters)" in result.stderr
+    assert result.stderr.count("is set in a file") == 1
 
 
 def test_a_folder_of_presets_cannot_either(run, home):
@@ -252,7 +252,7 @@ def test_a_folder_of_presets_cannot_either(run, home):
         "  transforms: [{_target_: planted.Crop}]\n"
     )
     said = attempt(run, home, "--config-dir", "pack", "augment=theirs", *SMALL)
-    assert said.startswith("trusted_modules=[planted] stands in a file")
+    assert said.startswith("trusted_modules=[planted] is set in a file")
     said = attempt(
         run, home, "--config-dir", "pack", "augment=theirs", "trusted_modules=[]", *SMALL
     )
@@ -261,8 +261,8 @@ def test_a_folder_of_presets_cannot_either(run, home):
 
 def test_a_pickled_job_is_not_loaded(run, home):
     assert attempt(run, home, "--experimental-rerun", "job.pickle") == (
-        "--experimental-rerun is not offered: python run.py -cp <folder of a dataset> -cn config "
-        "targetpath=… makes it again."
+        "--experimental-rerun is not supported: to make a dataset again, type python run.py -cp "
+        "<its folder> -cn config targetpath=…."
     )
 
 

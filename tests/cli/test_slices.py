@@ -40,10 +40,12 @@ def typed(picture) -> Callable[..., tuple[str, ...]]:
 def test_each_makes_its_own_and_the_last_one_ends_it(run, typed, tmp_path, undisturbed):
     target = tmp_path / "set"
     said = [run(*typed(target, k, 3)).stdout for k in (2, 0)]
-    assert said[0].endswith("Slice 2/3 is made. Of all 40 shards 13 are there: others are still "
-                            "to be made.\n")  # fmt: skip
-    assert said[1].endswith("Slice 0/3 is made. Of all 40 shards 27 are there: others are still "
-                            "to be made.\n")  # fmt: skip
+    assert said[0].endswith(
+        "Slice 2/3 is finished: of all 40 shards 13 are there, the others are still to be made.\n"
+    )
+    assert said[1].endswith(
+        "Slice 0/3 is finished: of all 40 shards 27 are there, the others are still to be made.\n"
+    )
     assert sorted(p.name for p in (target / ".slices").iterdir()) == ["agreement.json"]
     missing = run("task=finish", f"targetpath={target}", code=1)
     assert missing.stdout == (
@@ -51,7 +53,7 @@ def test_each_makes_its_own_and_the_last_one_ends_it(run, typed, tmp_path, undis
         "000022 and 5 more\n"
     )
     assert missing.stderr == (
-        f"targetpath={target}: 13 of 40 shards are missing. Type those slices again.\n"
+        f"targetpath={target}: 13 of 40 shards are missing: type those slices again.\n"
     )
     assert "Folder:  " in run(*typed(target, 1, 3)).stdout
     assert tree_hash(target) == tree_hash(undisturbed)
@@ -71,13 +73,13 @@ def test_what_a_slice_must_have_in_common_with_the_others(run, typed, tmp_path):
         assert tree_hash(target) == kept
         return said
 
-    anew = "type what the others have, another targetpath, or, when none is at work, task=prepare "
-    anew += "for slices of a new kind.\n"
+    anew = "type those of the others, another targetpath, or, when none is running, task=prepare  "
+    anew += "for new slices.\n"
     assert refused(*typed(target, 1, 8)) == (
-        f"targetpath={target} is made in slices of another kind (slices: 40 → 8): {anew}"
+        f"targetpath={target} is made in slices of other settings (slices: 40 → 8): {anew}"
     )
     assert refused(*typed(target, 1, 40, "num_imgs=1201")) == (
-        f"targetpath={target} is made in slices of another kind (num_imgs: 1200 → 1201): {anew}"
+        f"targetpath={target} is made in slices of other settings (num_imgs: 1200 → 1201): {anew}"
     )
     assert "holds a dataset of another recipe (pixels.seed: 0.0 → 1.0)" in refused(
         *typed(target, 1, 40, "seed=1")
@@ -91,12 +93,12 @@ def test_what_a_slice_must_have_in_common_with_the_others(run, typed, tmp_path):
         "share: type output=webdataset or output=parquet, or leave slice out.\n"
     )
     assert refused(*typed(target, 1, 40, "if_exists=overwrite")) == (
-        "if_exists=overwrite is not for one slice of several: type task=prepare task.slices=40 "
-        "if_exists=overwrite first, then the slices without it.\n"
+        "if_exists=overwrite cannot be used for one slice of several: type task=prepare "
+        "task.slices=40 if_exists=overwrite first, then the slices without it.\n"
     )
     without = [one for one in typed(target, 1, 40) if not one.startswith("num_imgs")]
     assert refused(*without, "debug=true") == (
-        "debug=true makes its 64 images in one go: leave slice out.\n"
+        "debug=true makes all of its 64 images at once: leave slice out.\n"
     )
 
 
@@ -233,8 +235,8 @@ def test_a_store_in_which_nothing_can_be_created_exclusively_is_prepared_first(
     target = f"s3://{BUCKET}/prepared"
     monkeypatch.setattr(RemoteStore, "_create", RemoteStore.write)
     assert run(*typed(target, 0, 2), code=1).stderr == (
-        f"targetpath={target} is in a store where slices cannot agree by themselves: type "
-        "task=prepare task.slices=2 with the same keys first.\n"
+        f"targetpath={target} is in a store that cannot coordinate slices: type task=prepare "
+        "task.slices=2 with the same keys first.\n"
     )
     run(*typed(target, 0, 2)[:-1], "task=prepare", "task.slices=2")
     for k in (0, 1):
@@ -258,7 +260,7 @@ def test_one_that_slept_goes_when_another_one_has_its_slice(typed, run, tmp_path
     assert slept.status == 1, slept.output
     assert slept.output.splitlines()[-1] == (
         f"slice=0/2 of targetpath={target} was taken over by another process, since this one did "
-        "not renew its lease for 2 s: let that go on."
+        "not renew its lease for 2 s: leave the slice to that process."
     )
     run(*typed(target, 1, 2))
     assert tree_hash(target) == tree_hash(undisturbed) and leftovers(target) == []

@@ -90,7 +90,7 @@ def test_those_that_failed_are_run_again_by_the_command_that_is_printed(run, pic
         assert line.startswith(f"job {number}, imgpath=")
         assert f"num_imgs={count}: imgpath={tmp_path}/later.png" in line
     said, _, command = lines[2].partition(": ")
-    assert said == "2 of 6 jobs failed. To run those again"
+    assert said == "2 of 6 jobs failed: to run those again"
     copyfile(picture, tmp_path / "later.png")
     before = {file: file.stat().st_mtime_ns for file in (sweep / ".jobs").iterdir()}
     assert command.startswith("python run.py -m ")
@@ -110,7 +110,7 @@ def test_a_mistake_in_the_program_stops_no_other_job(run, picture, tmp_path):
                  "engine._target_=tests.stubs.Nothing,native", TRUST, "targetpath=sets",
                  "hydra.sweep.dir=sweep", cwd=tmp_path, code=1)  # fmt: skip
     assert statuses(tmp_path / "sweep") == ["failed", "done", "failed", "done"]
-    assert "2 of 4 jobs failed. To run those again: python run.py -m " in result.stderr
+    assert "2 of 4 jobs failed: to run those again, type python run.py -m " in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -168,4 +168,4 @@ def test_a_search_is_told_which_jobs_failed(run, picture, tmp_path, monkeypatch)
     assert [value for _, value in told if value is not None] == [
         float(row["value"]) for row in found if row["value"]
     ]
-    assert "To run the first of them alone: python run.py " in result.stderr.splitlines()[-1]
+    assert "to run the first of them alone, type python run.py " in result.stderr.splitlines()[-1]

@@ -89,7 +89,7 @@ def test_generate(folder, columns, workers):
     for first in (r"2000/1000000", r"(2[1-9]\d\d|[3-9]\d{3,})/1000000"):  # as it opens; later
         said = shown(folder, *generate(folder, name, noisy(), "num_imgs=1M", *workers),
                      columns=columns, stop_at=first)  # fmt: skip
-        assert said.status == 130 and ends(said, "The same command goes on where it stopped.")
+        assert said.status == 130 and ends(said, "type the same command again to resume.")
     said = shown(folder, *generate(folder, f"{name}f", noisy(300), "num_imgs=1M", *workers),
                  columns=columns)  # fmt: skip
     assert said.status == 1 and ends(said, "A sentence of an error.")

@@ -51,13 +51,13 @@ def test_six_kinds_of_damage_are_found_named_and_mended(run, made, dataset, seed
         if "patch_" in path and "foreign" not in what:
             assert line.startswith(f"image {int(Path(path).stem.removeprefix('patch_'))}: ")
     assert result.stderr == (
-        f"targetpath={dataset}: 7 things are wrong. To mend it: python run.py task=repair "
+        f"targetpath={dataset}: 7 things are wrong: to repair it, type python run.py task=repair "
         f"targetpath={dataset}\n"
     )
     result = run("task=repair", f"targetpath={dataset}")
     # What is printed makes more of the same, and is no repair.
     assert f"Extend:  python run.py -cp {dataset} -cn config num_imgs=" in result.stdout
-    assert "Mended: 5 shards made again." in result.stdout
+    assert "Repaired: 5 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     assert (next((dataset / "foreign").rglob("notes.txt"))).read_text() == "mine"
     run("task=verify", f"targetpath={dataset}")
@@ -112,13 +112,13 @@ def test_an_altered_summary_and_an_altered_recipe(run, made, dataset):
         (dataset / "recipe.json").write_text(altered)
         assert "recipe.json is altered" in found(run, dataset)
     result = run("task=repair", f"targetpath={dataset}")
-    assert "Mended: 0 shards made again." in result.stdout
+    assert "Repaired: 0 shards made again." in result.stdout
     assert tree_hash(dataset) == tree_hash(made)
     for altered in ('{"images": 7', json.dumps({**summary, "images": 750})):
         (dataset / "dataset.json").write_text(altered)
         assert found(run, dataset) == ["dataset.json does not fit the records"]
     result = run("task=repair", f"targetpath={dataset}")
-    assert "Mended: 0 shards made again." in result.stdout
+    assert "Repaired: 0 shards made again." in result.stdout
 
 
 def test_what_is_foreign_is_never_written_over(run, dataset):
@@ -136,14 +136,14 @@ def test_an_unfinished_dataset_is_said_to_be_one(run, dataset):
     result = run("task=verify", f"targetpath={dataset}", code=1)
     assert result.stdout == ""
     assert result.stderr == (
-        f"targetpath={dataset}: what is there is right, and 5 of 75 images are still to be made. "
-        f"To go on: python run.py -cp {dataset} -cn config\n"
+        f"targetpath={dataset}: 5 of 75 images are missing, and all others are correct: to resume "
+        f"it, type python run.py -cp {dataset} -cn config\n"
     )
 
 
 def test_deep_renders_images_again(run, made, dataset):
     result = run("task=verify", f"targetpath={made}", "task.deep=true")
-    assert result.stdout.startswith("75 images rendered again, 0 of them otherwise.\n")
+    assert result.stdout.startswith("75 images rendered again, 0 of them differently.\n")
     # Bytes and records that fit each other, of another recipe than the one they claim to be of.
     run("-cp", dataset, "-cn", "config", f"targetpath={dataset}", "deg=9", "if_exists=overwrite")
     for name in ("recipe.json", "config.yaml", "config.resolved.yaml"):

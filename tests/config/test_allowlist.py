@@ -203,7 +203,7 @@ def test_a_trusted_module_that_is_missing_or_broken(mine):
     assert "does not exist" in refused("augment", "nowhere.Crop", "nowhere")
     assert refused("augment", "broken_of_trust.Crop", "broken_of_trust") == (
         "augment: broken_of_trust.Crop cannot be imported (ModuleNotFoundError: No module named "
-        "'nowhere_at_all'): mend its module."
+        "'nowhere_at_all'): fix its module."
     )
 
 

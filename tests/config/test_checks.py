@@ -160,7 +160,7 @@ def test_numbers_of_images_as_people_write_them(text, count):
 # --- mistakes ------------------------------------------------------------------------------------
 
 COUNT = "is not a number of images from 1 to 1,000,000,000: type for example num_imgs=1000, num_imgs=1e6 or num_imgs=1M."  # noqa: E501
-SCALE = "is not an inverse area range, two numbers from 1 to 1,000,000,000 of which the first is not the smaller: type for example 'scale=[500,1]' for crops of 1/500 to all of the area."  # noqa: E501
+SCALE = "is not an inverse area range, two numbers from 1 to 1,000,000,000, the larger first: type for example 'scale=[500,1]' for crops of 1/500 to all of the area."  # noqa: E501
 UNUSED = "whose transforms do not use it: leave one of them out (the published script's keys belong to augment=script)."  # noqa: E501
 MISTAKES = {
     ("num_imgs=0",): f"num_imgs=0 {COUNT}",
@@ -185,12 +185,16 @@ MISTAKES = {
     "initcrop=0.5, or cropfirst=false for no such crop.",
     ("corners=refect",): "corners=refect is not one of fill, reflect, image (did you mean "
     "reflect?): type for example corners=image.",
-    ("imgpath=a.png", "image=noise"): "imgpath=a.png and image=noise exclude each other: leave one "
-    "out (imgpath alone means image=file).",
-    ("debug=true", "num_imgs=5"): "debug=true makes 64 images and num_imgs asks for another "
-    "number: leave one out.",
-    ("debug=true", "output=none"): "debug=true makes a picture and output=none writes nothing: "
-    "leave one out.",
+    ("imgpath=a.png", "image=noise"): "imgpath=a.png and image=noise exclude each other: leave "
+    "one of them out (imgpath alone means image=file).",
+    (
+        "debug=true",
+        "num_imgs=5",
+    ): "debug=true makes 64 images, not num_imgs=5: leave one of them out.",
+    (
+        "debug=true",
+        "output=none",
+    ): "debug=true makes a picture, and output=none writes nothing: leave one of them out.",
     ("augment=paper", "shear=10"): f"shear=10 has no effect with augment=paper, {UNUSED}",
     ("cropfirst=false", "initcrop=0.3"): f"initcrop=0.3 has no effect with cropfirst=false, "
     f"{UNUSED}",
@@ -212,7 +216,7 @@ MISTAKES = {
         "torchvision.transforms.v2.RandomHorizontalFlip."
     ),
     ("augment.transforms=[{_target_: singleimg.transforms.RandomSquareCrop, fraction: 2}]",): (
-        "RandomSquareCrop: fraction=2 is not over 0 and up to 1."
+        "RandomSquareCrop: fraction=2 is not over 0 and up to 1: type for example fraction=0.5."
     ),
 }
 
@@ -229,8 +233,8 @@ def test_a_group_cannot_be_changed_on_replay():
     with pytest.raises(UserError) as caught:
         checks.load(cfg, ["augment=weak"])
     assert str(caught.value) == (
-        "augment=weak names a group, and a saved configuration holds no groups to choose from: "
-        "type the run anew from conf/, or change single keys of it."
+        "augment=weak names a group, and a saved configuration has no groups to choose from: type "
+        "single keys of it, or leave -cp and -cn out to choose groups."
     )
 
 

@@ -114,7 +114,9 @@ def test_another_name_is_taken_letter_for_letter_too(folder, name):
         pytest.skip("a reference to a key")
     for key in ("imgpath", "targetpath"):
         if name == "~me.jpg":
-            with pytest.raises(UserError, match=r"names the home folder of nobody here"):
+            with pytest.raises(
+                UserError, match=r"names the home folder of a user that does not exist here"
+            ):
                 paths.read([f"{key}={name}"])
         else:
             assert read_by_hydra(key, name) == str(folder / name)
@@ -170,11 +172,11 @@ def test_two_points_leave_the_folder_that_a_link_leads_to(tmp_path):
 
 
 @pytest.mark.parametrize("typed, sentence", [
-    ("imgpath=", "imgpath= names nothing: type imgpath=<a path>, or leave it out."),
-    ("targetpath=~no.one/x", "targetpath=~no.one/x names the home folder of nobody here: type the "
-     "path in full, or targetpath=./~no.one/x for what has that name."),
-    ("targetpath=file://server/x", "targetpath=file://server/x names no folder of this machine: "
-     "type targetpath=file:///a/path, or the path alone."),
+    ("imgpath=", "imgpath= is empty: type imgpath=<a path>, or leave it out."),
+    ("targetpath=~no.one/x", "targetpath=~no.one/x names the home folder of a user that does not "
+     "exist here: type the path in full, or targetpath=./~no.one/x for what has that name."),
+    ("targetpath=file://server/x", "targetpath=file://server/x is not a path on this machine: type "
+     "targetpath=file:///a/path, or the path alone."),
 ])  # fmt: skip
 def test_a_path_that_cannot_be_one(folder, typed, sentence):
     with pytest.raises(UserError) as caught:

@@ -318,8 +318,8 @@ def test_a_source_that_was_replaced_is_not_rendered_from(described_only):
         with pytest.raises(UserError) as caught:
             ask()
         assert (
-            f"imgpath={described_only}/my.png has changed since this dataset was begun: put the "
-            "old picture back, or type another targetpath."
+            f"imgpath={described_only}/my.png has changed since this dataset was started: restore "
+            "the old picture, or type another targetpath."
         ) in str(caught.value)
     assert next(images, None) is None  # ends the worker, which would take seconds later
 
@@ -330,7 +330,7 @@ def test_a_folder_that_holds_nothing_to_render(tmp_path):
         '{"pixels": {"sources": []}, "layout": {}, "made_with": {}}'
     )
     assert refused(tmp_path, RenderedDataset) == (
-        f"{tmp_path}/config.resolved.yaml is missing: type another folder, or bring it back."
+        f"{tmp_path}/config.resolved.yaml is missing: type another folder, or restore it."
     )
 
 

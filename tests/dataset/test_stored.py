@@ -105,8 +105,7 @@ def test_a_dataset_of_which_images_are_missing(copied, summary):
     if summary is not None:  # harmed is as good as missing
         (copied / "dataset.json").write_text(summary)
     assert refused(copied) == (
-        f"{copied} holds a dataset of which images are missing: go on with it first, by the "
-        "command that began it."
+        f"{copied} holds an unfinished dataset: resume it first with the command that started it."
     )
 
 
@@ -122,12 +121,13 @@ def test_a_recipe_that_is_harmed(copied):
     )
     file.write_text(json.dumps({**recipe, "pixels": {"encoder": "jpeg"}}))
     assert refused(copied) == (
-        f"{file} is damaged. To mend it: python run.py task=repair targetpath={copied}"
+        f"{file} is corrupted: to repair it, type python run.py task=repair targetpath={copied}"
     )
     file.write_text(json.dumps({**recipe, "layout": {"output": "scroll", "shard_size": 7}}))
     assert refused(copied) == (
         "a dataset of output=scroll cannot be read here (ModuleNotFoundError: No module named "
-        "'singleimg.outputs.scroll'): its recipe.json is damaged, or of another version."
+        "'singleimg.outputs.scroll'), since its recipe.json is corrupted or of another version: "
+        "type task=repair, or use that version."
     )
 
 

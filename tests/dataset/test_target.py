@@ -77,8 +77,8 @@ def test_another_recipe_is_refused_with_what_differs_and_three_ways_out(tmp_path
     other = Recipe({"seed": 1.0}, LAYOUT, {"torch": "3"})
     assert refused(target, other) == (
         f"targetpath={target.store} holds a dataset of another recipe (pixels.seed: 0.0 → 1.0): "
-        "type another targetpath, if_exists=overwrite to replace it, or the old values to go on "
-        "with it."
+        "type another targetpath, if_exists=overwrite to replace it, or the old values to resume "
+        "it."
     )
     target.check(target.look(), other, 5, "overwrite")
 
@@ -90,9 +90,9 @@ def test_other_versions_are_refused_unless_allowed(tmp_path):
     with pytest.raises(UserError) as caught:
         target.check_versions(target.look(), other, allowed=False)
     assert str(caught.value) == (
-        f"targetpath={target.store} was made with other versions, which may round otherwise "
-        "(made_with.torch: 2 → 3): type allow_version_change=true to go on all the same, "
-        "if_exists=overwrite to replace it, another targetpath, or bring the old versions back."
+        f"targetpath={target.store} was made with other versions, which may round differently "
+        "(made_with.torch: 2 → 3): type allow_version_change=true to resume it anyway, "
+        "if_exists=overwrite to replace it, another targetpath, or install the old versions."
     )
     target.check_versions(target.look(), other, allowed=True)
 
@@ -109,7 +109,7 @@ def test_if_exists_error(tmp_path):
     target = dataset(tmp_path / "d")
     assert refused(target, if_exists="error") == (
         f"targetpath={target.store} holds a dataset and if_exists=error: type another targetpath, "
-        "if_exists=resume to go on with it, or if_exists=overwrite to replace it."
+        "if_exists=resume to resume it, or if_exists=overwrite to replace it."
     )
     new = Target(LocalStore(tmp_path / "new"))
     new.check(new.look(), RECIPE, 5, "error")
@@ -119,8 +119,8 @@ def test_if_exists_error(tmp_path):
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path, if_exists):
     (tmp_path / "thesis.tex").write_text("")
     assert refused(Target(LocalStore(tmp_path)), if_exists=if_exists) == (
-        f"targetpath={tmp_path} is not empty (thesis.tex lies there) and holds no dataset: "
-        "type the name of a new or empty folder."
+        f"targetpath={tmp_path} is not empty (thesis.tex is in it) and holds no dataset: type the "
+        "name of a new or empty folder."
     )
 
 
@@ -189,7 +189,9 @@ def test_unless_every_image_is_there_nothing_says_so(tmp_path):
     target = dataset(tmp_path / "d", 4)
     os.unlink(target.store.path_of(record_place(Shard(1, 2, 4))))
     (target.store.root / "dataset.json").unlink()
-    with pytest.raises(UserError, match=r"holds 2 of 4 images: some shards were not committed"):
+    with pytest.raises(
+        UserError, match=r"holds 2 of 4 images, since some shards were not committed"
+    ):
         target.finish(RECIPE, 4, OUTPUT)
     assert target.summary() is None
 
@@ -202,8 +204,8 @@ def test_a_stranger_among_leftovers_is_not_removed(tmp_path):
     with pytest.raises(UserError) as caught:
         target.clear(OUTPUT)
     assert str(caught.value) == (
-        f"{orphan / 'thesis.tex'} is not of this dataset and lies where images are to be written: "
-        "move it away and type the same command again."
+        f"{orphan / 'thesis.tex'} does not belong to this dataset and is where images will be "
+        "written: move it away, and type the same command again."
     )
     assert (orphan / "thesis.tex").exists()
 
@@ -238,7 +240,7 @@ def test_overwriting_with_a_stranger_in_the_way_removes_nothing(tmp_path):
     target = dataset(tmp_path / "d")
     (target.store.root / "train/c/000001/thesis.tex").write_text("mine")
     before = tree(target.store.root)
-    with pytest.raises(UserError, match=r"thesis.tex is not of this dataset"):
+    with pytest.raises(UserError, match=r"thesis.tex does not belong to this dataset"):
         target.overwrite(RECIPE, OUTPUT)
     assert tree(target.store.root) == before
 
@@ -302,6 +304,6 @@ def test_data_that_vanished_are_noticed_before_it_is_said_that_all_is_there(tmp_
     target = dataset(tmp_path / "d", 4)
     (target.store.root / "dataset.json").unlink()
     shutil.rmtree(target.store.root / "train/c/000001")
-    with pytest.raises(UserError, match="misses data of 1 shards"):
+    with pytest.raises(UserError, match="lacks the data of 1 shards"):
         target.finish(RECIPE, 4, OUTPUT)
     assert target.summary() is None

@@ -253,8 +253,8 @@ def test_a_value_of_another_kind_is_a_sentence(key, value):
     with pytest.raises(UserError) as caught:
         drawn(columns, ("Tells",), {key: value})
     assert str(caught.value) == (
-        f"what was drawn as tells_{key} is {value!r}, and its column holds {kind}: type "
-        "save_params=false, or let its transform draw values of one kind."
+        f"the drawn tells_{key}={value!r} does not fit its column of {kind}: type "
+        "save_params=false, or let its transform draw values of one type."
     )
 
 
@@ -264,8 +264,8 @@ def test_a_parameter_that_nobody_knew_of_is_a_sentence():
     with pytest.raises(UserError) as caught:
         drawn(columns, ("Tells",), {"e": 1})
     assert str(caught.value) == (
-        "what was drawn as tells_e is 1, and its column holds nothing: type save_params=false, or "
-        "let its transform draw values of one kind."
+        "the drawn tells_e=1 has no column: type save_params=false, or "
+        "let its transform draw values of one type."
     )
     assert drawn(columns, ("Tells",), {"e": None})["tells_e"] is None
 

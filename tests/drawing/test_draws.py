@@ -185,8 +185,8 @@ def test_no_size_is_asked_for_that_no_draw_depends_on():
     [
         (
             {"_target_": f"{OURS}.RandomSquareCrop", "fraction": 0.01},
-            "the source, 60×50 pixels, is smaller than the crop allows: initcrop=0.01 of its "
-            "shorter side is less than one pixel, type a larger initcrop or use a larger image.",
+            "the source, 60×50 pixels, is too small for initcrop=0.01, which cuts less than one "
+            "pixel of it: type a larger initcrop, or use a larger image.",
         ),
         (
             {"_target_": f"{OURS}.CropResizeAffine", "size": 9, "scale": [2, 1], "ratio": [40, 50]},
@@ -195,13 +195,13 @@ def test_no_size_is_asked_for_that_no_draw_depends_on():
         ),
         (
             {"_target_": f"{OURS}.RotatedCrop", "size": 9, "scale": [1.1, 1], "ratio": [2, 2]},
-            "scale=[1.1,1] asks for patches of at least 1/1.1 of the image, and at deg=35 some "
-            "angles leave room for 1/2.49 only: type a larger first number, or a smaller deg.",
+            "scale=[1.1,1] needs patches of at least 1/1.1 of the image, and at deg=35 some angles "
+            "leave room for only 1/2.49: type a larger first number, or a smaller deg.",
         ),
         (
             {"_target_": f"{V2}.RandomCrop", "size": 55},
             "augment.transforms[0] (RandomCrop) cannot be applied: ValueError: Required crop size "
-            "(55, 55) is larger than input image size (50, 60).",
+            "(55, 55) is larger than input image size (50, 60): change its settings.",
         ),
     ],
 )

@@ -150,8 +150,8 @@ def test_global_draws_are_noticed_and_refused_in_threads(transform):
     with ThreadPoolExecutor(1) as pool, pytest.raises(UserError) as caught:
         pool.submit(render, pipeline, 0).result()
     assert str(caught.value) == (
-        f"{name} draws from Python's or NumPy's global generator, which threads share: "
-        "type backend=loky (or backend=sequential), or let it draw from torch."
+        f"{name} draws from Python's or NumPy's global generator, which threads share: type "
+        "backend=loky (or backend=sequential), or draw from torch there."
     )
 
 

@@ -170,7 +170,7 @@ def test_the_log_names_it_once(run, picture, tmp_path):
         run(*typed, f"engine={engine}", f"targetpath={tmp_path}/{engine}",
             "encode=png", PYTHONPATH=str(tmp_path))  # fmt: skip
     log = (tmp_path / "native" / "run.log").read_text()
-    sentence = "Roll has no fast kernel: Pillow renders it, right and slower."
+    sentence = "Roll has no fast kernel: Pillow renders it correctly, but more slowly."
     assert log.count(sentence) == 1
     assert "kernel" not in (tmp_path / "reference" / "run.log").read_text()
     images = [sorted((tmp_path / one / "train").rglob("*.png")) for one in ("native", "reference")]
@@ -193,4 +193,7 @@ def test_a_run_uses_it_untold(run, picture, tmp_path):
 
 def test_an_unknown_engine_is_answered_with_those_there_are(run):
     result = run("engine=fast", "num_imgs=8", code=1)
-    assert re.fullmatch(r"engine=fast is none of native, reference\.\n", result.stderr)
+    assert re.fullmatch(
+        r"engine=fast is not one of native, reference: type for example engine=native\.\n",
+        result.stderr,
+    )

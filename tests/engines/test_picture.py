@@ -218,7 +218,7 @@ def test_a_picture_that_was_replaced_is_refused(picture, tmp_path):
     with pytest.raises(UserError) as caught:
         Pictures(File(other), None, expected).load(0)
     assert str(caught.value) == (
-        f"imgpath={other} has changed since this dataset was begun: put the old picture back, or "
+        f"imgpath={other} has changed since this dataset was started: restore the old picture, or "
         "type another targetpath."
     )
     Pictures(File(picture)).share(tmp_path)

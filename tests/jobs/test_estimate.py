@@ -29,8 +29,8 @@ def test_what_is_on_its_way_to_a_store_has_to_fit_into_the_folder_for_temporary_
     with pytest.raises(UserError) as caught:
         check_temporary(10**18)
     assert str(caught.value).startswith(
-        f"The folder for temporary files, {gettempdir()}, needs about 1e+06 TB for what is on its "
-        "way, and "
+        f"The folder for temporary files, {gettempdir()}, needs about 1e+06 TB during this run, "
+        "and "
     )
     assert str(caught.value).endswith(
         " are free: make room there, or type TMPDIR=/another/folder before the command."

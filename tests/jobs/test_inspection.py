@@ -54,8 +54,8 @@ def test_a_killed_worker_gets_its_sentence(tmp_path):
     with pytest.raises(UserError) as caught:
         inspection.check_all(checks(tmp_path, kills=True), JoblibBackend("loky"), 2)
     assert str(caught.value) == (
-        "a process that checked was killed, most likely because memory ran out: type fewer workers "
-        "(threads=1)."
+        "a process that verified was killed, most likely because memory ran out: type fewer "
+        "workers (threads=1)."
     )
 
 

@@ -65,8 +65,8 @@ def test_bytes_that_are_not_those_that_were_committed_are_damage(tmp_path, answe
     with pytest.raises(UserError) as caught:
         images(tmp_path, answer)
     assert str(caught.value) == (
-        f"image 0 of targetpath={tmp_path} is not as it was committed: python run.py task=verify "
-        f"targetpath={tmp_path} says more."
+        f"image 0 of targetpath={tmp_path} is not as it was committed: type python run.py "
+        f"task=verify targetpath={tmp_path} to see what is wrong."
     )
 
 
@@ -76,7 +76,7 @@ def test_another_fault_says_what_it_is(tmp_path, number):
     with pytest.raises(UserError) as caught:
         images(tmp_path, OSError(number, os.strerror(number)))
     assert str(caught.value) == (
-        f"image 0 of targetpath={tmp_path} cannot be read ({os.strerror(number)}): mend that, and "
+        f"image 0 of targetpath={tmp_path} cannot be read ({os.strerror(number)}): fix that, and "
         "type the same command again."
     )
 

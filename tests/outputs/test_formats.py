@@ -116,7 +116,7 @@ def test_all_is_well(run, made, name):
 @every_format
 def test_what_is_stored_is_what_is_rendered(made, name):
     said = task("task=verify", f"targetpath={made(name).path}", "task.deep=true", "threads=1")
-    assert said.startswith("100 images rendered again, 0 of them otherwise.\n")
+    assert said.startswith("100 images rendered again, 0 of them differently.\n")
 
 
 # --- damage --------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_damage_to_a_file_of_many_images_is_named_by_image_and_mended(
         ]),
     ]  # fmt: skip
     said = task("task=repair", f"targetpath={target}", "threads=1")
-    assert said.endswith("Mended: 4 shards made again.\n")
+    assert said.endswith("Repaired: 4 shards made again.\n")
     assert tree_hash(target) == tree_hash(made(name).path)
     assert (target / "foreign" / "train" / "notes.txt").read_text() == "mine"
     run("task=verify", f"targetpath={target}")

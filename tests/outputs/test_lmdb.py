@@ -332,7 +332,7 @@ def test_altered_and_deleted_values_and_digests_are_named_and_mended(run, target
         f"images 80 … 99: manifest/000004.jsonl {another}",
     ]
     said = task("task=repair", f"targetpath={copy}", "threads=1")
-    assert said.endswith("Mended: 5 shards made again.\n")
+    assert said.endswith("Repaired: 5 shards made again.\n")
     assert tree_hash(copy) == tree_hash(target)
     run("task=verify", f"targetpath={copy}")
 

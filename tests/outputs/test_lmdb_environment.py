@@ -57,8 +57,8 @@ def test_a_network_is_refused(monkeypatch, tmp_path, kind):
     with pytest.raises(UserError) as refused:
         LmdbOutput().check_place(tmp_path)
     assert str(refused.value) == (
-        f"targetpath={tmp_path} lies on a network ({kind}), where LMDB would damage its own file: "
-        "type a targetpath on a disk of this machine, or output=webdataset."
+        f"targetpath={tmp_path} is on a network file system ({kind}), where LMDB would corrupt its "
+        "own file: type a targetpath on a disk of this machine, or output=webdataset."
     )
 
 

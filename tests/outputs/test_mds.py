@@ -169,7 +169,7 @@ def test_damage_is_named_and_mended(python, mds, tmp_path):
         "train/index.json is missing",
     ]
     said = Command("task=repair", f"targetpath={target}", python=python).end()
-    assert "Mended: 2 shards made again." in said.output
+    assert "Repaired: 2 shards made again." in said.output
     assert scenarios.tree_hash(target) == whole
 
 

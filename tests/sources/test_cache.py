@@ -47,16 +47,16 @@ def full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(Path, "write_bytes", write_a_part)
 
 
-MORE = "done without. SINGLEIMG_CACHE=… names another folder."
+MORE = "type SINGLEIMG_CACHE=/another/folder before the command to have one."
 
 
 @pytest.mark.parametrize(
     "trouble, said",
     [
-        (no_home, f"There is no home folder to keep pictures in: {MORE}"),
-        (file_in_its_place, f"Pictures cannot be kept in {{}} (File exists): {MORE}"),
-        (sealed, f"Pictures cannot be kept in /proc/nowhere (No such file or directory): {MORE}"),
-        (full_disk, f"Pictures cannot be kept in {{}} (No space left on device): {MORE}"),
+        (no_home, f"There is no home folder for a cache of pictures: {MORE}"),
+        (file_in_its_place, f"Pictures cannot be cached in {{}} (File exists): {MORE}"),
+        (sealed, f"Pictures cannot be cached in /proc/nowhere (No such file or directory): {MORE}"),
+        (full_disk, f"Pictures cannot be cached in {{}} (No space left on device): {MORE}"),
     ],
 )
 def test_what_cannot_be_kept_is_done_without_and_said_once(tmp_path, monkeypatch, trouble, said):

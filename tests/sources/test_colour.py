@@ -164,9 +164,9 @@ def test_sixteen_bits_of_light_itself_are_refused(tmp_path, channels, suffix):
     path = tmp_path / f"a.{suffix}"
     save_deep(path, levels, profile(space, name, SPACES["Display P3"][0], 1.0))
     assert refused(lambda: File(path)) in (
-        f"imgpath={path} has 16 bits a channel in the colours of light, of which 8 bits are too "
-        "few, and Pillow reads no more: save it with the profile of sRGB.",
-        f"imgpath={path} is a TIFF of a layout that is not read here: save it as PNG.",
+        f"imgpath={path} has 16 bits per channel in the colours of light, for which the 8 bits "
+        "that Pillow reads are too few: save it as sRGB.",
+        f"imgpath={path} is a TIFF of a layout that cannot be read here: save it as PNG.",
     )
     eight = Image.fromarray((levels[..., :3] >> 8).astype(np.uint8))
     if channels == 3:  # which is all that such a file says

@@ -209,8 +209,8 @@ def test_bad_files_are_named(tmp_path):
     )
     for name in ("text.jpg", "program.eps"):
         assert refused(lambda name=name: File(tmp_path / name)) == (
-            f"imgpath={tmp_path}/{name} is not a picture in one of these formats: "
-            "JPEG PNG WEBP TIFF BMP GIF PPM AVIF HEIF."
+            f"imgpath={tmp_path}/{name} is not a picture in a format that can be read: use JPEG, "
+            "PNG, WEBP, TIFF, BMP, GIF, PPM, AVIF or HEIF."
         )
     assert refused(lambda: File(tmp_path / "cut.jpg")).startswith(
         f"imgpath={tmp_path}/cut.jpg cannot be read to its end ("
@@ -221,8 +221,8 @@ def test_a_bomb_is_refused_unless_it_is_trusted(tmp_path):
     path = tmp_path / "large.png"
     Image.new("L", (10_000, 9_000)).save(path)
     assert refused(lambda: File(path)) == (
-        f"imgpath={path} has 90,000,000 pixels and the limit is 89,478,485, against files that "
-        "unpack to more than memory holds: type max_pixels=90000000 if you trust it."
+        f"imgpath={path} has 90,000,000 pixels, over the limit of 89,478,485 that keeps large "
+        "files from filling the memory: type max_pixels=90000000 if you trust it."
     )
     assert File(path, max_pixels=90_000_000).load(0).shape == (9_000, 10_000, 3)
 

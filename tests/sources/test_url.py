@@ -83,10 +83,10 @@ def test_what_is_wrong_with_a_url_is_said(server, tmp_path):
     url = f"{server.base}/scene.png"
     assert refused(lambda: Url(url, "0" * 64, allow_http=True)) == (
         f"image.url={url} holds another file than image.sha256={'0' * 64} (it has "
-        f"{server.sha256}): type the right one of the two."
+        f"{server.sha256}): type the correct address or SHA-256."
     )
     assert refused(lambda: Url(f"{server.base}/no.png", "0" * 64, allow_http=True)) == (
-        f"image.url={server.base}/no.png answers 404 File not found: type another."
+        f"image.url={server.base}/no.png answers 404 File not found: type another address."
     )
     assert refused(lambda: Url(url, server.sha256, 10, allow_http=True)) == (
         f"image.url={url} is larger than image.max_bytes=10: type a larger limit if you trust it."
@@ -180,8 +180,8 @@ def test_a_redirect_to_what_is_not_on_the_web_is_refused(rough, location):
     said = fetched(url)
     assert said.startswith(f"image.url={url} "), said
     assert (
-        "leads in circles or to what is no https address" in said
-        or "leads elsewhere" in said
+        "redirects in a loop, or to an address without https://" in said
+        or "redirects: image.url=" in said
         or (location == "//[::1" and "cannot be fetched" in said)
     )
 
@@ -199,7 +199,7 @@ def test_a_redirect_follows_the_rule_of_the_address(rough, monkeypatch):
     monkeypatch.setattr(download.urllib.request, "build_opener", plain)
     secure = url.replace("http://", "https://")
     said = fetched(secure, allow_http=False)
-    assert said.startswith(f"image.url={secure} leads elsewhere: image.url=http://127.0.0.1:")
+    assert said.startswith(f"image.url={secure} redirects: image.url=http://127.0.0.1:")
     assert said.endswith("type one that does, or image.allow_http=true if you trust it.")
 
 
@@ -213,8 +213,8 @@ def test_redirects_have_an_end(rough):
     found = answer(b"", "Location: @/b.png?{}", "Content-Length: 0", status="302 Found")
     url = rough(*(found.replace(b"{}", str(i).encode()) for i in range(9)))
     assert fetched(url) == (
-        f"image.url={url} leads in circles or to what is no https address: type the address of the "
-        "file itself."
+        f"image.url={url} redirects in a loop, or to an address without https://: type the address "
+        "of the file itself."
     )
 
 

@@ -86,7 +86,7 @@ def test_one_that_is_renewed_is_refused(store):
     assert host is None  # the first one let go of it
     assert str(caught.value).startswith(f"slice=1/3 is held by process {os.getpid()} on ")
     assert str(caught.value).endswith(
-        f", which is at work on targetpath={store}: wait until that ends, or type another slice."
+        f", which is running on targetpath={store}: wait until that ends, or type another slice."
     )
 
 
@@ -128,5 +128,5 @@ def test_a_slice_and_a_run_of_the_whole_see_each_other(store):
         refuse_held(store)
     refuse_held(store)
     (store.root / ".lock.json").write_text(json.dumps({"host": "elsewhere", "pid": 1}))
-    with pytest.raises(UserError, match=r"\(if that run is no more, remove .*\.lock\.json\)\.$"):
+    with pytest.raises(UserError, match=r"\(if that run has ended, remove .*\.lock\.json\)\.$"):
         refuse_held(store)

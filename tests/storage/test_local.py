@@ -100,7 +100,7 @@ def test_folders_are_made_below_what_exists_only(tmp_path):
         ("EDQUOT", "(Disk quota exceeded): make room within your quota."),
         ("EFBIG", "(File too large): raise the limit of a file's size (ulimit -f)."),
         ("EROFS", "(Read-only file system): make it writable."),
-        ("EIO", "(Input/output error): mend that."),
+        ("EIO", "(Input/output error): fix that."),
     ],
 )
 def test_each_error_of_the_system_says_what_to_do(number, text):

@@ -87,7 +87,7 @@ def test_another_host_is_not_taken_over(tmp_path):
         pass
     assert str(caught.value) == (
         f"targetpath={tmp_path} is held by a run on elsewhere (process 7) since noon: wait until "
-        "that ends, or type another targetpath (if that run is no more, remove "
+        "that ends, or type another targetpath (if that run has ended, remove "
         f"{tmp_path}/.lock.json)."
     )
     assert (tmp_path / ".lock.json").exists()

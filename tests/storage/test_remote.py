@@ -84,7 +84,7 @@ def test_what_cannot_be_read_does_not_count_as_missing(store, failing):
     with pytest.raises(WriteError) as caught:
         list(store.read_all(["a"]))
     assert str(caught.value) == (
-        f"{store}/a cannot be read (no answer): see whether the store can be reached."
+        f"{store}/a cannot be read (no answer): check that the store can be reached."
     )
 
 
@@ -182,7 +182,7 @@ def test_then_it_is_said(store, pauses, failing):
         store.put(Path(__file__), "train/a")
     assert len(calls) == 3
     assert str(caught.value) == (
-        f"{store} cannot be written ([Errno 5] bad weather): see whether the store can be reached."
+        f"{store} cannot be written ([Errno 5] bad weather): check that the store can be reached."
     )
 
 
@@ -253,14 +253,14 @@ class OfNetwork(Exception):
         (
             NotImplementedError(),
             UserError,
-            "(fsspec does not do that there): type another targetpath.",
+            "(fsspec does not support that there): type another targetpath.",
         ),
         (
             OfNetwork("Could not connect"),
             WriteError,
-            "(Could not connect): see whether the store can be reached.",
+            "(Could not connect): check that the store can be reached.",
         ),
-        (TimeoutError(), WriteError, "(TimeoutError): see whether the store can be reached."),
+        (TimeoutError(), WriteError, "(TimeoutError): check that the store can be reached."),
     ],
 )
 def test_each_error_of_a_store_says_what_to_do(store, pauses, failing, error, kind, said):

@@ -128,7 +128,12 @@ except KeyboardInterrupt as stopped:
 @pytest.mark.parametrize(
     "within, rounds, said, status",
     [
-        ("stoppable()", 10**9, "Stopped in a long step. The same command goes on.\n", 130),
+        (
+            "stoppable()",
+            10**9,
+            "Stopped in a long step: type the same command again to resume.\n",
+            130,
+        ),
         pytest.param("deferred()", 2 * 10**7, "done\n", 130, marks=pytest.mark.slow),
         pytest.param("ignore_signals()", 2 * 10**7, "done\n", 0, marks=pytest.mark.slow),
     ],

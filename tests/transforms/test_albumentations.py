@@ -131,8 +131,8 @@ def test_only_its_transforms_and_only_below_the_adapter():
             f"{key}=albumentations.InvertImg is not trusted: a configuration may name torchvision"
         )
     assert named("albumentations.core.serialization.Serializable") == (
-        f"{key}=albumentations.core.serialization.Serializable is no transform of albumentations: "
-        "type one of these."
+        f"{key}=albumentations.core.serialization.Serializable is not a transform of "
+        "albumentations: type one, such as albumentations.CLAHE."
     )
     assert named("albumentations.core.composition.np.load").startswith(
         f"{key}=albumentations.core.composition.np.load is not trusted: it leads to numpy"
@@ -154,10 +154,12 @@ def test_mistakes_have_their_sentences(picture):
         return str(refused.value)
 
     assert said("{_target_: albumentations.InvertImg, q: 1}") == (
-        "augment.transforms[0]: singleimg.transforms.Albumentations cannot be made: UserWarning: "
-        "Argument(s) 'q' are not valid for transform BasicTransform."
+        "augment.transforms[0]: singleimg.transforms.Albumentations cannot be made (UserWarning: "
+        "Argument(s) 'q' are not valid for transform BasicTransform): change its arguments."
     )
-    assert said("5").startswith("singleimg.transforms.Albumentations: transform=5 is none of Albu")
+    assert said("5").startswith(
+        "singleimg.transforms.Albumentations: transform=5 is not a transform of Albumentations: "
+    )
     assert said("{_target_: albumentations.ToFloat}") == (
         "singleimg.transforms.Albumentations: ToFloat gives float32, not uint8 H×W×3: leave out "
         "what makes tensors or floats."

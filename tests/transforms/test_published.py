@@ -301,25 +301,30 @@ def test_scale_null_is_one_square_that_fits_at_every_angle():
     [
         (
             lambda: CropResizeAffine(32, scale=(1, 500)),
-            "CropResizeAffine: scale=[1, 500] is not an inverse area range, such as [500, 1].",
+            "CropResizeAffine: scale=[1, 500] is not an inverse area range, two numbers of 1 or "
+            "more, the larger first: type for example 'scale=[500,1]'.",
         ),
         (
             lambda: CropResizeAffine(32, corners="mirror"),
-            "CropResizeAffine: corners=mirror is not one of fill, reflect, image.",
+            "CropResizeAffine: corners=mirror is not one of fill, reflect, image: type for "
+            "example corners=fill.",
         ),
         (
             lambda: CropResizeAffine(32, degrees=-5),
-            "CropResizeAffine: degrees=-5 is not from 0 to 180.",
+            "CropResizeAffine: degrees=-5 is not from 0 to 180: type for example degrees=30.",
         ),
         (
             lambda: CropResizeAffine(32, shear=90),
-            "CropResizeAffine: shear=90 is not from 0 to 80 degrees.",
+            "CropResizeAffine: shear=90 is not from 0 to 80 degrees: type for example shear=30.",
         ),
-        (lambda: RotatedCrop(32, area="lin"), "RotatedCrop: area=lin is not one of uniform, log."),
+        (
+            lambda: RotatedCrop(32, area="lin"),
+            "RotatedCrop: area=lin is not one of uniform, log: type for example area=log.",
+        ),
         (
             lambda: draws(RandomSquareCrop(0.5), (1, 9), 1),
-            "the source, 9×1 pixels, is smaller than the crop allows: initcrop=0.5 of its shorter "
-            "side is less than one pixel, type a larger initcrop or use a larger image.",
+            "the source, 9×1 pixels, is too small for initcrop=0.5, which cuts less than one pixel "
+            "of it: type a larger initcrop, or use a larger image.",
         ),
         (
             lambda: draws(CropResizeAffine(32, scale=(1, 1)), (225, 600), 1),
@@ -328,8 +333,8 @@ def test_scale_null_is_one_square_that_fits_at_every_angle():
         ),
         (
             lambda: draws(RotatedCrop(32, scale=(1.1, 1)), (225, 600), 1),
-            r"scale=\[1.1,1\] asks for patches of at least 1/1.1 of the image, and at deg=35 some "
-            r"angles leave room for 1/\S+ only: type a larger first number, or a smaller deg.",
+            r"scale=\[1.1,1\] needs patches of at least 1/1.1 of the image, and at deg=35 some "
+            r"angles leave room for only 1/\S+: type a larger first number, or a smaller deg.",
         ),
     ],
 )

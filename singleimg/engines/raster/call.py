@@ -106,8 +106,8 @@ class Raster:
                 own.work = np.empty(2 * own.work.nbytes, np.uint8)
             elif code != _OK:
                 raise UserError(
-                    f"the raster cannot make an image of these sizes (code {code}): sides are at "
-                    "most 16,384 pixels; type a smaller img_size, or engine=reference."
+                    f"the raster cannot make an image of these sizes (code {code}), since sides "
+                    "are at most 16,384 pixels: type a smaller img_size, or engine=reference."
                 )
             else:
                 return out

@@ -43,14 +43,14 @@ def load() -> Library:
 def _load(name: str) -> Library:
     if name and name not in KERNELS:
         raise UserError(
-            f"{VARIABLE}={name} is no kernel{did_you_mean(name, KERNELS)}: type one of "
+            f"{VARIABLE}={name} is not a kernel{did_you_mean(name, KERNELS)}: type one of "
             f"{', '.join(KERNELS)}, or leave it out for the fastest."
         )
     functions = _functions()
     usable = [one for one in KERNELS if functions.raster_kernels(one.encode())]
     if name and name not in usable:
         raise UserError(
-            f"{VARIABLE}={name}: this processor has no {name}; type {' or '.join(usable)}, or "
+            f"{VARIABLE}={name} is not supported by this processor: type {' or '.join(usable)}, or "
             "leave it out for the fastest."
         )
     kernels = c_void_p(functions.raster_kernels(name.encode()))
@@ -69,10 +69,10 @@ def _functions() -> CDLL:
     except (OSError, build.CompileError) as error:
         again = "install singleimg again from its sources"
         if CHECKOUT is not None:
-            again = f"type pip install -e {shlex.quote(str(CHECKOUT))}, which makes it anew"
+            again = f"type pip install -e {shlex.quote(str(CHECKOUT))}, which compiles it again"
         raise UserError(
-            f"The compiled raster cannot be used ({' '.join(str(error).split())}): mend that, or "
-            f"{again}, or type engine=reference, which does without."
+            f"The compiled raster cannot be used ({' '.join(str(error).split())}): fix that, or "
+            f"{again}, or type engine=reference, which does not need it."
         ) from error
     functions.raster_version.restype = c_int32
     functions.raster_kernels.argtypes, functions.raster_kernels.restype = [c_char_p], c_void_p

@@ -33,8 +33,8 @@ class Folders(Labelled):
         test, train = self._folder(_TEST), Path(os.path.expanduser(file_path(self.path))) / "train"
         if train.is_dir() and classes(test) != classes(self.train()):
             raise UserError(
-                f"data.path={self.path} holds other classes to test on than to train on: let both "
-                "folders hold a folder for each class of the same names."
+                f"data.path={self.path} holds other classes to test on than to train on: give both "
+                "folders a folder for each class, of the same names."
             )
         return test
 
@@ -44,7 +44,7 @@ class Folders(Labelled):
             if folder.is_dir():
                 return open_split(partial(_folder, folder), self)
         raise UserError(
-            f"data.path={self.path} holds no folder {names[0]}: with data=imagefolder it holds "
+            f"data.path={self.path} holds no folder {names[0]}: type a folder that holds "
             "train/<class>/… and test/<class>/…."
         )
 

@@ -84,8 +84,8 @@ def _stored(cfg: DictConfig) -> Inputs:
     count = _count(cfg, len(stored), "task.dataset")
     if recipe.pixels["img_size"] <= _SMALL and recipe.pixels["encoder"]["encoding"] == "jpeg":
         log.warning(
-            "task.dataset=%s holds JPEG files of %d px, of which the blocks of JPEG are a large "
-            "part: images stored with encode=png, or rendered as needed, are better.",
+            "task.dataset=%s holds JPEG files of %d px, in which the blocks of JPEG are a large "
+            "part: use images stored with encode=png, or leave task.dataset out to render them.",
             cfg.task.dataset, int(recipe.pixels["img_size"]),
         )  # fmt: skip
     return Inputs(

@@ -61,7 +61,9 @@ class Method(nn.Module, ABC):
                 "type for example method.crop=padded."
             )
         if not 0 <= hflip <= 1:
-            raise UserError(f"method.hflip={hflip:g} is not a probability: type 0 … 1.")
+            raise UserError(
+                f"method.hflip={hflip:g} is not a probability: type a number from 0 to 1."
+            )
 
     @abstractmethod
     def build(self, network: Network, images: int, classes: int) -> None:
@@ -99,7 +101,7 @@ class Method(nn.Module, ABC):
         if self.batch_size % devices:
             near = max(1, self.batch_size // devices) * devices
             raise UserError(
-                f"method.batch_size={self.batch_size} cannot be shared out evenly among {devices} "
+                f"method.batch_size={self.batch_size} cannot be divided evenly among {devices} "
                 f"devices: type for example method.batch_size={near}."
             )
 

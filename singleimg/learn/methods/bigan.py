@@ -97,8 +97,8 @@ class BiGAN(Method):
         self.generated_size = self.generated_size or min(_GENERATED, network.size)
         if self.penalised and self.generated_size != network.size:
             raise UserError(
-                f"method.loss=wgan_gp judges images of network.size={network.size} pixels, and "
-                f"method.generated_size={self.generated_size} is another: type "
+                f"method.loss=wgan_gp needs generated images of network.size={network.size} "
+                f"pixels, not of method.generated_size={self.generated_size}: type "
                 f"method.generated_size={network.size}."
             )
         self.trunk = network.trunk(norm=not self.penalised, slope=SLOPE)

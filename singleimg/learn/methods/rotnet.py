@@ -40,16 +40,16 @@ class RotNet(Supervised):
             target = str(entry.get("_target_", ""))
             if target.endswith("RandomVerticalFlip") and entry.get("p", 0.5) > 0:
                 raise UserError(
-                    "method=rotnet cannot learn from images that are flipped top to bottom: a "
-                    "flipped image is a rotated one in a mirror. Type vflip=false, or "
+                    "method=rotnet cannot learn from images that are flipped top to bottom, since "
+                    "a flipped image looks like a rotated one in a mirror: type vflip=false, or "
                     "augment=paper."
                 )
             turn = _largest_turn(entry)
             if turn >= _TOO_FAR:
                 raise UserError(
-                    f"method=rotnet cannot learn from images that are rotated by up to {turn:g}°: "
-                    "from 45° on they may lie nearer to the next quarter than to their own. Type "
-                    "deg=35 or another number below 45, or augment=paper."
+                    f"method=rotnet cannot learn from images that are rotated by up to {turn:g}°, "
+                    "since from 45° on they may be nearer to the next quarter turn than to their "
+                    "own: type deg=35 or another number below 45, or augment=paper."
                 )
 
     def shortcut(self, transforms: Sequence[Mapping[str, Any]]) -> str | None:
@@ -64,7 +64,7 @@ class RotNet(Supervised):
                 cut = any("CenterCrop" in str(later["_target_"]) for later in entries[place:])
                 opened = turns and _largest_turn(entry) > 0 and not cut
             if opened:
-                return "by the black corners that rotation and shear open"
+                return "by the black corners that rotation and shear leave"
         return None
 
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:

@@ -87,7 +87,7 @@ class TrainState:
             raise Diverged(
                 f"update {self.step + 1:,} has a gradient that is not finite (its loss is "
                 f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
-                "task.resume=never to begin anew."
+                "task.resume=never to start again."
             )
         if self.max_norm is not None and norm > self.max_norm:
             torch._foreach_mul_(gradients, self.max_norm / norm)

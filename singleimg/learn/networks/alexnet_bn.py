@@ -41,9 +41,11 @@ class AlexNetBN(Network):
 
     def __post_init__(self) -> None:
         for key in ("widths", "pools"):
-            if len(getattr(self, key)) != CONVOLUTIONS:
+            numbers = list(getattr(self, key))
+            if len(numbers) != CONVOLUTIONS:
                 raise UserError(
-                    f"network.{key} is not a list of {CONVOLUTIONS}, one a convolution."
+                    f"network.{key}={numbers} is not a list of {CONVOLUTIONS}, one for each "
+                    "convolution: type as many."
                 )
         if self.size < 64:
             raise UserError(

@@ -59,7 +59,7 @@ def check_network(network: Network) -> None:
     except (RuntimeError, ValueError, IndexError) as error:
         raise UserError(
             f"{name} does not fit images of {network.size} px ({type(error).__name__}: "
-            f"{' '.join(str(error).split())}): mend the sizes of its layers, or its size."
+            f"{' '.join(str(error).split())}): change the sizes of its layers, or its size."
         ) from error
 
 

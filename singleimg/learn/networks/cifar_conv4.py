@@ -35,7 +35,7 @@ class CifarConv4(Network):
     def __post_init__(self) -> None:
         if len(self.widths) != len(LAYERS):
             raise UserError(
-                f"network.widths={list(self.widths)} is not a list of {len(LAYERS)}, one a "
+                f"network.widths={list(self.widths)} is not a list of {len(LAYERS)}, one for each "
                 "convolution: type for example 'network.widths=[32,64,128,128]'."
             )
 

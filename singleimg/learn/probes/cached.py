@@ -53,7 +53,8 @@ class Cached(ProbeProtocol):
         if not whole or self.epochs < 1 or self.batch_size < 2:
             raise UserError(
                 f"probe.epochs={self.epochs} and probe.batch_size={self.batch_size} are not whole "
-                "numbers of 1 and 2 or more: type for example probe.epochs=20."
+                "numbers of at least 1 and 2: type for example probe.epochs=20 "
+                "probe.batch_size=256."
             )
         if self.images is not None and self.images < 1:
             raise UserError(
@@ -122,8 +123,8 @@ class Cached(ProbeProtocol):
         fitted, held = split(labels, self.held_out)
         if not len(fitted):
             raise UserError(
-                f"probe.images={len(labels)} leaves no image to fit, once one of each class is "
-                "held out: type a larger number."
+                f"probe.images={len(labels)} leaves no image to train the probe on, since one of "
+                "each class is held out: type a larger number."
             )
         rates = [list(self.lrs)] * len(features)
         probes = self._fit(features, labels, classes, fitted, rates, device, seed)

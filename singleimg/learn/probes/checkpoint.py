@@ -89,7 +89,7 @@ def layer_number(layer: str | None, layers: int) -> int:
     number = layers if layer is None else int(layer.removeprefix("conv"))
     if number > layers:
         raise UserError(
-            f"task.layer={layer} is none of the network's layers: type one from conv1 to "
+            f"task.layer={layer} is not a layer of the network: type one from conv1 to "
             f"conv{layers}."
         )
     return number

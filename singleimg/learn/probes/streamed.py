@@ -86,8 +86,9 @@ class Streamed(ProbeProtocol):
                 )
         if len(self.lrs) != len(self.milestones) + 1:
             raise UserError(
-                f"probe.lrs={list(self.lrs)} are not one more than probe.milestones="
-                f"{list(self.milestones)}, at each of which the next one begins: type as many."
+                f"probe.lrs={list(self.lrs)} does not have one number more than "
+                f"probe.milestones={list(self.milestones)}, at each of which the next one starts: "
+                f"type {len(self.milestones) + 1} numbers."
             )
 
     def run(

@@ -73,7 +73,7 @@ def rows_of(parts: Sequence[str], budget: Mapping[str, Any]) -> tuple[list[Row],
     unknown = [part for part in parts if part not in PARTS]
     if unknown or not parts:
         raise UserError(
-            f"task.parts=[{','.join(parts)}] is not of {', '.join(PARTS)}: type for example "
+            f"task.parts=[{','.join(parts)}] is not a list of {', '.join(PARTS)}: type for example "
             "'task.parts=[ablation]'."
         )
     rows = table_rows(budget)

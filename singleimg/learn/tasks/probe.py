@@ -51,8 +51,8 @@ def checkpoints(cfg: DictConfig) -> list[Path]:
     twice = next((file for k, file in enumerate(files) if rows[k] in rows[:k]), None)
     if twice is not None:
         raise UserError(
-            f"task.checkpoint={named} names a training of the same settings and the same seed "
-            f"twice ({twice.parents[1]}), which is no second run: leave one out."
+            f"task.checkpoint={named} names two trainings of the same settings and the same seed "
+            f"({twice.parents[1]}): leave one of them out."
         )
     return files
 

@@ -115,11 +115,11 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
         except WorkerLost:
             raise UserError(
                 "a worker process was killed, most likely because memory ran out: type fewer "
-                "workers (threads=1). The same command goes on where it stopped."
+                "workers (threads=1), then type the same command again to resume."
             ) from None
         except BaseException:
             with ignore_signals():
                 backend.stop()
-                log.warning("Stopped. The same command goes on where it stopped.")
+                log.warning("Stopped: type the same command again to resume.")
             raise
     return made

@@ -55,10 +55,10 @@ def load(file: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:90]
         raise UserError(
             f"{file} cannot be read as a checkpoint ({reason}): remove it, or type "
-            "task.resume=never to begin anew."
+            "task.resume=never to start again."
         ) from None
     if not isinstance(state, dict) or not {"fingerprint", "method", "step"} <= set(state):
-        raise UserError(f"{file} is no checkpoint of task=pretrain: type the folder of one.")
+        raise UserError(f"{file} is not a checkpoint of task=pretrain: type the folder of one.")
     parts = [state["method"], state.get("optimizers"), state.get("metrics")]
     parts.append((state.get("epoch") or {}).get("sums"))
     for names in parts:

@@ -51,8 +51,8 @@ def open_fabric(settings: DictConfig) -> Fabric:
         fabric.launch()
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise UserError(
-            f"train.accelerator={settings.accelerator} with train.devices={settings.devices} "
-            f"cannot be had here ({' '.join(str(error).split())}): type train.accelerator=auto "
+            f"train.accelerator={settings.accelerator} with train.devices={settings.devices} is "
+            f"not available here ({' '.join(str(error).split())}): type train.accelerator=auto "
             "train.devices=1."
         ) from None
     # torch counts the cores of the machine, of which a container may have few.

@@ -86,7 +86,7 @@ class Pace:
         left = self.total - step
         each, once = (now - then) / (step - first), then - self._begin
         log.info(
-            "By the first %d updates, about %s for the %s that are left; this process takes %s.",
+            "The first %d updates say: about %s for the %s that are left; this process takes %s.",
             step - first + 1, duration(each * left + once * (left // max(an_epoch, 1))),
             f"{left:,}", memory_taken(),
         )  # fmt: skip
@@ -259,4 +259,4 @@ class Training:
                 epoch["number"], epoch["order"].numpy(), epoch["done"], epoch["sums"]
             )
         self.state.set_random_state(saved["random"])
-        log.info("Goes on after update %s.", f"{self.state.step:,}")
+        log.info("Resumes after update %s.", f"{self.state.step:,}")

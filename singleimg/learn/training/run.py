@@ -20,7 +20,7 @@ from singleimg.config.make import instantiate
 from singleimg.config.paths import here
 from singleimg.dataset.recipe import Recipe, check_draws
 from singleimg.dataset.target import LOG
-from singleimg.errors import UserError, is_url
+from singleimg.errors import UserError, clause, is_url
 from singleimg.jobs.driver import about_run
 from singleimg.learn.data.inputs import Inputs, describe_inputs
 from singleimg.learn.methods.base import Method
@@ -77,9 +77,9 @@ def describe_run(cfg: DictConfig) -> Run:
     given_away = None if cfg.task.insist else method.shortcut(inputs.transforms)
     if given_away:
         raise UserError(
-            f"method={method.name} would tell the rotations of these images {given_away}, and "
-            "learn nothing of what they show: type augment=paper or corners=image (and make the "
-            "set of task.dataset so), or task.insist=true to train all the same."
+            f"method={method.name} would recognise the rotations of these images {given_away}, not "
+            "by what they show: type augment=paper or corners=image (also for the dataset of "
+            "task.dataset), or task.insist=true to train anyway."
         )
     method.check_count(inputs.count)
     check_size(method, network, inputs)
@@ -109,12 +109,12 @@ def check_size(method: Method, network: Network, inputs: Inputs) -> None:
     if inputs.size < size:
         raise UserError(
             f"img_size={inputs.size} is smaller than the {size} px that network={network.name} "
-            f"takes: type img_size={size} or more."
+            f"needs: type img_size={size} or more."
         )
     if method.crop == "padded" and inputs.size != size:
         raise UserError(
             f"img_size={inputs.size} is not the {size} px of network={network.name}, which "
-            f"method.crop=padded wants: type img_size={size}, or method.crop=resized."
+            f"method.crop=padded needs: type img_size={size}, or method.crop=resized."
         )
 
 
@@ -153,8 +153,8 @@ def train(run: Run) -> Trained:
             if is_main and trained_on[1:] and trained_on[-1]["from_update"] == last["step"]:
                 before, now = trained_on[-2:]
                 log.info(
-                    "Begun on %s, it goes on with %s from update %s: its weights are not those of "
-                    "a training that stayed on the first; %s says so.",
+                    "This training was started on %s and resumes on %s from update %s: its weights "
+                    "differ from those of a training on the first alone; %s records it.",
                     _device_words(before), _device_words(now), f"{last['step'] + 1:,}", RECORD,
                 )  # fmt: skip
             if whole:
@@ -185,8 +185,8 @@ def _load_last(run: Run) -> dict[str, Any] | None:
         check_draws(
             Recipe(rendered, {}, before["made_with"]),
             f"targetpath={run.folder}",
-            "type another targetpath, task.resume=never to replace it, or use that version to go "
-            "on with it.",
+            "type another targetpath, task.resume=never to replace it, or use that version to "
+            "resume it.",
         )
         old, new = (Recipe(one["decides"], {}, {}) for one in (before, run.record))
         changed = [line.removeprefix("pixels.") for line in old.differences(new)]
@@ -238,7 +238,8 @@ def _begin_folder(run: Run, trained_on: list[dict[str, Any]], anew: bool) -> Non
         (run.folder / "config.yaml").write_text(saved.run_text(run.settings), encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"targetpath={run.folder} cannot be written ({error.strerror}): type another."
+            f"targetpath={run.folder} cannot be written ({error.strerror}): type another "
+            "targetpath."
         ) from None
 
 
@@ -268,9 +269,9 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
     try:
         training.run()
     except Diverged as error:
-        raise Diverged(f"{error} The last good state is in {run.folder}.") from None
+        raise Diverged(f"{clause(error)} (the last good state is in {run.folder}).") from None
     except KeyboardInterrupt:
-        log.warning("Stopped. The same command goes on from the last checkpoint.")
+        log.warning("Stopped: type the same command again to resume from the last checkpoint.")
         raise
     return Trained(training.metrics, training.seconds)
 
@@ -289,7 +290,7 @@ def _announce(run: Run, done: int) -> None:
         log.info("The images are made once, and take %s of memory.", size(kept))
     else:
         log.info(
-            "The images are made anew in every epoch: as pixels they are %s, and train.memory=%g "
+            "The images are made again in every epoch: as pixels they are %s, and train.memory=%g "
             "keeps sets of up to %s.",
             size(kept), most, size(most * 1e9),
         )  # fmt: skip

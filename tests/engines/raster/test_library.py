@@ -49,8 +49,8 @@ def test_a_kernel_can_be_forced(name, forgotten, monkeypatch):
     with pytest.raises(UserError) as caught:
         load()
     assert str(caught.value) == (
-        f"SINGLEIMG_KERNEL={name}: this processor has no {name}; type {' or '.join(there)}, or "
-        "leave it out for the fastest."
+        f"SINGLEIMG_KERNEL={name} is not supported by this processor: type {' or '.join(there)}, "
+        "or leave it out for the fastest."
     )
 
 
@@ -59,7 +59,7 @@ def test_a_word_that_is_no_kernel_is_refused(forgotten, monkeypatch):
     with pytest.raises(UserError) as caught:
         load()
     assert str(caught.value) == (
-        "SINGLEIMG_KERNEL=avx51 is no kernel (did you mean avx512?): type one of plain, avx2, "
+        "SINGLEIMG_KERNEL=avx51 is not a kernel (did you mean avx512?): type one of plain, avx2, "
         "avx512, neon, or leave it out for the fastest."
     )
 
@@ -79,15 +79,16 @@ def test_without_a_compiler_a_sentence_says_what_to_type(elsewhere, monkeypatch)
     with pytest.raises(UserError) as caught:
         load()
     assert str(caught.value) == (
-        "The compiled raster cannot be used (no C compiler was found): mend that, or type pip "
-        f"install -e {ROOT}, which makes it anew, or type engine=reference, which does without."
+        "The compiled raster cannot be used (no C compiler was found): fix that, or type pip "
+        f"install -e {ROOT}, which compiles it again, or type engine=reference, which does not "
+        "need it."
     )
 
 
 def test_files_that_do_not_compile_end_in_a_sentence(elsewhere):
     with open(elsewhere / "c" / "raster.c", "a", encoding="utf-8") as file:
         file.write("int one = two;\n")
-    with pytest.raises(UserError, match=r"\(compiling raster.c for plain by .*two.*\): mend that"):
+    with pytest.raises(UserError, match=r"\(compiling raster.c for plain by .*two.*\): fix that"):
         load()
 
 
@@ -100,7 +101,7 @@ def test_an_installed_package_compiles_nothing(elsewhere, monkeypatch):
 
 def test_a_file_that_cannot_be_loaded_is_told(elsewhere):
     build.library_path().write_bytes(b"no library")
-    with pytest.raises(UserError, match=r"cannot be used \(.*raster-.*\): mend that, or"):
+    with pytest.raises(UserError, match=r"cannot be used \(.*raster-.*\): fix that, or"):
         load()
 
 

@@ -49,8 +49,8 @@ def test_a_folder_without_them_is_refused(tmp_path):
     with pytest.raises(UserError) as mistake:
         Folders(str(tmp_path)).train()
     assert str(mistake.value) == (
-        f"data.path={tmp_path} holds no folder train: with data=imagefolder it holds "
-        "train/<class>/… and test/<class>/…."
+        f"data.path={tmp_path} holds no folder train: type a folder that holds train/<class>/… and "
+        "test/<class>/…."
     )
     (tmp_path / "train").mkdir()
     with pytest.raises(UserError, match="cannot be read as data=imagefolder"):
@@ -119,8 +119,8 @@ def test_of_several_folders_to_test_on_the_first_is_read(
 def test_a_folder_to_test_on_that_is_missing_is_named(tmp_path: Path) -> None:
     data = folder_of(tmp_path, train=["cat"])
     assert refused(data.test) == (
-        f"data.path={tmp_path} holds no folder test: with data=imagefolder it holds "
-        "train/<class>/… and test/<class>/…."
+        f"data.path={tmp_path} holds no folder test: type a folder that holds train/<class>/… and "
+        "test/<class>/…."
     )
 
 

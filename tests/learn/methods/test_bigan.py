@@ -376,8 +376,8 @@ def test_a_critic_must_see_images_of_the_networks_size(pictures: InMemory) -> No
     with pytest.raises(UserError) as mistake:
         made(pictures, loss="wgan_gp", generated_size=64)
     assert str(mistake.value) == (
-        "method.loss=wgan_gp judges images of network.size=32 pixels, and "
-        "method.generated_size=64 is another: type method.generated_size=32."
+        "method.loss=wgan_gp needs generated images of network.size=32 pixels, not of "
+        "method.generated_size=64: type method.generated_size=32."
     )
     made(pictures, loss="gan", generated_size=16)
 

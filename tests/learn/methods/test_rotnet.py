@@ -19,8 +19,8 @@ from tests.learn.tiny import built, levels, updates
 TRANSFORMS = "torchvision.transforms.v2."
 FLIP = {"_target_": TRANSFORMS + "RandomVerticalFlip"}
 FLIPPED = (
-    "method=rotnet cannot learn from images that are flipped top to bottom: a flipped image is a "
-    "rotated one in a mirror. Type vflip=false, or augment=paper."
+    "method=rotnet cannot learn from images that are flipped top to bottom, since a flipped image "
+    "looks like a rotated one in a mirror: type vflip=false, or augment=paper."
 )
 
 
@@ -95,9 +95,9 @@ def test_a_vertical_flip_that_never_happens_and_a_horizontal_one_are_allowed() -
 ])  # fmt: skip
 def test_rotations_of_45_degrees_and_more_are_refused(degrees: Any, said: str) -> None:
     sentence = (
-        f"method=rotnet cannot learn from images that are rotated by up to {said}°: from 45° on "
-        "they may lie nearer to the next quarter than to their own. Type deg=35 or another number "
-        "below 45, or augment=paper."
+        f"method=rotnet cannot learn from images that are rotated by up to {said}°, since from 45° "
+        "on they may be nearer to the next quarter turn than to their own: type deg=35 or another "
+        "number below 45, or augment=paper."
     )
     for name in ("RandomRotation", "RandomAffine"):
         assert refusal(turn(degrees, name)) == refusal(*within(turn(degrees, name))) == sentence
@@ -116,7 +116,7 @@ def test_one_transform_among_many_is_enough_to_refuse() -> None:
 # --- what gives the answer away ------------------------------------------------------------------
 
 OURS = "singleimg.transforms.CropResizeAffine"
-SAID = "by the black corners that rotation and shear open"
+SAID = "by the black corners that rotation and shear leave"
 
 
 def given_away(*transforms: dict[str, Any]) -> str | None:

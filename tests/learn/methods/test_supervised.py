@@ -124,7 +124,7 @@ def test_too_few_images_for_an_update_are_refused(
      "method.updates=1."),
     ({"batch_size": 1}, "method.batch_size=1 is not a whole number of 2 or more: type for example "
      "method.batch_size=2."),
-    ({"hflip": 1.5}, "method.hflip=1.5 is not a probability: type 0 … 1."),
+    ({"hflip": 1.5}, "method.hflip=1.5 is not a probability: type a number from 0 to 1."),
     ({"crop": "resize"}, "method.crop=resize is not one of centre, placed, padded, resized (did "
      "you mean resized?): type for example method.crop=padded."),
 ])  # fmt: skip

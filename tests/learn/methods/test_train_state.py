@@ -100,7 +100,7 @@ def test_a_loss_that_is_no_number_ends_the_training_with_a_sentence_and_no_step(
         state.descend((slope(one, 1, 1) + two.sum()) * value, *optimizers)
     assert str(mistake.value) == (
         f"update 1,234 has a gradient that is not finite (its loss is {said}): type a smaller "
-        "method.lr, or train.max_norm=1, and task.resume=never to begin anew."
+        "method.lr, or train.max_norm=1, and task.resume=never to start again."
     )
     assert same([one.detach(), two.detach()], before) and isinstance(mistake.value, UserError)
 

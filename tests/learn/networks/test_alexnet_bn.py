@@ -124,9 +124,15 @@ def test_its_fully_connected_layers_are_those_of_the_recipe(
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [
-    ({"widths": [1, 2]}, "network.widths is not a list of 5, one a convolution."),
-    ({"widths": [8] * 6}, "network.widths is not a list of 5, one a convolution."),
-    ({"pools": [3] * 4}, "network.pools is not a list of 5, one a convolution."),
+    ({"widths": [1, 2]},
+     "network.widths=[1, 2] is not a list of 5, one for each "
+     "convolution: type as many."),
+    ({"widths": [8] * 6},
+     "network.widths=[8, 8, 8, 8, 8, 8] is not a list of 5, one for each "
+     "convolution: type as many."),
+    ({"pools": [3] * 4},
+     "network.pools=[3, 3, 3, 3] is not a list of 5, one for each "
+     "convolution: type as many."),
     ({"size": 63}, "network.size=63 is too small for network=alexnet_bn, which halves its maps "
      "five times: type network.size=224, or network=cifar_conv4 for 32."),
 ])  # fmt: skip

@@ -87,6 +87,6 @@ def test_a_wrong_number_of_widths_is_refused_with_a_sentence(widths: list[int]) 
     with pytest.raises(UserError) as mistake:
         CifarConv4(widths)
     assert str(mistake.value) == (
-        f"network.widths={widths} is not a list of 4, one a convolution: type for example "
+        f"network.widths={widths} is not a list of 4, one for each convolution: type for example "
         "'network.widths=[32,64,128,128]'."
     )

@@ -267,11 +267,11 @@ def test_features_beyond_the_memory_are_refused_before_any_is_computed(
 
 @pytest.mark.parametrize(("settings", "sentence"), [
     ({"epochs": 0},
-     "probe.epochs=0 and probe.batch_size=256 are not whole numbers of 1 and 2 or more: type for "
-     "example probe.epochs=20."),
+     "probe.epochs=0 and probe.batch_size=256 are not whole numbers of at least 1 and 2: type for "
+     "example probe.epochs=20 probe.batch_size=256."),
     ({"batch_size": 1},
-     "probe.epochs=20 and probe.batch_size=1 are not whole numbers of 1 and 2 or more: type for "
-     "example probe.epochs=20."),
+     "probe.epochs=20 and probe.batch_size=1 are not whole numbers of at least 1 and 2: type for "
+     "example probe.epochs=20 probe.batch_size=256."),
     ({"lrs": [0.1, 0]},
      "probe.lrs=[0.1, 0] is not a list of learning rates over 0: type for example "
      "'probe.lrs=[0.003,0.01]'."),

@@ -334,8 +334,8 @@ def test_as_many_learning_rates_as_milestones_are_refused() -> None:
     with pytest.raises(UserError) as mistake:
         Streamed(lrs=[0.1, 0.01], milestones=[0.3, 0.6])
     assert str(mistake.value) == (
-        "probe.lrs=[0.1, 0.01] are not one more than probe.milestones=[0.3, 0.6], at each of which "
-        "the next one begins: type as many."
+        "probe.lrs=[0.1, 0.01] does not have one number more than probe.milestones=[0.3, 0.6], at "
+        "each of which the next one starts: type 3 numbers."
     )
 
 

@@ -179,7 +179,8 @@ def test_other_parts_and_none_at_all_are_refused(parts: list[str], shown: str) -
     with pytest.raises(UserError) as mistake:
         rows_of(parts, CPU)
     assert str(mistake.value) == (
-        f"task.parts={shown} is not of table, ablation: type for example 'task.parts=[ablation]'."
+        f"task.parts={shown} is not a list of table, ablation: type for example "
+        "'task.parts=[ablation]'."
     )
 
 

@@ -81,8 +81,8 @@ def test_the_same_run_twice_is_no_second_seed(tmp_path: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints(cfg)
     assert str(mistake.value) == (
-        f"task.checkpoint={cfg.task.checkpoint} names a training of the same settings and the same "
-        f"seed twice ({same}), which is no second run: leave one out."
+        f"task.checkpoint={cfg.task.checkpoint} names two trainings of the same settings and the "
+        f"same seed ({same}): leave one of them out."
     )
 
 
@@ -109,5 +109,5 @@ def test_what_a_sweep_compares_is_the_accuracy_after_one_layer() -> None:
     with pytest.raises(UserError) as caught:
         accuracy_of(scores, "conv4")
     assert str(caught.value) == (
-        "task.layer=conv4 is none of the network's layers: type one from conv1 to conv3."
+        "task.layer=conv4 is not a layer of the network: type one from conv1 to conv3."
     )

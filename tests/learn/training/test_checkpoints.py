@@ -37,7 +37,7 @@ def unreadable(file: Path) -> str:
     text = str(mistake.value)
     head, tail = (
         f"{file} cannot be read as a checkpoint (",
-        ("): remove it, or type task.resume=never to begin anew."),
+        ("): remove it, or type task.resume=never to start again."),
     )
     assert text.startswith(head) and text.endswith(tail) and "\n" not in text
     return text[len(head) : -len(tail)]
@@ -221,7 +221,7 @@ def test_a_truncated_file_is_said_to_be_none_wherever_it_ends(tmp_path: Path) ->
 ], ids=range(11))  # fmt: skip
 def test_any_other_bytes_are_said_to_be_no_checkpoint(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(data)
-    with pytest.raises(UserError, match=r"cannot be read as a checkpoint|is no checkpoint of"):
+    with pytest.raises(UserError, match=r"cannot be read as a checkpoint|is not a checkpoint of"):
         checkpoints.load(tmp_path / "last.pt")
 
 
@@ -247,7 +247,7 @@ def test_a_file_of_torchs_that_is_none_of_ours_is_said_to_be_none(
     with pytest.raises(UserError) as mistake:
         checkpoints.load(tmp_path / "other.pt")
     assert str(mistake.value) == (
-        f"{tmp_path / 'other.pt'} is no checkpoint of task=pretrain: type the folder of one."
+        f"{tmp_path / 'other.pt'} is not a checkpoint of task=pretrain: type the folder of one."
     )
 
 

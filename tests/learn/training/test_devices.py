@@ -35,7 +35,7 @@ def test_a_batch_that_devices_cannot_share_evenly_is_refused() -> None:
     with pytest.raises(UserError) as mistake:
         method.check_devices(4)
     assert str(mistake.value) == (
-        "method.batch_size=10 cannot be shared out evenly among 4 devices: type for example "
+        "method.batch_size=10 cannot be divided evenly among 4 devices: type for example "
         "method.batch_size=8."
     )
 

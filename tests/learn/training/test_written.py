@@ -42,6 +42,6 @@ def test_to_go_on_with_it_is_refused_since_its_images_would_be_others(run, tmp_p
     assert (
         f"targetpath={folder} was made by singleimg 0.1.0, which drew other numbers than "
         f"{__version__}: type another targetpath, task.resume=never to replace it, or use that "
-        "version to go on with it."
+        "version to resume it."
     ) in run(*typed(folder), code=1).stderr
     assert last(folder).read_bytes() == before
