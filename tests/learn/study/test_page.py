@@ -202,8 +202,8 @@ def test_a_record_that_cannot_be_read_is_a_sentence(tmp_path):
     with pytest.raises(UserError) as mistake:
         study_page(tmp_path)
     assert str(mistake.value) == (
-        f"{tmp_path}/study.json cannot be read as the record of a study ('ablation'): run "
-        "task=study into that folder again, which makes no row twice."
+        f"{tmp_path}/study.json cannot be read as the record of a study ('ablation'): type "
+        "the command of the study again, which makes no row twice."
     )
 
 

@@ -136,5 +136,6 @@ def test_of_pictures_the_last_of_each_name_is_shown_the_filters_first(whole, tmp
 def test_a_folder_without_a_checkpoint_is_a_sentence(run, whole, tmp_path):
     shutil.copy(whole / "pretrain.json", tmp_path)
     assert run("task=report", f"targetpath={tmp_path}", code=1).stderr == (
-        f"targetpath={tmp_path} holds a training that has no checkpoint yet: run it first.\n"
+        f"targetpath={tmp_path} holds a training that has no checkpoint yet: type the command "
+        "that started it.\n"
     )
