@@ -140,7 +140,7 @@ def _method(owner: str, kind: type, name: str) -> Iterator[str]:
         shown = _signature(name, getattr(kind, name), owner=kind)
     said = f" *{', '.join(marks)}*" if marks else ""
     yield f"#### `{owner}.{name}`{said} {{#{owner}.{name}}}"
-    yield from ("", "```py", shown, "```", "", *_text(inspect.getdoc(getattr(kind, name))))
+    yield from ("", "```py", shown, "```", "", *_text(inspect.getdoc(getattr(kind, name)) or ""))
 
 
 class _Written(str):

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _of_choice(group: str, file: Path) -> Iterator[str]:
             kind = _kind_of(default for _, default, _ in same)
         if refers := re.fullmatch(r"\$\{(\w+)\}", value):
             text = text or f"as [`{refers[1]}`](#{refers[1]})"
-        text = text or next((about for _, _, about in same if about), "")
+        text = text or next((about for _, _, about in same if about), "") or _reader(key)
         rows.append((key, kind, value, text))
     if rows:
         yield from _table("Key", rows)
@@ -172,6 +173,18 @@ def _keys_beside(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
     """The keys of all choices of a group, its own first: what one leaves out another may say."""
     for one in (file, *sorted(file.parent.glob("*.yaml"))):
         yield from keys_of(group, one)
+
+
+@cache
+def _reader(key: str) -> str:
+    """What is said of the key of another group that takes the value of this one."""
+    said = (
+        about
+        for file in sorted(CONF.glob("*/*.yaml"))
+        for _, value, about in keys_of(file.parent.name, file)
+        if value == f"${{{key}}}" and about
+    )
+    return next(said, "")
 
 
 def _of_task(name: str) -> Iterator[str]:
@@ -298,4 +311,5 @@ def _escaped(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"([*_<\[\]])", r"\\\1", text)
+    text = re.sub(r"([*_<\[\]])", r"\\\1", text)
+    return re.sub(r"docs/(\w+\.md)", r"[docs/\1](../\1)", text)
