@@ -200,6 +200,8 @@ def _text(docstring: str) -> Iterator[str]:
             continue
         line = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", line).replace("``", "`")
         pieces = re.split(r"(`[^`]*`)", line)
-        pieces[::2] = [re.sub(r"([*_<])", r"\\\1", piece) for piece in pieces[::2]]
+        pieces[::2] = [
+            re.sub(r"([*_])", r"\\\1", piece).replace("<", "&lt;") for piece in pieces[::2]
+        ]
         lines.append("".join(pieces))
     yield from [*lines, "```"] if example else lines

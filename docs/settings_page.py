@@ -271,10 +271,12 @@ def _kind_of_value(value: Any) -> str:
 def _table(
     head: str, rows: Iterable[tuple[str, str, Any, str]], anchors: bool = False
 ) -> Iterator[str]:
-    yield from (f"| {head} | Type | Default | Meaning |", "|---|---|---|---|")
+    yield from ('<div class="keys" markdown>', "", f"| {head} | Type | Default | Meaning |")
+    yield "|---|---|---|---|"
     for name, kind, default, text in rows:
         anchor = f'<span id="{name}"></span>' if anchors else ""
         yield f"| {anchor}`{name}` | {kind} | {_value(default)} | {_cell(text)} |"
+    yield from ("", "</div>")
 
 
 def _value(value: Any) -> str:
@@ -311,5 +313,5 @@ def _escaped(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    text = re.sub(r"([*_<\[\]])", r"\\\1", text)
+    text = re.sub(r"([*_\[\]])", r"\\\1", text).replace("<", "&lt;")
     return re.sub(r"docs/(\w+\.md)", r"[docs/\1](../\1)", text)
