@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands there."""
+"""The training loop of its page runs as a script, as it stands there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import sys
 
 from tests.conftest import ROOT
 
+PAGE = ROOT / "docs/guides/train-without-a-dataset.md"
 SMALLER = {"photo.jpg": None, "img_size=128": "img_size=32", 'num_imgs="1M"': "num_imgs=48",
            "batch_size=128": "batch_size=16", "num_workers=8": "num_workers=2"}  # fmt: skip
 
 
 def test_the_lines_that_train_from_one_photograph(picture, tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     [code] = [block for block in blocks if "RenderedDataset(\n" in block]
     for text, smaller in SMALLER.items():
         assert code.count(text) == 1
