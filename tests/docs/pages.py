@@ -7,7 +7,8 @@
 ``<!-- run: file NAME -->``            written to this file of the page's folder, and not run
 ``<!-- run: fails -->``                each of its commands ends with another exit status than 0
 
-Several may stand before one block. A block whose first comment is a path (``# my_package/a.py``) is
+Several may stand before one block. What starts processes of a launcher or a cluster is slow by
+itself. A block whose first comment is a path (``# my_package/a.py``) is
 a file of that name.
 """
 
@@ -21,6 +22,7 @@ from tests.conftest import ROOT
 
 _FENCE = re.compile(r"^( *)(`{3,}|~{3,})\s*([\w+-]*)(.*)$")
 _STEER = re.compile(r"^\s*<!-- run: (.*?) -->\s*$")
+_LONG = re.compile(r"hydra/launcher=|backend=(?:dask|ray)")
 _NAMED = re.compile(r"^# ((?:[\w.-]+/)+[\w.-]+|[\w-]+\.(?:py|ya?ml))$")
 
 
@@ -114,6 +116,8 @@ def _block(block: Block, steers: list[str]) -> Block:
     for said in steers:
         block.steer(said)
     named = [_NAMED.match(line) for line in block.text.splitlines()[:2]]
+    if block.language == "bash" and _LONG.search(block.text) and not block.reason:
+        block.slow = True
     if not block.file and block.language in ("python", "yaml"):
         block.file = next((one[1] for one in named if one), "")
     return block

@@ -2,7 +2,8 @@
 
 What makes a command long is made small by itself, unless ``<!-- run: with … -->`` says otherwise: a
 typed ``num_imgs``, ``img_size``, ``threads``, ``method.updates``, … is capped (``MOST``), and where
-it was left out and the task reads it, a small one is typed.
+it was left out and the task reads it, a small one is typed; of a sweep, two values of the first two
+keys are left, and one of each other; in Python ``num_workers`` is at most 2.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from singleimg.config.ranges import parse_count
 from singleimg.config.tasks import TASKS
 from singleimg.errors import UserError
 from tests.conftest import ROOT
-from tests.docs.pages import Block
+from tests.docs.pages import Block, blocks_of
 from tests.in_process import as_new_process, run_script
 
 # Most of a key that a page does not steer, and what is typed where the page leaves it out.
@@ -50,6 +51,15 @@ _OURS = {
     ("singleimg",): "singleimg/__main__.py",
 }
 _LINKS = ("run.py", "conf", "singleimg", "tests", "docs", "pyproject.toml", "README.md")
+
+
+def follow(page: str, folder: Path, environment: dict[str, str], *, slow: bool) -> None:
+    """Does all that a page asks for, in a folder of its own; with ``slow``, what is long too."""
+    furnish(folder)
+    reader = Reader(folder, environment)
+    for block in blocks_of(page):
+        if slow or not block.slow:
+            reader.follow(block)
 
 
 def furnish(folder: Path) -> None:
@@ -109,6 +119,9 @@ class Reader:
     def execute(self, block: Block) -> None:
         """Python, in the names of the page."""
         code = "\n" * block.line + block.text  # tracebacks name the line of the page
+        code = re.sub(
+            r"\bnum_workers=(\d+)", lambda found: f"num_workers={min(2, int(found[1]))}", code
+        )
         with as_new_process([block.place], self.cwd, self.environment):
             exec(compile(ast.parse(code), block.place, "exec"), self.names)
 
@@ -183,10 +196,24 @@ def smaller(arguments: Sequence[str], more: Sequence[str] = ()) -> list[str]:
     """The arguments of a command of ours, with ``more``, and small where the page says nothing."""
     steered = {one.partition("=")[0] for one in more}
     kept = [capped(one) for one in arguments if one.partition("=")[0] not in steered]
+    kept = _fewer_jobs(kept) if {"-m", "--multirun"} & set(kept) else kept
     if _ASIDE & set(arguments):
         return [*kept, *more]
     typed = dict(one.partition("=")[::2] for one in (*kept, *more))
     return [*kept, *(f"{key}={MOST[key]}" for key in _left_out(typed)), *more]
+
+
+def _fewer_jobs(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a sweep, of which at most four jobs are left."""
+    kept, swept = [], 0
+    for one in arguments:
+        key, equals, value = one.partition("=")
+        values = re.split(r",(?![^\[(]*[\])])", value)  # between brackets a comma is a list's
+        if equals and len(values) > 1:
+            swept += 1
+            one = f"{key}={','.join(values[: 2 if swept <= 2 else 1])}"
+        kept.append(one)
+    return kept
 
 
 def _left_out(typed: dict[str, str]) -> list[str]:
