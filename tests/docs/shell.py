@@ -53,13 +53,17 @@ _OURS = {
 _LINKS = ("run.py", "conf", "singleimg", "tests", "docs", "pyproject.toml", "README.md")
 
 
-def follow(page: str, folder: Path, environment: dict[str, str], *, slow: bool) -> None:
-    """Does all that a page asks for, in a folder of its own; with ``slow``, what is long too."""
+def follow(page: str, folder: Path, environment: dict[str, str], *, slow: bool) -> dict[str, Any]:
+    """Does all that a page asks for, in a folder of its own; with ``slow``, what is long too.
+
+    Gives the names that its Python has left.
+    """
     furnish(folder)
     reader = Reader(folder, environment)
     for block in blocks_of(page):
         if slow or not block.slow:
             reader.follow(block)
+    return reader.names
 
 
 def furnish(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.docs.pages import blocks_of, pages
@@ -12,7 +14,8 @@ GUIDES = [page for page in pages() if "/guides/" in page]
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_a_guide_can_be_followed(page, tmp_path, stores):
-    follow(page, tmp_path, stores(page), slow=False)
+    names = follow(page, tmp_path, stores(page), slow=False)
+    assert math.isfinite(names.get("loss", 0)), "its training loop trains"
 
 
 @pytest.mark.slow
