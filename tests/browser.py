@@ -1,4 +1,4 @@
-"""A real browser without a window, for pages that are one file."""
+"""A real browser without a window, for pages that are one file and for a site on this machine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ _FLAGS = [
 
 
 @contextmanager
-def opened(file: Path, *, dark: bool = False, width: int = 1200) -> Iterator[Any]:
-    """A page of playwright's that shows ``file``; fails if it asks for anything, or complains."""
+def opened(shown: Path | str, *, dark: bool = False, width: int = 1200) -> Iterator[Any]:
+    """A page of playwright's; fails if it complains, or asks for what it should not.
+
+    shown: a file, which asks for nothing, or an address ``http://host:port/…``, which asks its own
+    server alone.
+    """
+    address = shown if isinstance(shown, str) else shown.as_uri()
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     browser_file = next(filter(None, map(shutil.which, _NAMES)), None)
     if browser_file is None:
@@ -34,12 +39,14 @@ def opened(file: Path, *, dark: bool = False, width: int = 1200) -> Iterator[Any
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))
             page.on("pageerror", lambda error: said.append(str(error)))
-            page.goto(file.as_uri())
+            page.goto(address)
             yield page
         finally:
             browser.close()
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+    own = "/".join(address.split("/")[:3]) + "/" if isinstance(shown, str) else address
+    assert [url for url in asked if not url.startswith(("data:", own))] == []
+    assert isinstance(shown, str) or asked.count(address) == 1
 
 
 def faults(page: Any) -> list[str]:

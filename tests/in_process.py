@@ -51,7 +51,23 @@ def run_script(
     stopped it: that was meant for the tests.
     """
     typed = [str(script), *map(str, arguments)]
-    with ExitStack() as world, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with (
+            as_new_process(typed, cwd, environment),
+            _stream("stdout", 1, terminal or out),
+            _stream("stderr", 2, terminal or err),
+        ):
+            status = _status(script)
+        said = [_text(file) for file in (out, err)]
+    if status in _STOPPED:
+        raise KeyboardInterrupt
+    return CompletedProcess([sys.executable, *typed], status, *said)
+
+
+@contextmanager
+def as_new_process(typed: list[str], cwd: Path, environment: dict[str, str]) -> Iterator[None]:
+    """The interpreter as a process started with these arguments finds it; put back afterwards."""
+    with ExitStack() as world:
         world.enter_context(_environment(environment))
         world.enter_context(_folder(cwd))
         world.enter_context(_own_modules(environment.get("PYTHONPATH", "")))
@@ -59,12 +75,7 @@ def run_script(
         for restored in (_hydra, _logs, _signals, _numbers, _warnings, _stores):
             world.enter_context(restored())
         _end_workers_of_others()
-        with _stream("stdout", 1, terminal or out), _stream("stderr", 2, terminal or err):
-            status = _status(script)
-        said = [_text(file) for file in (out, err)]
-    if status in _STOPPED:
-        raise KeyboardInterrupt
-    return CompletedProcess([sys.executable, *typed], status, *said)
+        yield
 
 
 def _status(script: Path) -> int:

@@ -90,7 +90,7 @@ def choice_page(group: str, name: str) -> str:
     if group == "task":
         keys = list(_of_tasks([name]))
     else:
-        keys = [(f"{key}={value}", text) for key, value, text in _keys(group, file)]
+        keys = [(f"{key}={value}", text) for key, value, text in keys_of(group, file)]
     return "\n".join([f"{group}={name}: {about[0]}", *about[1:], "", *_table(keys)])
 
 
@@ -101,7 +101,7 @@ def _of_groups() -> Iterator[tuple[str, str]]:
             continue
         rows: dict[tuple[str, str], dict[str, list[str]]] = {}
         for file in sorted((CONF / group).glob("*.yaml")):
-            for key, value, text in _keys(group, file):
+            for key, value, text in keys_of(group, file):
                 if key.startswith(f"{group}."):  # a preset's other keys are top-level ones
                     rows.setdefault((key, text), {}).setdefault(value, []).append(file.stem)
         explained = {key for key, text in rows if text}
@@ -113,7 +113,7 @@ def _of_groups() -> Iterator[tuple[str, str]]:
             yield f"{key}={value}", f"{text} ({', '.join(names)})".strip()
 
 
-def _keys(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
+def keys_of(group: str, file: Path) -> Iterator[tuple[str, str, str]]:
     """Name, default and comment of each key of a choice, as they are typed."""
     lines = file.read_text(encoding="utf-8").splitlines()
     top = "# @package _global_" in lines[:1]
