@@ -43,8 +43,8 @@ def study_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsPage
         return _page(folder, record, trusted_modules)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder / RECORD} cannot be read as the record of a study ({error}): type the command "
-            "of the study again, which makes no row twice."
+            f"{folder / RECORD} cannot be read as the record of a study ({error}): type the "
+            "command of the study again, which makes no row twice."
         ) from None
 
 

@@ -57,8 +57,8 @@ def training_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsP
     record, file = load_record(folder), folder / checkpoints.FOLDER / checkpoints.LAST
     if not file.exists():
         raise UserError(
-            f"targetpath={folder} holds a training that has no checkpoint yet: type the command that "
-            "started it."
+            f"targetpath={folder} holds a training that has no checkpoint yet: type the command "
+            "that started it."
         )
     last = checkpoints.load(file)
     decides, inputs = record["decides"], record["decides"]["inputs"]
