@@ -13,6 +13,8 @@ from PIL import Image
 from singleimg.report.charts import Chart
 from singleimg.report.page import render
 
+_LONG = 16  # letters of a cell that stays on one line
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -34,6 +36,10 @@ class Table:
         """Whether a column holds numbers."""
         cells = [row[place] for row in self.rows if place < len(row)]
         return any(cell.value is not None for cell in cells)
+
+    def is_long(self, place: int) -> bool:
+        """Whether a column holds texts that are to be broken into lines."""
+        return any(len(row[place].text) > _LONG for row in self.rows if place < len(row))
 
 
 @dataclass(frozen=True)

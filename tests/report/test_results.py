@@ -67,6 +67,13 @@ def test_a_column_of_numbers_is_told_from_one_of_texts():
     assert two_columns(("key", "value"), [("a", "1")]).rows == [[Cell("a"), Cell("1")]]
 
 
+def test_a_column_of_long_texts_is_broken_into_lines():
+    table = Table(("a", "b"), [[Cell("short"), Cell("a text of many words")], [Cell("short")]])
+    assert not table.is_long(0) and table.is_long(1)
+    html = ResultsPage("t", "l", sections=[Section("s", tables=[table])]).html()
+    assert '<td>short</td><td class="text">a text of many words</td>' in html
+
+
 def test_a_browser_sorts_by_the_numbers(tmp_path):
     file = tmp_path / "page.html"
     file.write_text(PAGE.html())

@@ -18,7 +18,7 @@ from singleimg.learn.probes.scores import (
     write_csv,
     write_json,
 )
-from singleimg.learn.training.page import flat
+from singleimg.learn.training.page import called, flat
 from singleimg.report.charts import Chart, Series, by_layer
 from singleimg.report.results import Cell, ResultsPage, Section, Table, two_columns
 from singleimg.storage.local import LocalStore
@@ -54,7 +54,7 @@ def _page(
     )
     page.facts = [
         ("data", data),
-        ("probe", str(cfg.probe.name)),
+        ("probe", called(cfg.probe)),
         ("checkpoints", f"{len(files):,}"),
         ("seed of the probe", str(cfg.seed)),
     ]

@@ -61,6 +61,7 @@ def _page(folder: Path, record: dict[str, Any], trusted_modules: Sequence[str]) 
     page.facts = [
         ("data", record["data"]),
         ("network", record["network"]),
+        ("probe", record["probe"]),
         ("budget", record["budget"]),
         ("rows", f"{len(rows):,}"),
         ("runs", f"{len(_folders(home, everyone)):,}"),

@@ -35,6 +35,7 @@ from singleimg.learn.study.findings import Rows, findings
 from singleimg.learn.study.page import ROWS, write_page
 from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
+from singleimg.learn.training.page import called
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
 from singleimg.system.bars import Bar
@@ -80,9 +81,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     more = {
         "parts": list(cfg.task.parts),
         "data": instantiate(cfg, "data").name,
-        "network": cfg.network.name,
+        "network": called(cfg.network),
         "budget": cfg.budget.name,
-        "probe": cfg.probe.name,
+        "probe": called(cfg.probe),
         "not_run": left_out([*rows, *ablation], budget),
         "made_with": versions(["torch"]),
     }

@@ -62,10 +62,10 @@ def training_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsP
         )
     last = checkpoints.load(file)
     decides, inputs = record["decides"], record["decides"]["inputs"]
-    method, images, data = decides["method"]["name"], inputs["images"], _data(folder, inputs)
+    method, images, data = called(decides["method"]), inputs["images"], _data(folder, inputs)
     page = ResultsPage(
         title=folder.resolve().name,
-        lead=f"{method} with {decides['network']['name']}, trained on {images:,} images ({data}) "
+        lead=f"{method} with {called(decides['network'])}, trained on {images:,} images ({data}) "
         f"for {last['step']:,} updates.",
     )
     page.facts = [
@@ -128,6 +128,11 @@ def _caption(name: str, epoch: int) -> str:
 def _devices(one: Mapping[str, Any]) -> str:
     said = ", ".join(f"{key} {value}" for key, value in one.items() if key != "from_update")
     return f"from update {one['from_update']:,}: {said}"
+
+
+def called(settings: Mapping[str, Any]) -> str:
+    """What a choice of a group calls itself; one that has no ``name``: its class."""
+    return str(settings.get("name") or settings["_target_"].rpartition(".")[2])
 
 
 def name_of(key: str) -> str:

@@ -13,7 +13,7 @@ from singleimg.errors import UserError
 from singleimg.learn.training.checkpoints import load
 from singleimg.learn.training.journal import read
 from singleimg.learn.training.loop import Training
-from singleimg.learn.training.page import flat, last_pictures
+from singleimg.learn.training.page import called, flat, last_pictures
 from singleimg.learn.training.trunk import load_record
 from tests.browser import seen_by_everyone
 
@@ -57,7 +57,7 @@ def test_its_page_shows_what_its_files_hold(whole):
     for key, value in (("method.lr", 0.03), ("method.batch_size", 16), ("network.size", 32)):
         group, _, name = key.partition(".")
         assert record[group][name] == value
-        assert f'<td class="text">{key}</td><td class="text">{value}</td>' in page
+        assert re.search(rf"<td[^>]*>{key}</td><td[^>]*>{value}</td>", page)
     assert 'alt="Filters of the first convolution after epoch 3"' in page
     assert "Cut 1/1000 … 1/1 of it" in page and torch.__version__ in page
     seen_by_everyone(whole / "report.html")
@@ -123,6 +123,11 @@ def test_settings_are_dotted_keys_as_they_are_typed():
     nested = {"method": {"_target_": "rotnet", "lr": 0.1, "of": {"fc": True}}, "inputs": {"a": 1},
               "max_norm": None}  # fmt: skip
     assert flat(nested) == [("method.lr", "0.1"), ("method.of.fc", "true"), ("max_norm", "null")]
+
+
+def test_a_choice_without_a_name_is_called_by_its_class():
+    assert called({"_target_": "my_package.nets.Tiny"}) == "Tiny"
+    assert called({"_target_": "rotnet", "name": "mine"}) == "mine"
 
 
 def test_of_pictures_the_last_of_each_name_is_shown_the_filters_first(whole, tmp_path):
