@@ -332,7 +332,8 @@ REFUSED = {
         *ROTNET, "task.resume=maybe"),
     "train.precision=16 is not one of 32-true, bf16-mixed": (*ROTNET, "train.precision=16"),
     "train.accelerator=tpu9": (*ROTNET, "train.accelerator=tpu9"),
-    "network.widths=[1] is not a list of 4, one a convolution": (*ROTNET, "network.widths=[1]"),
+    "network.widths=[1] is not a list of 4, one for each convolution": (
+        *ROTNET, "network.widths=[1]"),
     "/nowhere holds no dataset: give the targetpath of a run.": (*BARE, "task.dataset=/nowhere"),
     "data.path=/nowhere holds no folder train": (*BARE, *FOLDERS, "data.path=/nowhere"),
     "num_imgs=9 has no effect with data, whose images are taken as they are: leave num_imgs or "

@@ -73,7 +73,7 @@ def test_what_a_slice_must_have_in_common_with_the_others(run, typed, tmp_path):
         assert tree_hash(target) == kept
         return said
 
-    anew = "type those of the others, another targetpath, or, when none is running, task=prepare  "
+    anew = "type those of the others, another targetpath, or, when none is running, task=prepare "
     anew += "for new slices.\n"
     assert refused(*typed(target, 1, 8)) == (
         f"targetpath={target} is made in slices of other settings (slices: 40 → 8): {anew}"

@@ -89,7 +89,7 @@ def test_those_that_failed_are_run_again_by_the_command_that_is_printed(run, pic
     for number, line, count in zip((5, 6), lines, (3, 4), strict=False):
         assert line.startswith(f"job {number}, imgpath=")
         assert f"num_imgs={count}: imgpath={tmp_path}/later.png" in line
-    said, _, command = lines[2].partition(": ")
+    said, _, command = lines[2].partition(", type ")
     assert said == "2 of 6 jobs failed: to run those again"
     copyfile(picture, tmp_path / "later.png")
     before = {file: file.stat().st_mtime_ns for file in (sweep / ".jobs").iterdir()}
