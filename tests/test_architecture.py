@@ -27,7 +27,7 @@ FLOORS = (
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FACE = ("singleimg", "__main__")  # the public face, and the way in of an installed package
-MOST_ARROWS = 80  # between rooms
+MOST_ARROWS = 82  # between rooms
 MOST_LINES = 400
 PACKAGE = ROOT / "singleimg"
 
