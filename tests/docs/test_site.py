@@ -19,7 +19,7 @@ from tests.browser import faults, opened
 from tests.conftest import ROOT
 
 pytest.importorskip("mkdocs", reason="mkdocs-material is not installed")
-PAGES = ("index.html", "tutorial.html", "reference/settings.html")
+PAGES = ("index.html", "tutorial.html", "speed.html", "reference/settings.html")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ class _Taken(HTMLParser):
         self.addresses += [value for name, value in attributes if name in named and value]
 
 
-# Of the long page people's obstacles are looked for once: that takes seconds.
+# The front page is examined in each, and a page of code or of wide tables where they are hardest.
 @pytest.mark.parametrize(("dark", "width", "examined"), [
     (False, 1200, PAGES[:1]), (True, 1200, PAGES[:2]), (False, 390, PAGES[:3:2]),
 ], ids=["light", "dark", "phone"])  # fmt: skip
