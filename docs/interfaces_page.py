@@ -61,7 +61,7 @@ def interfaces() -> Iterator[str]:
     for name in singleimg.__all__:
         if name != "__version__":
             yield from _described(name, getattr(singleimg, name), f"singleimg.{name}")
-    yield from ("", "### `__version__` {#__version__}", "", "The version of the package, a text.")
+    yield from ("", "### `__version__` {#version}", "", "The version of the package, a text.")
     yield from ("", "## Transforms of ours", "", _TRANSFORMS)
     for name in sorted(singleimg.transforms.__all__):
         kind = getattr(singleimg.transforms, name)
@@ -139,7 +139,8 @@ def _method(owner: str, kind: type, name: str) -> Iterator[str]:
     else:
         shown = _signature(name, getattr(kind, name), owner=kind)
     said = f" *{', '.join(marks)}*" if marks else ""
-    yield f"#### `{owner}.{name}`{said} {{#{owner}.{name}}}"
+    # Two underscores would be read as emphasis.
+    yield f"#### `{owner}.{name}`{said} {{#{owner}.{name.strip('_')}}}"
     yield from ("", "```py", shown, "```", "", *_text(inspect.getdoc(getattr(kind, name)) or ""))
 
 

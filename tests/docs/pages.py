@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.conftest import ROOT
 
@@ -136,7 +135,3 @@ def text_beside_blocks(page: str) -> str:
         else:
             kept.append(line)
     return "\n".join(kept)
-
-
-def folder_of(page: str) -> Path:
-    return (ROOT / page).parent

@@ -76,7 +76,7 @@ def test_a_page_can_be_followed(page, tmp_path, stores):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in FOLLOWED if any(b.slow for b in BLOCKS[page])])
+@pytest.mark.parametrize("page", [page for page in PAGES if any(b.slow for b in BLOCKS[page])])
 def test_a_page_can_be_followed_with_what_is_long(page, tmp_path, stores):
     follow(page, tmp_path, stores(page), slow=True)
 
