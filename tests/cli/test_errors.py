@@ -212,3 +212,8 @@ def test_a_mistake_that_was_said_keeps_nothing_of_what_was_at_work(monkeypatch, 
     assert cli.main() == 1
     assert capsys.readouterr().err == "seed=x is no number.\n"
     assert at_work[0]() is None
+
+
+def test_a_key_of_training_is_refused_where_it_has_no_effect(run):
+    result = run("num_imgs=8", "method=rotnet", code=1)
+    assert result.stderr.startswith("method=rotnet has no effect, since task=generate does not")

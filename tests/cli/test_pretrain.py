@@ -391,12 +391,7 @@ def test_a_damaged_checkpoint_is_named(run, image, tmp_path):
     file = folder / "checkpoints" / "last.pt"
     file.write_bytes(file.read_bytes()[:1000])
     result = run(*ROTNET, image, "method.updates=2", f"targetpath={folder}", code=1)
-    assert f"{file} cannot be read as a checkpoint" in result.stderr
-    assert "remove it, or type task.resume=never to start again." in result.stderr
+    assert result.stderr.startswith(f"{file} cannot be read as a checkpoint (")
+    assert result.stderr.endswith("): remove it, or type task.resume=never to start again.\n")
     run(*ROTNET, image, "method.updates=2", "task.resume=never", f"targetpath={folder}")
     assert state(folder)["step"] == 2
-
-
-def test_a_key_of_training_is_refused_where_it_has_no_effect(run):
-    result = run("num_imgs=8", "method=rotnet", code=1)
-    assert result.stderr.startswith("method=rotnet has no effect, since task=generate does not")

@@ -130,7 +130,8 @@ def _render(cfg: DictConfig, source: Noises, count: int) -> InMemory:
     """So many images of the preset, from the pictures of ``source``."""
     images = from_config(cfg, source=source)
     with images.engine.one_thread():
-        pixels = [images.render(index) for index in counted(range(count), count, what="noise")]
+        made = images.render_drawn(images.draw_many(range(count)))
+        pixels = list(counted(made, count, what="noise"))
     return InMemory(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous())
 
 
@@ -139,7 +140,7 @@ def _train(cfg: DictConfig, images: InMemory) -> RotNet:
     method = RotNet(
         name="rotnet",
         updates=cfg.shortcut.updates,
-        batch_size=32,
+        batch_size=min(32, len(images)),
         crop="padded",
         hflip=0.5,
         lr=0.05,

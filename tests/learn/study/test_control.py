@@ -60,6 +60,12 @@ def test_a_kept_result_is_given_again_unless_something_changed(picture, tmp_path
         control.run_control(changed, tmp_path)
 
 
+def test_fewer_images_than_a_batch_are_enough(picture):
+    few = [*QUICK[:4], "shortcut.images=5", "shortcut.tested=3", "shortcut.updates=2"]
+    found = control.run_control(singleimg.compose(*few, "augment=paper", f"imgpath={picture}"))
+    assert found.images == 3 and 0 <= found.rotation <= 1
+
+
 def test_it_is_said_in_one_line():
     assert str(Control("paper", 0.26, 0.52, 100)) == (
         "Null control, augment=paper: on noise RotNet tells 26.0 % of rotations (chance 25, at "
