@@ -43,10 +43,21 @@ class Recipe:
         return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=2) + "\n"
 
     def differences(self, other: Recipe) -> list[str]:
-        """``key: old → new`` for every value in which ``other`` (the new one) differs."""
+        """``key: old → new`` for every value in which ``other`` (the new one) differs.
+
+        Of pictures it is said how many differ: their hashes tell nobody anything.
+        """
         old, new = dict(_leaves(asdict(self))), dict(_leaves(asdict(other)))
         keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-        return [f"{key}: {old.get(key, 'nothing')} → {new.get(key, 'nothing')}" for key in keys]
+        said = {key: f"{old.get(key, 'nothing')} → {new.get(key, 'nothing')}" for key in keys}
+        if "pixels.sources" in said:
+            had, has = self.pixels["sources"], other.pixels["sources"]
+            changed = sum(one != another for one, another in zip(had, has, strict=False))
+            said["pixels.sources"] = (
+                f"{len(had)} → {len(has)} pictures" if len(had) != len(has)
+                else f"{changed} of {len(has)} pictures changed"
+            )  # fmt: skip
+        return [f"{key}: {value}" for key, value in said.items()]
 
 
 def make_recipe(

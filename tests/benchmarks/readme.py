@@ -17,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from singleimg.engines.raster.library import load
 from tests.benchmarks import formats, throughput
 from tests.conftest import ROOT, SHARED
 from tests.in_process import run_script
@@ -67,7 +68,8 @@ def conditions(given: argparse.Namespace) -> str:
     """When and on what the figures were measured."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())  # of Linux
     return (
-        f"Measured on {datetime.date.today()} by `python -m tests.benchmarks.readme`: "
+        f"Measured on {datetime.date.today()} by `python -m tests.benchmarks.readme` with the "
+        f"{load().kernel} kernel: "
         f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}; a photograph of {_size(given.photograph)} "
         f"pixels; medians of {given.rounds} rounds."
@@ -82,14 +84,14 @@ def _size(photograph: Path) -> str:
 def front(given: argparse.Namespace) -> str:
     """Four rows: images a second of one core, and how many times as long others take."""
     lines = [
-        "| `augment=` | px | images/s, one core | published script, repaired | torchvision "
-        "(`engine=reference`) | Albumentations |",
+        "| `augment=` | px | images/s, one core | published script, repaired | "
+        "`engine=reference` (Pillow, torchvision) | Albumentations |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for preset, size in FRONT:
         rows = {row["contestant"]: row for row in throughput.compare(given, preset, size)}
         others = (rows.get(name) for name in throughput.AGAINST[:3])
-        against = [f"{row['native is faster by']:.1f}× as long" if row else "–" for row in others]
+        against = [f"{row['native is faster by']:.1f}×" if row else "–" for row in others]
         rate = 1000 / rows[throughput.FAST]["ms"]
         lines.append(f"| `{preset}` | {size} | {rate:,.0f} | {' | '.join(against)} |")
     return "\n".join(lines)

@@ -68,6 +68,19 @@ def test_differences_name_the_key_the_old_and_the_new_value():
     ]
 
 
+@pytest.mark.parametrize(
+    "before, after, said",
+    [
+        (["a"], ["b"], "1 of 1 pictures changed"),
+        (["a", "b", "c"], ["a", "c", "b"], "2 of 3 pictures changed"),
+        (["a"], ["a", "b"], "1 → 2 pictures"),
+    ],
+)
+def test_of_pictures_it_is_said_how_many_differ(before, after, said):
+    old, new = (make_recipe(**{**PARTS, "sources": sources}) for sources in (before, after))
+    assert old.differences(new) == [f"pixels.sources: {said}"]
+
+
 def test_canonical_json_has_one_text_for_one_value():
     assert (
         canonical({"b": [1.0], "a": None})

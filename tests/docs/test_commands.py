@@ -61,7 +61,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python run.py task=pretrain method=deepcluster met": "needs CIFAR-10",
     },
     "docs/tutorial.md": {
-        "git clone ADDRESS_OF_THIS_REPOSITORY singleimg": "git clone and pip install",
+        "python -m venv .venv && source .venv/bin/activate": "pip install",
     },
 }
 
