@@ -1,4 +1,4 @@
-"""The house: which room may import which, and how large a file may be. See docs/architecture.md."""
+"""Which package may import which, and how large a file may be. See docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-# From the ground up; a room imports only from floors below it. Above all of them stands the public
-# face, singleimg/__init__.
-FLOORS = (
+# From the ground up; a package imports only from layers below it. Above all of them stands the
+# public face, singleimg/__init__.
+LAYERS = (
     ("errors", "version"),
     ("system",),
     ("encoders", "sources", "storage", "transforms"),
@@ -25,9 +25,9 @@ FLOORS = (
     ("jobs",),
     ("learn", "tasks"),
 )
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
 FACE = ("singleimg", "__main__")  # the public face, and the way in of an installed package
-MOST_ARROWS = 82  # between rooms
+MOST_ARROWS = 82  # between packages
 MOST_LINES = 400
 PACKAGE = ROOT / "singleimg"
 
@@ -45,33 +45,33 @@ def arrows() -> list[Arrow]:
     ]
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def between_rooms(arrows: list[Arrow]) -> list[Arrow]:
-    """Those from one room to another, but for what stands above all floors."""
-    return [(a, b) for a, b in arrows if room(a) != room(b) and a not in FACE]
+def between_packages(arrows: list[Arrow]) -> list[Arrow]:
+    """Those from one package to another, but for what stands above all layers."""
+    return [(a, b) for a, b in arrows if package(a) != package(b) and a not in FACE]
 
 
-def test_every_room_stands_on_a_floor():
+def test_every_package_is_in_a_layer():
     found = {file.stem for file in PACKAGE.glob("*.py")} | {
         folder.parent.name for folder in PACKAGE.glob("*/__init__.py")
     }
-    assert found - {"__init__", "__main__"} == set(FLOOR_OF)
+    assert found - {"__init__", "__main__"} == set(LAYER_OF)
 
 
-def test_a_room_imports_only_from_floors_below_it(arrows):
+def test_a_package_imports_only_from_layers_below_it(arrows):
     upwards = [
         f"{importer} imports {imported}"
-        for importer, imported in between_rooms(arrows)
-        if FLOOR_OF.get(room(imported), len(FLOORS)) >= FLOOR_OF[room(importer)]
+        for importer, imported in between_packages(arrows)
+        if LAYER_OF.get(package(imported), len(LAYERS)) >= LAYER_OF[package(importer)]
     ]
     assert upwards == []
 
 
-def test_there_are_few_arrows_between_rooms(arrows):
-    assert len({(room(a), room(b)) for a, b in between_rooms(arrows)}) <= MOST_ARROWS
+def test_there_are_few_arrows_between_packages(arrows):
+    assert len({(package(a), package(b)) for a, b in between_packages(arrows)}) <= MOST_ARROWS
 
 
 def test_no_import_goes_round_in_a_circle(arrows):
