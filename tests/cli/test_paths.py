@@ -53,7 +53,7 @@ def test_a_dataset_is_no_folder_of_choices(run: Run, here):
 
 @pytest.mark.parametrize("url, why", [
     ("memory://bucket/set", "its files are lost when the run ends"),
-    ("simplecache::s3://bucket/set", "a cache of another place"),
+    ("simplecache::s3://bucket/set", "it is a cache of another place"),
     ("local:///tmp/set", "type its path instead"),
 ])  # fmt: skip
 def test_a_place_that_keeps_nothing_is_refused(run: Run, here, url, why):

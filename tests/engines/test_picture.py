@@ -233,5 +233,5 @@ def test_a_dataset_is_opened_with_the_picture_that_it_was_made_of(run, picture, 
     assert SingleImage.open(target).render(0).shape == (32, 32, 3)
     Image.new("RGB", (200, 150)).save(photo)
     decoding.load_picture.cache_clear()
-    with pytest.raises(UserError, match="has changed since this dataset was begun"):
+    with pytest.raises(UserError, match="has changed since this dataset was started"):
         SingleImage.open(target).render(0)
