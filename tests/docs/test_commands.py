@@ -1,6 +1,7 @@
 """Every command that a page shows is run as it stands there; ``pages`` says what steers that.
 
-What is longer is run by ``-m slow``, and then the whole page from its beginning.
+The README is followed by default, the other pages by ``-m pages``; what is longer by ``-m slow``,
+and then the whole page from its beginning.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ NOT_RUN: dict[str, dict[str, str]] = {
 
 
 # Those of guides/ are followed in test_guides, so that two workers share the time.
-FOLLOWED = [page for page in PAGES if BLOCKS[page] and "/guides/" not in page]
+FOLLOWED = [
+    pytest.param(page, marks=() if page == "README.md" else pytest.mark.pages)
+    for page in PAGES
+    if BLOCKS[page] and "/guides/" not in page
+]
 
 
 @pytest.mark.parametrize("page", FOLLOWED)

@@ -7,6 +7,7 @@ import pytest
 from tests.docs.pages import pages
 from tests.docs.shell import follow
 
+pytestmark = pytest.mark.pages
 GUIDES = [page for page in pages() if "/guides/" in page]
 
 
