@@ -24,7 +24,7 @@ Image i depends on the settings and i alone: any number of workers makes the sam
   python run.py num_imgs=1000                                  the picture that comes with it
   python run.py imgpath=photo.jpg augment=strong num_imgs=1M   your own picture
   python run.py debug=true                                     64 images and a grid to look at
-  python run.py -m deg=0,30 'scale=[500,1],[100,1]'            one dataset for each combination
+  python run.py -m deg=0,30 'scale=[500,1],[10,1]'            one dataset for each combination
   python run.py experiment=paper_imagenet_a                    a configuration of the paper
   python run.py task=pretrain method=rotnet network=cifar_conv4 img_size=32 augment=paper
   python run.py task=probe task.checkpoint=outputs/… data=cifar10 data.path=…

@@ -6,11 +6,13 @@ import atexit
 import os
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra.version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -27,6 +29,7 @@ from singleimg.config.explain import explain, keys, one_line
 from singleimg.config.former import refuse_former
 from singleimg.config.location import CONF
 from singleimg.config.make import task
+from singleimg.config.schema import KEYS
 from singleimg.errors import FULL, UserError, did_you_mean, is_url, own_failures
 from singleimg.system.signals import stoppable
 from singleimg.system.streams import open_streams
@@ -94,8 +97,23 @@ def _hydra(arguments: list[str]) -> None:
         refuse_shadowed(Path(args.config_dir), args.config_name)
     args.overrides = paths.read(args.overrides or [], args.multirun)
     guard.install(args.overrides)
-    with sweep.surviving():
+    with sweep.surviving(), _choices_alone():
         _run_hydra(args, parser, job, config_path=str(CONF), config_name="config")
+
+
+@contextmanager
+def _choices_alone() -> Iterator[None]:
+    """Has shells complete the choices of groups, and not the keys of tasks that lie beside them."""
+    every = ConfigLoaderImpl.get_group_options
+
+    def choices(*arguments: Any, **keys: Any) -> list[str]:
+        return [name for name in every(*arguments, **keys) if not name.endswith(KEYS)]
+
+    ConfigLoaderImpl.get_group_options = choices
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.get_group_options = every
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -158,6 +176,8 @@ def check_flags(arguments: list[str]) -> None:
                 f"{flag} is not supported: to make a dataset again, type python run.py -cp <its "
                 "folder> -cn config targetpath=…."
             )
+        if flag == "task" and argument.endswith(KEYS):  # which Hydra would take for a choice
+            raise UserError(f"{argument} is not a task: type {argument.removesuffix(KEYS)}.")
         if not flag.startswith("--") or flag in known:
             continue
         key = flag[2:].replace("-", "_")

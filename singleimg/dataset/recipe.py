@@ -45,10 +45,16 @@ class Recipe:
     def differences(self, other: Recipe) -> list[str]:
         """``key: old → new`` for every value in which ``other`` (the new one) differs.
 
-        Of pictures it is said how many differ: their hashes tell nobody anything.
+        Of pictures it is said how many differ, since their hashes tell nobody anything; of other
+        transforms their names.
         """
         old, new = dict(_leaves(asdict(self))), dict(_leaves(asdict(other)))
         keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        had, has = (_names(one.pixels.get("transforms", ())) for one in (self, other))
+        if had != has:
+            old["pixels.transforms"], new["pixels.transforms"] = ", ".join(had), ", ".join(has)
+            kept = [key for key in keys if not key.startswith("pixels.transforms")]
+            keys = ["pixels.transforms", *kept]
         said = {key: f"{old.get(key, 'nothing')} → {new.get(key, 'nothing')}" for key in keys}
         if "pixels.sources" in said:
             had, has = self.pixels["sources"], other.pixels["sources"]
@@ -58,6 +64,10 @@ class Recipe:
                 else f"{changed} of {len(has)} pictures changed"
             )  # fmt: skip
         return [f"{key}: {value}" for key, value in said.items()]
+
+
+def _names(transforms: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [str(one.get("_target_")).rpartition(".")[2] for one in transforms]
 
 
 def make_recipe(

@@ -23,7 +23,7 @@ from singleimg.system.logs import log, logging_to_console
 from singleimg.version import __version__
 
 _SECONDS, _BATCH = 3.0, 100  # of the measurement, and images at once
-_NO_EXTRAS = ("all", "benchmark", "test")  # sets of extras, and what only developers need
+_NO_EXTRAS = ("all", "benchmark", "docs", "test")  # sets of extras, and what only developers need
 _CORE = ("torch", "torchvision", "Pillow", "numpy", "joblib", "hydra-core", "omegaconf")
 
 
@@ -66,19 +66,23 @@ def _gpu() -> str:
 
 
 def _extras() -> Iterator[str]:
-    """A line for each extra: whether it is there, and else what to type for it."""
+    """The extras that are installed, in a line; then for each of the others what to type for it."""
     packages = extras()
     if not packages:  # run from a folder that was never installed
         yield "Extras:    not known, since singleimg is not installed: type pip install -e ."
+    there, lacking = [], []
     for extra, own in packages.items():
         if extra in _NO_EXTRAS:
             continue
         names = [re.match(r"[\w.-]+", one)[0] for one in own]
         missing = [name for name in names if _installed(name) == "is missing"]
         if missing:
-            yield f"Extra:     {extra}: {', '.join(missing)} missing; type {install(extra)}"
+            lacking.append(f"Without:   {extra} ({', '.join(missing)}); type {install(extra)}")
         else:
-            yield f"Extra:     {extra}: {', '.join(f'{n} {_installed(n)}' for n in names)}"
+            there.append(f"{extra} ({', '.join(f'{name} {_installed(name)}' for name in names)})")
+    if there:
+        yield f"Extras:    {'; '.join(there)}"
+    yield from lacking
 
 
 def _speed(cfg: DictConfig) -> str:

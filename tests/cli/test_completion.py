@@ -58,6 +58,16 @@ def typed(terminal: int, text: str, until: str) -> str:
     return seen
 
 
+def test_tasks_are_completed_and_not_what_hydra_knows_their_keys_by(run, tmp_path):
+    line = {"COMP_LINE": "python run.py task=pre"}
+    assert run("-sc", "query=bash", cwd=tmp_path, **line).stdout.split() == [
+        "task=prepare", "task=pretrain", "task=preview",
+    ]  # fmt: skip
+    assert run("task=preview_keys", code=1, cwd=tmp_path).stderr == (
+        "task=preview_keys is not a task: type task=preview.\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["python run.py", "singleimg"])
 @pytest.mark.parametrize("name", SHELLS)
 def test_tab_completes_choices_and_keys(name, command, tmp_path):

@@ -68,6 +68,15 @@ def test_differences_name_the_key_the_old_and_the_new_value():
     ]
 
 
+def test_of_other_transforms_the_names_are_said():
+    old = make_recipe(**PARTS)
+    flips = [{"_target_": "v2.RandomHorizontalFlip", "p": 0.5}, {"_target_": "v2.Resize"}]
+    assert old.differences(make_recipe(**{**PARTS, "transforms": flips, "seed": 3})) == [
+        "pixels.transforms: B → RandomHorizontalFlip, Resize",
+        "pixels.seed: 0.0 → 3.0",
+    ]
+
+
 @pytest.mark.parametrize(
     "before, after, said",
     [
