@@ -217,7 +217,13 @@ class Looked(NamedTuple):
     def distances(self) -> Histogram:
         """Of each image of the sample to the one most like it."""
         counts = np.bincount(self.nearest.clip(0, 32), minlength=33)
-        return Histogram("sample", "bits of 64 to the most alike of the sample", counts, 0, 33)
+        return Histogram(
+            "sample",
+            "bits of 64 that differ from the most similar image of the sample",
+            counts,
+            0,
+            33,
+        )
 
     def near_duplicates(self) -> int:
         """How many of the sample have one."""

@@ -110,7 +110,7 @@ class Histograms:
                     if isinstance(step, ChoiceStep):
                         p = step.weights[position] / sum(step.weights)
                     title = self._titles[id(next(child.leaves()))]
-                    yield _Series(title, f"{step.name} takes it", _yes(happens[on]), p=p)
+                    yield _Series(title, f"{step.name} is applied", _yes(happens[on]), p=p)
                 # Where in a container it comes may differ: sizes are not known here.
                 yield from self._series(child, drawn.children[position], None, happens)
             return

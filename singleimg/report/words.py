@@ -46,7 +46,9 @@ def _n(value: Any) -> str:
 
 
 def _area(scale: Sequence[float] | None) -> str:
-    return "the largest square" if scale is None else f"1/{_n(scale[0])} … 1/{_n(scale[1])} of it"
+    if scale is None:
+        return "the largest square"
+    return f"1/{_n(scale[0])} … {'all' if scale[1] == 1 else '1/' + _n(scale[1])} of it"
 
 
 def _aspect(s: Settings) -> str:
@@ -56,9 +58,9 @@ def _aspect(s: Settings) -> str:
 
 def _crop_resize_affine(s: Settings) -> str:
     corners = {
-        "fill": "what opens at the corners is black",
-        "reflect": "corners that open are reflected",
-        "image": "corners that open show what lies around the crop",
+        "fill": "corners that the rotation uncovers are black",
+        "reflect": "corners that the rotation uncovers are reflected",
+        "image": "corners that the rotation uncovers show what is around the crop",
     }[s.get("corners", "fill")]
     kind, scale = s.get("interpolation", "bicubic"), s.get("scale", (500, 1))
     how = "" if scale is None else f", {_aspect(s)},"

@@ -91,7 +91,7 @@ def test_containers_take_what_they_hold_as_often_as_was_meant(picture):
         {"_target_": f"{V2}.RandomApply", "p": 0.25,
          "transforms": [{"_target_": f"{V2}.Compose", "transforms": flips}]},
     )  # fmt: skip
-    taken = found["RandomHorizontalFlip", "RandomApply takes it"]
+    taken = found["RandomHorizontalFlip", "RandomApply is applied"]
     assert taken.expected.tolist() == [0.75, 0.25] and 900 < taken.counts[1] < 1100
     happens = found["RandomHorizontalFlip", "happens"]
     assert happens.counts.sum() == taken.counts[1] and happens.expected.tolist() == [
