@@ -24,7 +24,7 @@ def test_the_published_steps():
         "Cut a square at random, 0.5 of the shorter side.",
         "Cut 1/500 … all of it, of an aspect of 0.75 … 1.33, and resize it (bicubic); turn it by "
         "up to ±20°, shear it by up to ±30°, and keep the middle 256 × 256 pixels; corners that "
-        "open are reflected.",
+        "the rotation uncovers are reflected.",
     ]
 
 
