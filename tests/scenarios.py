@@ -210,8 +210,8 @@ def kill_everyone(
             yield "dataset.json"
 
 
-_ONCE = "A worker process was killed, most likely because memory ran out (its shards:  "
-_AGAIN = "a worker process was killed again, most likely because memory ran out (its shards:  "
+_ONCE = "A worker process was killed, most likely because memory ran out (its shards: "
+_AGAIN = "a worker process was killed again, most likely because memory ran out (its shards: "
 
 
 def kill_workers(
@@ -219,7 +219,9 @@ def kill_workers(
 ) -> Iterator[str]:
     """Kills one worker ``times`` times; what was wrong. Two kills end a run, with a sentence."""
     moments, killed = random.Random(seed), 0
-    while killed < times:
+    for _ in range(4 * times):  # where no kill is noticed it would never end
+        if killed == times:
+            return
         command, in_this = Command(*arguments), 0
         while in_this < 2 and killed < times:
             done = records(target)
@@ -242,6 +244,8 @@ def kill_workers(
         yield from false_records(target)
         if killed < times and (target / "dataset.json").exists():
             shutil.rmtree(target)  # again, from nothing
+    if killed < times:
+        yield f"{killed} of {times} kills were noticed"
 
 
 def killed_at(
