@@ -39,7 +39,7 @@ _LEAST, _WIDTH, _HEIGHT = 320, 720, 1080  # of the source as it is shown, pixels
 _DRAWN = 50_000  # images, at once
 _MOST = 10_000_000  # images, of which the draws are counted
 _SLOW = 20_000  # images, of transforms that are drawn one by one
-_PLACED = 100_000  # images whose places make the map
+_PLACED = 20_000  # images whose places make the map
 _READ = 64  # files, at once
 _ALIKE = 4  # bits of 64 in which near-duplicates differ, at most
 _PAIRS = 6
@@ -231,9 +231,20 @@ class Looked(NamedTuple):
 
 
 def look(dataset: ExistingDataset, count: int) -> Looked:
-    """Reads a sample of the files, the same each time, and the first ones."""
-    reader = dataset.output.reader(dataset.target.store)
-    chosen = sorted(random.Random(0).sample(range(count), min(_SAMPLE, count)))
+    """Reads a sample of the files, the same each time, and the first ones.
+
+    The sample is of a few shards, which hold twice as many images: to find an image the list of its
+    whole shard is read.
+    """
+    reader, rng, shards = (
+        dataset.output.reader(dataset.target.store),
+        random.Random(0),
+        dataset.shards,
+    )
+    few = min(len(shards), -(-2 * _SAMPLE // shards.shard_size))
+    some = [shards[number] for number in rng.sample(range(len(shards)), few)]
+    there = [index for shard in some for index in range(shard.start, shard.stop)]
+    chosen = sorted(rng.sample(there, min(_SAMPLE, len(there))))
     sizes, hashes = [], []
     with Bar(len(chosen), what="sample") as bar:
         for start in range(0, len(chosen), _READ):
