@@ -59,7 +59,7 @@ def test_its_page_shows_what_its_files_hold(whole):
         assert record[group][name] == value
         assert re.search(rf"<td[^>]*>{key}</td><td[^>]*>{value}</td>", page)
     assert 'alt="Filters of the first convolution after epoch 3"' in page
-    assert "Cut 1/1000 … 1/1 of it" in page and torch.__version__ in page
+    assert "Cut 1/1000 … all of it" in page and torch.__version__ in page
     seen_by_everyone(whole / "report.html")
 
 
