@@ -12,7 +12,7 @@ from PIL import Image
 
 from singleimg.config.command_line import replay, trusting
 from singleimg.dataset.target import PAGE
-from singleimg.errors import UserError
+from singleimg.errors import UserError, clause
 from singleimg.jobs.card import source_name
 from singleimg.learn.training import checkpoints
 from singleimg.learn.training.journal import EPOCHS, PICTURES, UPDATES, read
@@ -49,7 +49,7 @@ def try_page(folder: Path, trusted_modules: Sequence[str] = ()) -> None:
     try:
         log.info("Report:  %s", write_page(folder, trusted_modules))
     except UserError as error:
-        log.warning("Its page is missing (%s) task=report writes it.", error)
+        log.warning("The page is missing (%s): type task=report to write it.", clause(error))
 
 
 def training_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsPage:

@@ -114,8 +114,8 @@ def test_a_page_that_cannot_be_written_is_said_and_undoes_no_training(run, image
     (folder / "report.html").mkdir()
     command = (*ROTNET, image, "method.epochs=3", f"targetpath={folder}")
     assert (
-        f"Its page is missing (targetpath={folder} cannot be written (Is a directory): type "
-        "another targetpath, make room, or change its permissions.) task=report writes it.\n"
+        f"The page is missing (targetpath={folder} cannot be written (Is a directory): type "
+        "another targetpath, make room, or change its permissions): type task=report to write it.\n"
     ) in run(*command).stdout
 
 
