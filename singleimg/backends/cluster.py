@@ -161,7 +161,8 @@ class Cluster(Backend):
                 task = next(tasks, None)
                 if task is None:
                     break
-                pending[self.submit(called, task)] = task
+                with deferred():  # what was handed over and not noted, nobody would wait for
+                    pending[self.submit(called, task)] = task
             if not pending:
                 return
             try:
