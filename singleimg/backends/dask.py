@@ -137,7 +137,7 @@ class DaskBackend(Cluster):
             from distributed import wait
 
             with suppress(Exception), client.as_current():
-                client.run(_stop, self._run, wait=False)
+                client.run(_stop, self._run, on_error="ignore")
                 # Cancelled, they would be forgotten and still at work.
                 wait(list(self._futures), timeout=_SECONDS)
         self._futures.clear()

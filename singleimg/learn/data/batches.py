@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torchvision.transforms.v2 import functional
 
 from singleimg.system.bars import Bar
 
+_SHARE = 0.5  # of a GPU's free memory, that images may take
 _CHUNK = 250  # images that a process hands over at once while memory is filled
 
 
@@ -35,6 +37,12 @@ class Images(ABC):
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """For each array of indices the images: ``uint8`` B×3×S×S."""
 
+    def on(self, device: torch.device) -> Images:
+        """The same with all that is in memory moved to ``device``, where it fits."""
+        moved = copy(self)
+        moved.labels = self.labels.to(device)
+        return moved
+
 
 class InMemory(Images):
     """All of them as one tensor: ``uint8`` N×3×S×S."""
@@ -45,7 +53,16 @@ class InMemory(Images):
 
     def batches(self, indices: Sequence[np.ndarray]) -> Iterator[Tensor]:
         for batch in indices:
-            yield self.pixels[torch.as_tensor(batch)]
+            yield self.pixels[torch.as_tensor(batch).to(self.pixels.device, non_blocking=True)]
+
+    def on(self, device: torch.device) -> Images:
+        moved = super().on(device)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.pixels.numel() > _SHARE * free:
+                return moved
+        moved.pixels = self.pixels.to(device)
+        return moved
 
 
 class StreamedImages(Images):

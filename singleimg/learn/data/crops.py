@@ -53,7 +53,7 @@ def resized(images: Tensor, side: int, generator: Generator) -> Tensor:
     theta[:, 0, 0], theta[:, 1, 1] = width, height
     theta[:, 0, 2] = (2 * draws[2] - 1) * (1 - width)
     theta[:, 1, 2] = (2 * draws[3] - 1) * (1 - height)
-    theta = theta.to(images.device, images.dtype)
+    theta = theta.to(images.device, images.dtype, non_blocking=True)
     grid = nn.functional.affine_grid(theta, [count, 3, side, side], align_corners=False)
     return nn.functional.grid_sample(
         images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -63,7 +63,8 @@ def resized(images: Tensor, side: int, generator: Generator) -> Tensor:
 def flip(images: Tensor, probability: float, generator: Generator) -> Tensor:
     """Each mirrored left to right with this probability."""
     mirror = torch.rand(len(images), generator=generator) < probability
-    return torch.where(mirror.to(images.device)[:, None, None, None], images.flip(3), images)
+    mirror = mirror.to(images.device, non_blocking=True)[:, None, None, None]
+    return torch.where(mirror, images.flip(3), images)
 
 
 CROPS: dict[str, Crop] = {
@@ -80,7 +81,7 @@ def _offsets(count: int, free: int, generator: Generator) -> Tensor:
 
 def _windows(images: Tensor, rows: Tensor, columns: Tensor, side: int) -> Tensor:
     span = torch.arange(side)
-    rows = (rows[:, None] + span)[:, :, None].to(images.device)
-    columns = (columns[:, None] + span)[:, None, :].to(images.device)
+    rows = (rows[:, None] + span)[:, :, None].to(images.device, non_blocking=True)
+    columns = (columns[:, None] + span)[:, None, :].to(images.device, non_blocking=True)
     batch = torch.arange(len(images), device=images.device)[:, None, None]
     return images[batch, :, rows, columns].permute(0, 3, 1, 2).contiguous()

@@ -63,7 +63,7 @@ class DeepCluster(Method):
             check_whole("k", k, 2)
         self.k, self.components = k, components
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.assigned = np.zeros(0, np.int64)  # the cluster of each image
+        self.assigned = torch.zeros(0, dtype=torch.int64)  # the cluster of each image
         self.facts: dict[str, float] = {}
 
     def check_count(self, images: int) -> None:
@@ -95,11 +95,11 @@ class DeepCluster(Method):
 
     def get_extra_state(self) -> dict[str, Any]:
         """The clusters: labels of an epoch that is gone on with, and what NMI compares with."""
-        return {"assigned": torch.from_numpy(self.assigned), "facts": dict(self.facts)}
+        return {"assigned": self.assigned.cpu(), "facts": dict(self.facts)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """The clusters of a checkpoint."""
-        self.assigned, self.facts = state["assigned"].cpu().numpy(), state["facts"]
+        self.assigned, self.facts = state["assigned"], state["facts"]
 
     def schedule(self, fraction: float) -> None:
         for optimizer in self.optimizers.values():
@@ -108,7 +108,8 @@ class DeepCluster(Method):
     def order(self, epoch: int, images: Images, state: TrainState) -> np.ndarray:
         """Clusters all images anew, and draws as many from each cluster."""
         assigned = self._clusters(epoch, images, state)
-        before, self.assigned = self.assigned, assigned
+        before = self.assigned.cpu().numpy()
+        self.assigned = torch.from_numpy(assigned)
         self.facts = {"clusters": float(len(np.unique(assigned)))}
         self.facts["nmi"] = mutual_information(before, assigned) if len(before) else 0.0
         self._begin_head(epoch, state)
@@ -152,7 +153,8 @@ class DeepCluster(Method):
             self.head.bias.zero_()
 
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
-        clusters = torch.from_numpy(self.assigned[indices.cpu().numpy()]).to(images.device)
+        self.assigned = self.assigned.to(images.device)  # once an epoch
+        clusters = self.assigned[indices]
         with state.fabric.autocast():
             scores = self.head(self.top(self.trunk(images)))
             loss = nn.functional.cross_entropy(scores, clusters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Diverged(UserError):
-    """The gradient is not finite: the training is over."""
+    """A gradient is not finite: the training is over."""
 
 
 class TrainState:
@@ -31,7 +30,9 @@ class TrainState:
     def __init__(self, fabric: Fabric, seed: int, max_norm: float | None) -> None:
         self.fabric, self.seed, self.max_norm = fabric, seed, max_norm
         self.step = 0  # updates done
-        self.norm = 0.0  # of the last gradient
+        self.norm = torch.zeros((), device=fabric.device)  # of the last gradient
+        # The first update with a gradient that is not finite, 0: none, and its loss.
+        self._diverged = torch.zeros(2, device=fabric.device)
 
     @property
     def device(self) -> torch.device:
@@ -69,7 +70,8 @@ class TrainState:
     def descend(self, loss: Tensor, *optimizers: Optimizer) -> None:
         """One step of each of the ``optimizers``, which share one gradient norm.
 
-        The gradients are means over all devices. Raises Diverged where they are not finite.
+        The gradients are means over all devices. Raises Diverged where they are not finite, on a
+        processor before the step, on a GPU at the next :meth:`check`: to ask it is to wait for it.
         """
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -82,18 +84,28 @@ class TrainState:
             parts = flat.split([gradient.numel() for gradient in gradients])
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
-        norm = float(nn.utils.get_total_norm(gradients)) if gradients else 0.0
-        if not math.isfinite(norm):
-            raise Diverged(
-                f"update {self.step + 1:,} has a gradient that is not finite (its loss is "
-                f"{float(loss.detach()):g}): type a smaller method.lr, or train.max_norm=1, and "
-                "task.resume=never to start again."
-            )
-        if self.max_norm is not None and norm > self.max_norm:
-            torch._foreach_mul_(gradients, self.max_norm / norm)
-        self.norm = norm
+        if gradients:
+            self.norm = nn.utils.get_total_norm(gradients)
+        first = ~torch.isfinite(self.norm) & (self._diverged[0] == 0)
+        step = torch.full_like(self._diverged[0], self.step + 1)
+        now = torch.stack([step, loss.detach().to(step.dtype)])
+        self._diverged = torch.where(first, now, self._diverged)
+        if self.device.type == "cpu":
+            self.check()
+        if self.max_norm is not None:
+            torch._foreach_mul_(gradients, (self.max_norm / self.norm).clamp(max=1))
         for optimizer in optimizers:
             optimizer.step()
+
+    def check(self) -> None:
+        """Raises Diverged when a gradient of any update so far was not finite."""
+        step, loss = self._diverged.tolist()
+        if step:
+            raise Diverged(
+                f"update {int(step):,} has a gradient that is not finite (its loss is {loss:g}): "
+                "type a smaller method.lr, or train.max_norm=1, and task.resume=never to start "
+                "again."
+            )
 
     def means(self, values: dict[str, float]) -> dict[str, float]:
         """Means over all devices, the same on each: what is decided by them is decided alike."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,21 @@ class Epoch:
     number: int
     order: np.ndarray  # indices of images, n×batch
     done: int = 0  # batches
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, Any] = field(default_factory=dict)  # tensors on the device, or numbers
 
-    def add(self, metrics: dict[str, float]) -> None:
-        """Those of one more update."""
+    def add(self, metrics: Mapping[str, Any]) -> None:
+        """Those of one more update; waits for no device."""
         self.done += 1
         for key, value in metrics.items():
             self.sums[key] = self.sums.get(key, 0.0) + value
 
+    def totals(self) -> dict[str, float]:
+        """The sums as numbers."""
+        return {key: float(value) for key, value in self.sums.items()}
+
     def means(self) -> dict[str, float]:
         """Of all updates so far."""
-        return {key: value / max(self.done, 1) for key, value in self.sums.items()}
+        return {key: value / max(self.done, 1) for key, value in self.totals().items()}
 
 
 class Pace:
@@ -119,7 +123,8 @@ class Training:
         log_settings: LogSettings,
         fingerprint: str,
     ) -> None:
-        self.method, self.images, self.state, self.folder = method, images, state, folder
+        self.method, self.state, self.folder = method, state, folder
+        self.images = images.on(state.device)
         self.size, self.log_settings, self.fingerprint = size, log_settings, fingerprint
         self.is_main = state.fabric.is_global_zero  # the process that writes
         self.total = method.total_updates(len(images))
@@ -174,17 +179,24 @@ class Training:
                 self._save(checkpoints.LAST)
         self._end_epoch(epoch)
 
-    def _update(self, pixels: Tensor, indices: Tensor) -> dict[str, float]:
+    def _update(self, pixels: Tensor, indices: Tensor) -> dict[str, Any]:
+        """One update, which asks the device for nothing: it would have to wait for the answer."""
         state, method = self.state, self.method
         method.schedule(state.step / self.total)
         images = pixels.to(state.device, non_blocking=True).float() / 255
         images = method.augment(images, self.size, state.generator("augment"))
-        labels = self.images.labels[indices].to(state.device)
+        indices = indices.to(state.device, non_blocking=True)
+        labels = self.images.labels[indices]
         metrics = method.check_metrics(method.update(images, indices, labels, state))
         state.step += 1
-        return {key: float(value) for key, value in metrics.items()}
+        return {
+            key: value.detach() if isinstance(value, Tensor) else value
+            for key, value in metrics.items()
+        }
 
-    def _log(self, metrics: dict[str, float]) -> None:
+    def _log(self, said: Mapping[str, Any]) -> None:
+        self.state.check()
+        metrics = {key: float(value) for key, value in said.items()}
         then, step = self.clock
         now = time.perf_counter()
         speed = (self.state.step - step) * self.method.images_an_update / max(now - then, 1e-9)
@@ -194,11 +206,12 @@ class Training:
         if self.is_main:
             lr = next((o.param_groups[0]["lr"] for o in self.method.optimizers.values()), 0.0)
             self.journal.update(self.state.step, {
-                "epoch": self.epochs, **metrics, "lr": lr, "gradient_norm": self.state.norm,
+                "epoch": self.epochs, **metrics, "lr": lr, "gradient_norm": float(self.state.norm),
                 "images_per_second": speed,
             })  # fmt: skip
 
     def _end_epoch(self, epoch: Epoch) -> None:
+        self.state.check()
         self.metrics = self.state.means({**epoch.means(), **self.method.end_epoch()})
         self.epochs += 1
         self.epoch = None
@@ -220,6 +233,7 @@ class Training:
     # --- checkpoints -----------------------------------------------------------------------------
 
     def _save(self, name: str) -> None:
+        self.state.check()  # what is saved is a good state
         state = self.state_dict()  # of all devices
         if self.is_main:
             checkpoints.save(self.folder / checkpoints.FOLDER / name, state)
@@ -241,7 +255,7 @@ class Training:
                 "number": epoch.number,
                 "order": torch.from_numpy(epoch.order),
                 "done": epoch.done,
-                "sums": epoch.sums,
+                "sums": epoch.totals(),
             },
             "random": self.state.random_states(),
         }  # fmt: skip
