@@ -154,7 +154,7 @@ class BiGAN(Method):
             )
         penalty = torch.zeros((), device=real.device)
         if self.penalised:
-            mix = torch.rand(len(real), 1, generator=random).to(real.device)
+            mix = torch.rand(len(real), 1, generator=random).to(real.device, non_blocking=True)
             penalty = gradient_penalty(
                 self.discriminator,
                 torch.lerp(generated.float(), seen, mix[:, :, None, None]),
@@ -166,7 +166,7 @@ class BiGAN(Method):
     def _pairs(self, real: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """The encodings of ``real``, as many generated images, and their latents."""
         latents = 2 * torch.rand(len(real), self.latent, generator=random) - 1
-        latents = latents.to(real.device)
+        latents = latents.to(real.device, non_blocking=True)
         return self.encoder(real), self.generator(latents), latents
 
     def _discriminator_loss(self, real: Tensor, made: Tensor) -> Tensor:
