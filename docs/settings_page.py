@@ -199,7 +199,8 @@ def _of_task(name: str) -> Iterator[str]:
     if rows:
         yield from _table("Key", rows)
         yield ""
-    yield f"Reads {', '.join(f'[`{key}`](#{key})' for key in _read_by(kind))}."
+    read = ", ".join(f"[`{key}`](#{key})" for key in _read_by(kind))
+    yield f"Reads {read}." if read else "Reads no other key."
 
 
 def _read_by(kind: type[Task]) -> list[str]:

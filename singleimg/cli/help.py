@@ -63,15 +63,15 @@ def help_page() -> str:
 
 def _of_tasks(names: Iterable[str] = TASKS) -> Iterator[tuple[str, str]]:
     """The keys of tasks, and which of them have it."""
-    keys: dict[str, tuple[list[str], str]] = {}
+    keys: dict[tuple[str, str], list[str]] = {}
     for name in names:
         own = OmegaConf.structured(TASKS[name])
         for field in fields(TASKS[name]):
             if field.metadata:
                 value = json.dumps(OmegaConf.to_container(own)[field.name]).replace('"', "")
-                row = keys.setdefault(f"task.{field.name}={value}", ([], field.metadata["help"]))
-                row[0].append(name)
-    for key, (tasks, text) in keys.items():
+                row = f"task.{field.name}={value}", field.metadata["help"]
+                keys.setdefault(row, []).append(name)
+    for (key, text), tasks in keys.items():
         yield key, f"task={' and '.join(tasks)}: {text}"
 
 

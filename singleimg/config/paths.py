@@ -32,7 +32,9 @@ PATHS: dict[str, str] = {
     for task in TASKS.values()
     for name, field in typed_keys(task)
     if field.metadata.get("path")
-} | {"image.path": "read", "data.path": "read"}
+} | dict.fromkeys(("image.path", "data.path", "method.init", "method.teacher"), "read")
+
+_NAMES = {"method.teacher": "timm:"}  # how values begin that are no paths
 
 
 def read(overrides: Sequence[str], sweeping: bool = False) -> list[str]:
@@ -129,7 +131,7 @@ def absolute(key: str, text: str) -> str:
     """
     if not text:
         raise UserError(f"{key}= is empty: type {key}=<a path>, or leave it out.")
-    if is_url(text):
+    if is_url(text) or text.startswith(_NAMES.get(key, "\0")):
         return text
     is_there = PATHS.get(key) == "read" and os.path.exists(os.path.join(here(), text))
     path = text if is_there else file_path(text)

@@ -7,6 +7,7 @@ that several read is a top-level one of ``schema.Config``, in a section by which
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -129,6 +130,21 @@ class Probe(Task):
 
 
 @dataclass
+class ExportTrunk(Task):
+    checkpoint: str | None = key(
+        None,
+        "whose trunk: the folder of a training, one of its .pt files, or such a .safetensors file",
+        path="read",
+    )
+    to: str | None = key(
+        None, "the file to write, which ends in .safetensors", path="write", typed=True
+    )
+    head: bool = key(
+        False, "write top and head of method=supervised too: a classifier, not its trunk alone"
+    )
+
+
+@dataclass
 class Evaluate(Task):
     reads = (*_IMAGES, "targetpath", "work", "method", "network", "data", "probe", "devices",
              "training")  # fmt: skip
@@ -145,6 +161,23 @@ class Evaluate(Task):
 
 
 @dataclass
+class Distil(Task):
+    reads = (*_IMAGES, "targetpath", "work", "method", "network", "data", "devices", "training")
+    real: bool = key(
+        False, "train a student on the training images of data too, without labels: the row above"
+    )
+    resume: str = key(
+        "auto",
+        "a training in targetpath: auto (resume it) | never (replace it)",
+        Choice(("auto", "never"), "auto"),
+    )
+    keep: list[float] = key(
+        [], "fractions of the training whose checkpoints stay, 0 … 1", Fractions()
+    )
+    tensorboard: bool = key(True, "log for TensorBoard too, where it is installed")
+
+
+@dataclass
 class Shortcut(Task):
     reads = (*_IMAGES[1:], "work", "devices", "shortcut")
 
@@ -153,11 +186,13 @@ class Shortcut(Task):
 class Study(Task):
     reads = ("targetpath", "experiment", "source", "work", "network", "data", "probe", "budget",
              "devices", "training", "shortcut")  # fmt: skip
-    parts: list[str] = key(["table", "ablation"], "which tables")
+    parts: list[str] = key(
+        ["table", "students"], "which of table, students, ablation, choices it makes"
+    )
 
 
 TASKS: dict[str, type[Task]] = {
-    kind.__name__.lower(): kind
+    re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower(): kind
     for kind in (
         Generate,
         Preview,
@@ -171,7 +206,9 @@ TASKS: dict[str, type[Task]] = {
         Doctor,
         Pretrain,
         Probe,
+        ExportTrunk,
         Evaluate,
+        Distil,
         Shortcut,
         Study,
     )

@@ -6,6 +6,7 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from singleimg.errors import UserError, misfit
 
 WHITE = (255, 255, 255)
+_FEWEST = 64  # pixels of a picture that is shrunk
 _STRIP = 1 << 16  # pixels that are converted at a time: what is held of them does not count
 
 
@@ -29,9 +31,11 @@ class Source(ABC):
     """One image or several. ``name`` (letters, digits, ``-_``) stands in names of folders.
 
     A source is small and picklable: it holds no pixels, every process loads its own, once.
+    ``pixels``: its images are shrunk to about so many, see :func:`shrunk`; None: as they are.
     """
 
     name: str
+    pixels: int | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -42,7 +46,8 @@ class Source(ABC):
         """Image ``k``, 0 … len - 1: ``uint8`` H×W×3 in RGB, or a Pillow image."""
 
     def decoded(self, k: int, convert: bool = True) -> Decoded:
-        """Image ``k`` as all others ask for it; ``convert=False`` takes its profile for sRGB.
+        """Image ``k`` as all others ask for it, shrunk to ``pixels``; ``convert=False`` takes its
+        profile for sRGB.
 
         Raises UserError when :meth:`load` gives another thing than it owes.
         """
@@ -57,7 +62,7 @@ class Source(ABC):
             raise misfit(
                 f"{type(self).__name__}.load({k})", image, "uint8 H×W×3 in RGB, or a Pillow image,"
             )
-        return Decoded(pixels)
+        return shrunk(Decoded(pixels), self.pixels)
 
     def check(self) -> None:  # noqa: B027, what is made here is always there
         """Raises UserError for a picture that is not there or cannot be one; decodes none."""
@@ -126,6 +131,27 @@ def in_strips(
     return pixels
 
 
+def shrunk(decoded: Decoded, pixels: int | None) -> Decoded:
+    """``decoded`` of about ``pixels``, in its own proportions; as it is where it has no more.
+
+    Pillow's bicubic with antialiasing: weights made by + - × ÷ alone, sums of integers.
+    """
+    height, width = decoded.pixels.shape[:2]
+    if pixels is None or height * width <= pixels:
+        return decoded
+    size = max(1, isqrt(pixels * width // height)), max(1, isqrt(pixels * height // width))
+    small = Image.fromarray(decoded.pixels).resize(size, Image.Resampling.BICUBIC)
+    return decoded._replace(pixels=np.asarray(small))
+
+
+def check_pixels(pixels: int | None) -> None:
+    if pixels is not None and (type(pixels) is not int or pixels < _FEWEST):
+        raise UserError(
+            f"image.pixels={pixels} is not a whole number of {_FEWEST} or more: type for example "
+            "image.pixels=135000."
+        )
+
+
 def safe_name(text: str) -> str:
     """``text`` with everything but letters, digits, ``-`` and ``_`` turned into ``_``; 1 … 100."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", str(text)).strip("_")[:100] or "image"
@@ -139,11 +165,19 @@ def check_name(name: str) -> None:
         )
 
 
-def checked_colour(background: Sequence[int]) -> tuple[int, ...]:
-    colour = tuple(background)
-    if len(colour) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in colour):
+def check_sides(width: int, height: int) -> None:
+    if not all(type(side) is int and 8 <= side <= 16384 for side in (width, height)):
         raise UserError(
-            f"image.background={list(colour)} is not a colour, three whole numbers from 0 to 255: "
-            "type for example 'image.background=[255,255,255]'."
+            f"image.width={width} and image.height={height} are not both from 8 to 16384 pixels: "
+            "type for example image.width=2560 image.height=1920."
         )
-    return colour
+
+
+def checked_colour(colour: Sequence[int], key: str = "background") -> tuple[int, ...]:
+    checked = tuple(colour)
+    if len(checked) != 3 or not all(type(c) is int and 0 <= c <= 255 for c in checked):
+        raise UserError(
+            f"image.{key}={list(checked)} is not a colour, three whole numbers from 0 to 255: "
+            f"type for example 'image.{key}=[255,255,255]'."
+        )
+    return checked

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from singleimg.sources import cache
-from singleimg.sources.base import Source, check_name, pixel_hash
+from singleimg.sources.base import Source, check_name, check_pixels, pixel_hash
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,11 @@ class DeadLeaves(Source):
     """The image that ships with us: 2560×1920 discs and polygons; see ``synthetic.dead_leaves``."""
 
     name: str = "dead_leaves"
+    pixels: int | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        check_pixels(self.pixels)
 
     def __len__(self) -> int:
         return 1

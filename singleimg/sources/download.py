@@ -109,6 +109,10 @@ def download(address: Address, sha256: str, limits: Limits) -> bytes:
     return data
 
 
+class _Late(Exception):
+    """The time is over."""
+
+
 def _in_time(fetch: Callable[[], bytes], limits: Limits, key: str) -> bytes:
     """What ``fetch`` returns; UserError when that takes too long, wherever it waits.
 
@@ -125,7 +129,8 @@ def _in_time(fetch: Callable[[], bytes], limits: Limits, key: str) -> bytes:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(limits.max_seconds)
-    if not answers:
+    # At the end of the time either of the two threads may be the first to notice.
+    if not answers or isinstance(answers[0][1], _Late):
         raise UserError(
             f"{key} cannot be fetched within image.max_seconds={limits.max_seconds:g}: type a "
             "larger limit, or fetch it by hand and type imgpath=…."
@@ -148,7 +153,9 @@ def _fetch(address: Address, limits: Limits) -> bytes:
         total = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
         with Bar(total, "B", "download") as bar:
             # read1 gives what has come, so that the end of the time is noticed between drops.
-            while (chunk := answer.read1(_CHUNK)) and time.monotonic() < end:
+            while chunk := answer.read1(_CHUNK):
+                if time.monotonic() > end:
+                    raise _Late
                 data += chunk
                 if len(data) > limits.max_bytes:
                     raise UserError(

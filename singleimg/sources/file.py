@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from singleimg.errors import UserError, file_path
-from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
+from singleimg.sources.base import (
+    WHITE,
+    Decoded,
+    Source,
+    check_pixels,
+    checked_colour,
+    safe_name,
+    shrunk,
+)
 from singleimg.sources.decoding import check_picture, file_stamp, load_picture
 
 
@@ -21,13 +29,15 @@ class File(Source):
         background: Sequence[int] = WHITE,
         max_pixels: int | None = None,
         name: str | None = None,
+        pixels: int | None = None,
     ) -> None:
         if path is None:
             raise UserError(
                 "imgpath is missing: type imgpath=photo.jpg, or with image=folder "
                 "imgpath=my/pictures."
             )
-        self.path = Path(file_path(str(path)))
+        check_pixels(pixels)
+        self.path, self.pixels = Path(file_path(str(path))), pixels
         self.background, self.max_pixels = checked_colour(background), max_pixels
         self.name = safe_name(name or self.path.stem)
         self.files = self._find()
@@ -53,7 +63,8 @@ class File(Source):
     def decoded(self, k: int, convert: bool = True) -> Decoded:
         file, where = self.files[k], self.where(k)
         stamp = file_stamp(file)
-        return load_picture(file, self.background, self.max_pixels, where, stamp, convert)
+        whole = load_picture(file, self.background, self.max_pixels, where, stamp, convert)
+        return shrunk(whole, self.pixels)
 
     def where(self, k: int) -> str:
         return f"imgpath={self.files[k]}"

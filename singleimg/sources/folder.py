@@ -27,11 +27,12 @@ class Folder(File):
         max_pixels: int | None = None,
         name: str | None = None,
         recursive: bool = False,
+        pixels: int | None = None,
     ) -> None:
         if type(recursive) is not bool:
             raise UserError(f"image.recursive={recursive} is not true or false: type one of them.")
         self.recursive = recursive
-        super().__init__(path, background, max_pixels, name)
+        super().__init__(path, background, max_pixels, name, pixels)
 
     def _find(self) -> list[Path]:
         if not self.path.is_dir():

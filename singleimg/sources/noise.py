@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from singleimg.errors import UserError
-from singleimg.sources.base import Source, check_name
+from singleimg.sources.base import Source, check_name, check_pixels, check_sides
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,12 @@ class Noise(Source):
     exponent: float = 1.0
     seed: int = 0
     name: str = "noise"
+    pixels: int | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if not all(type(side) is int and 8 <= side <= 16384 for side in (self.width, self.height)):
-            raise UserError(
-                f"image.width={self.width} and image.height={self.height} are not both from 8 to "
-                "16384 pixels: type for example image.width=2560 image.height=1920."
-            )
+        check_sides(self.width, self.height)
+        check_pixels(self.pixels)
         if type(self.seed) is not int or self.seed < 0:
             raise UserError(
                 f"image.seed={self.seed} is not a whole number of 0 or more: type for example "

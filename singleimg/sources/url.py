@@ -14,7 +14,15 @@ import numpy as np
 
 from singleimg.errors import UserError
 from singleimg.sources import cache
-from singleimg.sources.base import WHITE, Decoded, Source, checked_colour, safe_name
+from singleimg.sources.base import (
+    WHITE,
+    Decoded,
+    Source,
+    check_pixels,
+    checked_colour,
+    safe_name,
+    shrunk,
+)
 from singleimg.sources.decoding import SUFFIXES, file_stamp, load_picture
 from singleimg.sources.download import Address, Limits, download
 from singleimg.system.tempdir import scratch, temporary_errors
@@ -37,7 +45,9 @@ class Url(Source):
         background: Sequence[int] = WHITE,
         max_pixels: int | None = None,
         name: str | None = None,
+        pixels: int | None = None,
     ) -> None:
+        check_pixels(pixels)
         if type(allow_http) is not bool:
             raise UserError(
                 f"image.allow_http={allow_http} is not true or false: type one of them."
@@ -54,7 +64,7 @@ class Url(Source):
         self.address, self.sha256 = address, str(sha256).lower()
         self.limits = Limits(max_bytes, max_seconds)
         self.background, self.max_pixels = checked_colour(background), max_pixels
-        self.name = safe_name(name or Path(address.path).stem)
+        self.name, self.pixels = safe_name(name or Path(address.path).stem), pixels
 
     def __repr__(self) -> str:
         return f"Url({self.address.url!r})"
@@ -69,7 +79,8 @@ class Url(Source):
     def decoded(self, k: int, convert: bool = True) -> Decoded:
         file = self._file()
         where, stamp = self.where(0), file_stamp(file)
-        return load_picture(file, self.background, self.max_pixels, where, stamp, convert)
+        whole = load_picture(file, self.background, self.max_pixels, where, stamp, convert)
+        return shrunk(whole, self.pixels)
 
     def _file(self) -> Path:
         """The file in the cache; where that cannot be written, one of this process alone."""

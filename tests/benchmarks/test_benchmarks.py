@@ -121,7 +121,22 @@ def test_formats_prints_every_figure_of_every_format(picture, tmp_path):
     assert "open 2,500, ms |" in result.stdout
 
 
-@pytest.mark.parametrize("module", ["throughput", "commits", "formats"])
+def test_training_prints_every_method_and_shares_of_its_updates(picture, tmp_path):
+    pytest.importorskip("lightly")
+    file = tmp_path / "figures.json"
+    result = command(
+        "training", "--photograph", picture, "--updates", 2, "--images", 130, "--json", file
+    )
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(file.read_text())
+    assert list(figures["methods"]) == ["rotnet", "simclr", "vicreg", "byol", "dino"]
+    for name, row in figures["methods"].items():
+        assert 0 < row["views"] < row["update"] and 0 < row["share"] < 1
+        assert f"| `{name}` | 128 | " in result.stdout
+    assert figures["rendering"] > 0 and "50,000 patches of 32 px" in result.stdout
+
+
+@pytest.mark.parametrize("module", ["throughput", "commits", "formats", "training"])
 def test_a_photograph_that_is_not_there(module, tmp_path):
     result = command(module, "--photograph", tmp_path / "no.jpg")
     assert result.returncode == 2

@@ -57,8 +57,9 @@ SENTENCES = {
     "out, or refer to it (${augment.foo}).",
     ("image.exponent=2",): "image.exponent is a key of image=noise: type that too, or leave "
     "image.exponent out.",
-    ("method.lr=1", "task=pretrain"): "method.lr is a key of method=bigan, deepcluster, monogan, "
-    "rotnet, rotnet_cifar or supervised: type that too, or leave method.lr out.",
+    ("method.lr=1", "task=pretrain"): "method.lr is a key of method=bigan, byol, deepcluster, "
+    "dino, distil, monogan, rotnet, rotnet_cifar, simclr, supervised or vicreg: type that too, or "
+    "leave method.lr out.",
     ("output=none", "targetpath=/x"): "targetpath=/x has no effect with output=none, which writes "
     "nothing: leave one of them out.",
     ("--config-dir", "/nowhere"): "--config-dir=/nowhere is not a folder: type one that holds "

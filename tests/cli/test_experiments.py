@@ -17,7 +17,8 @@ from singleimg.learn.training.run import describe_run
 from tests.conftest import images_of
 
 NAMES = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
-EXPERIMENTS = [name for name in NAMES if not name.startswith(("pretrain", "study"))]
+OTHERS = ("pretrain", "study", "teacher", "distil")  # that make no dataset
+EXPERIMENTS = [name for name in NAMES if not name.startswith(OTHERS)]
 TRAININGS = [name for name in NAMES if name.startswith("pretrain")]
 METHODS = ("rotnet", "deepcluster", "bigan")
 
@@ -71,6 +72,19 @@ def test_a_training_of_the_paper_is_ready_to_begin(name, method, picture, labell
     widths = [size for size, _ in run.method.trunk.shapes(run.network.size)]
     wide = [64, 192, 384, 256, 256] if method == "rotnet" else [96, 256, 384, 384, 256]
     assert widths == ([32, 64, 128, 128] if "cifar" in name else wide)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("distil")])
+def test_a_student_and_its_teacher(run, picture, labelled, tmp_path, name):
+    """The two commands, a few updates of them."""
+    data = ("data=imagefolder", f"data.path={labelled}", "method.updates=2",
+            "method.batch_size=16", "task.tensorboard=false")  # fmt: skip
+    teacher = tmp_path / "teacher"
+    run("experiment=teacher_cifar10", *data, f"targetpath={teacher}")
+    said = run(f"experiment={name}", *data, f"imgpath={picture}", "num_imgs=32",
+               f"method.teacher={teacher}", f"targetpath={tmp_path / 'student'}")  # fmt: skip
+    assert "| teacher | its own, with labels |" in said.stdout
+    assert "| student | 32 of my-picture-" in said.stdout
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""``task=probe``, ``task=study`` and ``task=shortcut`` as a user types them."""
+"""``task=probe`` and ``task=shortcut`` as a user types them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import singleimg
-from singleimg.errors import UserError
 from tests.browser import seen_by_everyone
 
 SMALL = ("task=pretrain", "network=cifar_conv4", "augment=paper", "img_size=32", "num_imgs=64",
@@ -51,7 +49,11 @@ def data(folder: Path) -> tuple[str, ...]:
 
 def test_it_leaves_scores_a_table_and_a_page_beside_the_checkpoint(run, trained, labelled):
     said = run(
-        "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3"
+        "task=probe",
+        f"task.checkpoint={trained[0]}",
+        *data(labelled),
+        "probe.epochs=3",
+        "probe.updates=0",
     ).stdout
     assert "| conv1 | conv2 | conv3 | conv4 | seeds |" in said
     (page,) = (trained[0] / "probes").glob("*.html")
@@ -64,7 +66,8 @@ def test_it_leaves_scores_a_table_and_a_page_beside_the_checkpoint(run, trained,
     with page.with_suffix(".csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4
     run("-m", "task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe.epochs=3",
-        "task.layer=conv2,conv1", f"hydra.sweep.dir={page.parent}/sweep")  # fmt: skip
+        "probe.updates=0", "task.layer=conv2,conv1",
+        f"hydra.sweep.dir={page.parent}/sweep")  # fmt: skip
     with (page.parent / "sweep" / "sweep.csv").open() as stream:
         values = [float(row["value"]) for row in csv.DictReader(stream)]
     assert values == [scores["layers"][k]["accuracy"] for k in (1, 0)]
@@ -73,7 +76,7 @@ def test_it_leaves_scores_a_table_and_a_page_beside_the_checkpoint(run, trained,
 def test_evaluate_gives_what_a_pretraining_and_its_probe_give(
     run, trained, labelled, picture, tmp_path
 ):
-    probed = (*data(labelled), "probe.epochs=3")
+    probed = (*data(labelled), "probe.epochs=3", "probe.updates=0")
     run("-m", "task=evaluate", *SMALL[1:], f"imgpath={picture}", *probed, "seed=0,1",
         "task.layer=conv2", f"targetpath={tmp_path}/all", f"hydra.sweep.dir={tmp_path}/sweep",
     )  # fmt: skip
@@ -102,7 +105,14 @@ def test_evaluate_says_before_it_trains_what_it_cannot_give(run, labelled, pictu
 
 def test_several_runs_that_differ_in_their_seed_are_one_row(run, trained, labelled, tmp_path):
     both = f"task.checkpoint=[{trained[0]},{trained[1]}]"
-    command = ("task=probe", both, *data(labelled), "probe.epochs=3", f"targetpath={tmp_path}")
+    command = (
+        "task=probe",
+        both,
+        *data(labelled),
+        "probe.epochs=3",
+        "probe.updates=0",
+        f"targetpath={tmp_path}",
+    )
     said = run(*command).stdout
     (row,) = [line for line in said.splitlines() if line.startswith("| rotnet")]
     assert row.count("±") == 4 and row.endswith("| 2 |")
@@ -146,54 +156,14 @@ def test_a_mistake_is_one_sentence(run, trained, arguments, sentence):
     assert sentence in result.stderr and result.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
-def test_the_whole_study_runs_is_kept_and_says_what_holds(run, picture, labelled, tmp_path):
-    """A few updates of each row: its figures mean nothing, its parts are all there."""
-    command = (
-        "task=study", "budget=smoke", "network=cifar_conv4", "augment=paper", f"imgpath={picture}",
-        *data(labelled), "probe.epochs=1", "shortcut.updates=3", "shortcut.images=40",
-        "shortcut.tested=20", "shortcut.sources=2", "shortcut.tested_sources=1",
-        *(f"budget.{method}.images=64" for method in ("supervised", "rotnet", "bigan")),
-        "budget.deepcluster.images=128", "budget.untrained.images=250", "probe.images=100",
-        *(f"budget.{method}.seeds=1" for method in ("untrained", "supervised", "deepcluster")),
-        f"targetpath={tmp_path}",
-    )  # fmt: skip
-    said = run(*command).stdout
-    assert "Null control, augment=paper: on noise RotNet tells" in said
-    for row in ("random", "random (critic)", "supervised", "RotNet, one image",
-                "RotNet, full set", "DeepCluster, one image", "DeepCluster, full set",
-                "MonoGAN, one image", "MonoGAN, full set", "none", "jitter", "rotation", "scale",
-                "rotation+jitter", "rotation+scale", "jitter+scale", "all"):  # fmt: skip
-        assert f"| {row} |" in said
-    for letter, many in (("a", 4), ("b", 6), ("c", 3), ("d", 6)):
-        assert said.count(f"- ({letter}) ") == many
-    assert {"table.md", "scores.csv", "study.json", "report.html", "run.log"} <= {
-        file.name for file in tmp_path.iterdir()
-    }
-    seen_by_everyone(tmp_path / "report.html")
-    assert len(list(tmp_path.glob("rows/*/report.html"))) == len(list(tmp_path.glob("rows/*")))
-    page = (tmp_path / "report.html").read_bytes()
-    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("rows/*/checkpoints/*")}
-    assert len(before) > 20  # a row leaves at least one
-    again = run(*command).stdout
-    # Rows are said as they come, in any order; the table and what follows it are the same.
-    assert again.split("| | conv1", 1)[1] == said.split("| | conv1", 1)[1]
-    assert before == {file: file.stat().st_mtime_ns for file in before}  # no row is made twice
-    (tmp_path / "report.html").unlink()
-    run("task=report", f"targetpath={tmp_path}")
-    assert (tmp_path / "report.html").read_bytes() == page
-
-
-@pytest.mark.parametrize("typed", ["deg=20", "augment.hflip=0"])
-def test_what_the_rows_set_themselves_is_refused(typed):
-    with pytest.raises(UserError, match="has no effect, since task=study does not read it") as one:
-        singleimg.compose("task=study", "augment=paper", typed)
-    assert str(one.value).startswith(f"{typed} ")
-
-
-def test_keys_of_a_training_are_none_of_a_study(run):
-    said = run("task=study", "task.keep=[0.5]", code=1).stderr
-    assert said.startswith("task.keep is a key of task=pretrain: ")
+def test_nearest_neighbours_are_asked_in_place_of_a_classifier(run, trained, labelled, tmp_path):
+    said = run("task=probe", f"task.checkpoint={trained[0]}", *data(labelled), "probe=knn",
+               "probe.k=3", f"targetpath={tmp_path}").stdout  # fmt: skip
+    assert "| conv1 | conv2 | conv3 | conv4 | seeds |" in said
+    (page,), (file,) = tmp_path.glob("*.html"), tmp_path.glob("*.json")
+    (scores,) = json.loads(file.read_text())
+    assert all(layer["lr"] is None and layer["accuracy"] > 0.5 for layer in scores["layers"][:2])
+    assert ">knn<" in page.read_text()
 
 
 def test_the_control_prints_its_two_figures(run, picture, tmp_path):

@@ -68,7 +68,7 @@ TARGETS = {
     "augment.transforms=[{_target_: planted.Crop}]": "augment.transforms[0]._target_=planted.Crop",
     "image._target_=singleimg.sources.decoding.os.system":
     "image._target_=singleimg.sources.decoding.os.system is not trusted: a configuration may name "
-    "dead_leaves, file, folder, noise, url here.",
+    "dead_leaves, file, folder, noise, plain, url here.",
     "image._target_=${oc.decode:os.system}": "image._target_=os.system",
     '+image.more="${oc.create:{_target_: os.system}}"': "image.more._target_=os.system is",
     "output._target_=planted.Crop": "output._target_",

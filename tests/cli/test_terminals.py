@@ -138,10 +138,11 @@ def test_pretrain_probe_and_study(folder, columns):
     stopped = shown(folder, *probe, "probe.epochs=100000", columns=columns,
                     stop_at=r"[1-9]\d/100000")  # fmt: skip
     assert stopped.status == 130
-    assert shown(folder, *probe, "probe.epochs=3", columns=columns).status == 0
+    assert shown(folder, *probe, "probe.epochs=3", "probe.updates=0", columns=columns).status == 0
     study = [
         "task=study", "budget=smoke", "network=cifar_conv4", "augment=paper", "imgpath=photo.png",
-        *labelled, "probe.epochs=1", "shortcut.updates=30", "shortcut.images=400",
+        *labelled, "probe.epochs=1",
+        "probe.updates=0", "shortcut.updates=30", "shortcut.images=400",
         "shortcut.tested=20", "shortcut.sources=2", "shortcut.tested_sources=1",
         *(f"budget.{method}.images=64" for method in ("supervised", "rotnet", "bigan")),
         "budget.deepcluster.images=128", "budget.untrained.images=250", "probe.images=100",

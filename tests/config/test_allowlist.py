@@ -63,7 +63,7 @@ def test_code_of_the_users_own_gets_a_hint():
 
 def test_each_group_has_its_own_list():
     assert refused("image", "singleimg.transforms.RotatedCrop").endswith(
-        "a configuration may name dead_leaves, file, folder, noise, url here."
+        "a configuration may name dead_leaves, file, folder, noise, plain, url here."
     )
     assert refused("experiment", "singleimg.sources.file.File").endswith("may name no code here.")
 
@@ -146,7 +146,7 @@ def test_wrong_names_get_a_hint():
     )
     assert refused("image", "fil") == (
         "image._target_=fil is not trusted: a configuration may name dead_leaves, file, folder, "
-        "noise, url here (did you mean file?)."
+        "noise, plain, url here (did you mean file?)."
     )
 
 

@@ -62,6 +62,12 @@ def test_counts_may_have_a_suffix():
     assert (cfg.num_imgs, cfg.max_pixels) == (1500, 200_000_000)
 
 
+def test_a_picture_of_ones_own_is_shrunk_by_a_key_of_every_image():
+    for typed in ((), ("image=noise",), ("image=plain",), ("imgpath=a.png",)):
+        assert loaded(*typed, "image.pixels=600").image.pixels == 600
+        assert loaded(*typed).image.pixels is None
+
+
 def test_the_three_that_differ():
     cfg = composed()
     assert (cfg.threads, cfg.imgpath, cfg.targetpath) == (None, None, None)
@@ -118,6 +124,8 @@ def test_every_choice_of_every_group_can_be_made(group, choice, tmp_path):
         more.append("method=rotnet")
     if group == "method":
         more.append("network=cifar_conv4")
+    if (group, choice) == ("method", "distil"):
+        more.append("method.teacher=timm:resnet18")
     cfg = loaded(f"{group}={choice}", *more)
     if group == "augment":
         assert make.instantiate_transforms(cfg)

@@ -50,8 +50,18 @@ LATER = (
     "card",
     "doctor",
     "evaluate",
+    "export_trunk",
+    "timm",
+    "wrn",
     "dask",
     "ray",
+    "plain",
+    "distil",
+    "simclr",
+    "vicreg",
+    "byol",
+    "dino",
+    "knn",
 )  # no path ever stood for these
 
 

@@ -165,6 +165,15 @@ def test_homes_urls_and_detours(folder, monkeypatch):
     assert composed("targetpath=a/../b/./c//d").targetpath == str(folder / "b" / "c" / "d")
 
 
+@pytest.mark.parametrize("name", ["timm:resnet18.a1_in1k", "runs/teacher"])
+def test_a_name_of_timm_is_no_path_where_it_may_stand(folder, name):
+    meant = name if name.startswith("timm:") else f"{folder}/{name}"
+    typed = ("task=pretrain", "method=distil")
+    assert composed(*typed, f"method.teacher={name}").method.teacher == meant
+    assert singleimg.compose(*typed, **{"method.teacher": name}).method.teacher == meant
+    assert composed(f"imgpath={name}").imgpath == f"{folder}/{name}"
+
+
 def test_two_points_leave_the_folder_that_a_link_leads_to(tmp_path):
     (tmp_path / "disk" / "deep").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep")

@@ -30,7 +30,8 @@ from tests.in_process import as_new_process, run_script
 MOST = {
     "num_imgs": 48, "img_size": 64, "threads": 2, "preview.rows": 2, "preview.columns": 3,
     "method.updates": 2, "method.epochs": 2, "method.batch_size": 16, "method.k": 4,
-    "probe.epochs": 1, "probe.images": 40, "hydra.sweeper.n_trials": 2, "task.slices": 2,
+    "probe.epochs": 1, "probe.updates": 0, "probe.images": 40, "hydra.sweeper.n_trials": 2,
+    "task.slices": 2,
     "shortcut.updates": 2, "shortcut.images": 64, "shortcut.sources": 2,
     "shortcut.tested_sources": 2, "shortcut.tested": 64,
 }  # fmt: skip
@@ -39,8 +40,10 @@ _TYPED_BY = {
     "generate": _IMAGES, "prepare": _IMAGES,
     "preview": (*_IMAGES, "preview.rows", "preview.columns"),
     "pretrain": (*_IMAGES, "method.updates", "method.batch_size"),
-    "evaluate": (*_IMAGES, "method.updates", "method.batch_size", "probe.epochs", "probe.images"),
-    "probe": ("probe.epochs", "probe.images"),
+    "evaluate": (*_IMAGES, "method.updates", "method.batch_size", "probe.epochs", "probe.updates",
+                 "probe.images"),
+    "distil": (*_IMAGES, "method.updates", "method.batch_size"),
+    "probe": ("probe.epochs", "probe.updates", "probe.images"),
     "shortcut": tuple(key for key in MOST if key.startswith("shortcut.")),
 }  # fmt: skip
 _ASIDE = {"--help", "-h", "--version", "--cfg", "--hydra-help", "--info", "-i", "-c"}
@@ -230,6 +233,8 @@ def _left_out(typed: dict[str, str]) -> list[str]:
     )
     task = typed.get("task", of_experiment[1] if of_experiment else "generate")
     unread = {"num_imgs"} if "debug" in typed else set()
+    if "probe" in typed:  # another protocol has keys of its own
+        unread |= {"probe.epochs", "probe.updates"}
     for key, others in TASKS[task].beside.items() if task in TASKS else ():
         unread |= set(others) if key in typed else set()
     return [key for key in _TYPED_BY.get(task, ()) if key not in typed and key not in unread]

@@ -49,7 +49,7 @@ NOT_RUN: dict[str, dict[str, str]] = {
         "python run.py task=probe task.checkpoint=outputs/r": "needs ImageNet",
     },
     "docs/guides/reproduce-the-paper.md": {
-        "python run.py experiment=study_cifar10 data.path=c": "needs CIFAR-10 and 100 minutes",
+        "python run.py experiment=study_cifar10 data.path=c": "needs CIFAR-10 and two hours",
     },
     "docs/guides/share-a-dataset.md": {
         "hf upload name/set outputs/set --repo-type dataset": "a hub",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from singleimg.learn.data.batches import InMemory
 from singleimg.learn.methods.train_state import TrainState
@@ -46,3 +48,15 @@ def pictures() -> InMemory:
         pixels[k, :, :6, 4:20] = 255  # a bar at the top
     labels = torch.arange(16) // 2
     return InMemory(pixels.clamp(0, 255).byte(), labels)
+
+
+@pytest.fixture(scope="session")
+def labelled(pictures: InMemory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of eight of these pictures, as ``data=imagefolder`` reads them."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for number, pixels in enumerate(pictures.pixels):
+        for split in ("train", "test"):
+            file = folder / split / ("even", "odd")[number % 2] / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file)
+    return folder

@@ -53,6 +53,8 @@ def test_a_url_is_fetched_once(server):
     assert (source.load(0) == np.asarray(picture())).all()
     decoding.load_picture.cache_clear()
     source.load(0)
+    small = Url(f"{server.base}/scene.png", server.sha256, allow_http=True, pixels=300)
+    assert small.load(0).shape == (15, 20, 3)
     assert server.asked.count("/scene.png") == 1
 
 

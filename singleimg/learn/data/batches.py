@@ -95,7 +95,13 @@ class Pixels(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Tensor:
-        return functional.pil_to_tensor(to_square(self.dataset[index][0], self.size))
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Tensor]:
+        """A batch, of which a DataLoader asks at once: what is rendered for it is drawn at once."""
+        many = getattr(self.dataset, "__getitems__", None)
+        found = many(list(indices)) if many else [self.dataset[index] for index in indices]
+        return [functional.pil_to_tensor(to_square(image, self.size)) for image, *_ in found]
 
 
 def to_square(image: Image.Image, size: int) -> Image.Image:

@@ -6,7 +6,7 @@ All take ``float`` B×3×H×W, a side and a generator on the processor, and give
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor, nn
@@ -35,22 +35,29 @@ def padded(images: Tensor, side: int, generator: Generator) -> Tensor:
     return placed(nn.functional.pad(images, [PADDING] * 4), side, generator)
 
 
-def resized(images: Tensor, side: int, generator: Generator) -> Tensor:
+def resized(
+    images: Tensor,
+    side: int,
+    generator: Generator,
+    area: Sequence[float] = AREA,
+    hflip: float = 0.0,
+) -> Tensor:
     """A part of 8 % … 100 % of the area and aspect 3/4 … 4/3, resized: the recipe for ImageNet.
 
-    One bilinear sampling a batch. A side that does not fit is cut to the image's, where
-    torchvision's RandomResizedCrop draws again; there is no antialiasing, which between 256 and 224
-    pixels hardly matters.
+    area: another range, fractions over 0 and up to 1. hflip: probability that it is mirrored left
+    to right in the same step. One bilinear sampling a batch. A side that does not fit is cut to the
+    image's, where torchvision's RandomResizedCrop draws again; there is no antialiasing, which
+    between 256 and 224 pixels hardly matters.
     """
     count = len(images)
     draws = torch.rand(5, count, generator=generator, dtype=torch.float64)
-    area = AREA[0] + (AREA[1] - AREA[0]) * draws[0]
+    shares = area[0] + (area[1] - area[0]) * draws[0]
     low, high = math.log(RATIO[0]), math.log(RATIO[1])
     aspect = torch.exp(low + (high - low) * draws[1])
-    width = torch.clamp(torch.sqrt(area * aspect), max=1)
-    height = torch.clamp(torch.sqrt(area / aspect), max=1)
+    width = torch.clamp(torch.sqrt(shares * aspect), max=1)
+    height = torch.clamp(torch.sqrt(shares / aspect), max=1)
     theta = torch.zeros(count, 2, 3, dtype=torch.float64)
-    theta[:, 0, 0], theta[:, 1, 1] = width, height
+    theta[:, 0, 0], theta[:, 1, 1] = torch.where(draws[4] < hflip, -width, width), height
     theta[:, 0, 2] = (2 * draws[2] - 1) * (1 - width)
     theta[:, 1, 2] = (2 * draws[3] - 1) * (1 - height)
     theta = theta.to(images.device, images.dtype, non_blocking=True)

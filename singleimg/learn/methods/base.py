@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +34,12 @@ class Method(nn.Module, ABC):
     metrics: ClassVar[tuple[str, ...]] = ("loss",)  # what each update says
     watched: ClassVar[str] = "loss"  # the lowest mean of an epoch makes the best checkpoint
     needs_labels: ClassVar[bool] = False
+    is_taught: ClassVar[bool] = False  # its setting ``teacher`` names what learn_from gets
+    takes: ClassVar[tuple[str, ...]] = ()  # settings that name a training: begin gets its trunk
+    # Settings that came later, and what held before: a record says them only where they differ, so
+    # that what was begun before resumes.
+    added: ClassVar[Mapping[str, Any]] = {}
+    is_taught: ClassVar[bool] = False  # its setting ``teacher`` names what learn_from gets
     if TYPE_CHECKING:
         trunk: Trunk  # made by build
 
@@ -70,6 +77,19 @@ class Method(nn.Module, ABC):
         """Makes the modules and the optimisers: the trunk first, from torch's generator as it is.
 
         ``images``: how many there are. ``classes``: of their labels, when there are any.
+        """
+
+    def learn_from(self, teacher: nn.Module) -> None:
+        """Called after :meth:`build` where ``is_taught``, when a training resumes too.
+
+        ``teacher``: frozen; ``float`` B×3×S×S of 0 … 1 in, the scores of its classes out. What
+        :meth:`build` gets as ``classes`` is their number.
+        """
+
+    def begin(self, trunks: Mapping[str, Trunk]) -> None:
+        """What is done once, after :meth:`build`, in a training that does not resume.
+
+        ``trunks``: of the trainings that the settings in ``takes`` name, their weights with them.
         """
 
     def check_built(self) -> None:
@@ -137,6 +157,12 @@ class Method(nn.Module, ABC):
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         """One update from a batch; ``indices``: the indices of its images. Gives the metrics."""
 
+    def pretext(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The scores of the answers to the method's own question about images, N×answers, and the
+        right ones, ``int64`` N; None: it has none that could be right or wrong.
+        """
+        return None
+
     def end_epoch(self) -> dict[str, float]:
         """What is known once an epoch is over, beside the means of its updates."""
         return {}
@@ -155,6 +181,13 @@ def step_decay(lr: float, milestones: Sequence[float], gamma: float, fraction: f
     return lr * gamma ** sum(fraction >= milestone for milestone in milestones)
 
 
+def cosine(lr: float, fraction: float, warmup: float = 0.0) -> float:
+    """From 0 to ``lr`` over the first ``warmup`` of the training, then to 0 by half a cosine."""
+    if fraction < warmup:
+        return lr * fraction / warmup
+    return lr * (1 + math.cos(math.pi * (fraction - warmup) / max(1 - warmup, 1e-9))) / 2
+
+
 def set_lr(optimizer: Optimizer, lr: float) -> None:
     """For all its parameters."""
     for group in optimizer.param_groups:
@@ -166,12 +199,13 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     return (scores.argmax(1) == labels).float().mean()
 
 
-def check_positive(**settings: object) -> None:
+def check_positive(example: float = 0.01, /, **settings: object) -> None:
     """Raises UserError for a setting of a method that is not a number over 0."""
     for key, value in settings.items():
         if type(value) not in (int, float) or not 0 < value < float("inf"):
             raise UserError(
-                f"method.{key}={value} is not a number over 0: type for example method.{key}=0.01."
+                f"method.{key}={value} is not a number over 0: type for example "
+                f"method.{key}={example:g}."
             )
 
 

@@ -127,10 +127,10 @@ class DeepCluster(Method):
 
     @torch.no_grad()
     def _features(self, images: Images, state: TrainState) -> np.ndarray:
-        """Of every image's middle: ``float32`` N×F.
+        """Of every image's middle, before the last activation: ``float32`` N×F.
 
-        Before the last activation of the fully connected layers, as DeepCluster's code has it;
-        where there are none, the last map of the trunk.
+        Those of the fully connected layers, as DeepCluster's code has them; where there are none,
+        those of the trunk: a vector with signs says more than one that is cut at 0.
         """
         self.eval()
         indices = [
@@ -141,7 +141,8 @@ class DeepCluster(Method):
         for pixels in images.batches(indices):
             batch = centre(pixels.to(state.device).float() / 255, self.size)
             with state.fabric.autocast():
-                parts.append(self.top.before_activation(self.trunk(batch)).float().cpu())
+                values = self.trunk.signed(batch) if self.top.is_empty else self.trunk(batch)
+                parts.append(self.top.before_activation(values).float().cpu())
         self.train()
         return torch.cat(parts).numpy()
 

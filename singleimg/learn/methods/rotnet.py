@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from singleimg.errors import UserError
-from singleimg.learn.methods.supervised import Supervised
+from singleimg.learn.methods.classifier import LabelClassifier
 from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.networks.base import Network
 
@@ -20,16 +20,14 @@ _TRIVIAL = 135.0  # degrees, by which torchvision's TrivialAugmentWide turns at 
 _TOO_FAR = 45  # degrees: from here on an image may be nearer to the next quarter than to its own
 
 
-class RotNet(Supervised):
+class RotNet(LabelClassifier):
     """All four rotations of each image in one batch, made by transposing, never by interpolating.
 
-    An update sees ``4 · batch_size`` images. The settings are those of Supervised.
+    An update sees ``4 · batch_size`` images. The settings are those of LabelClassifier.
 
     Source: Gidaris, Singh, Komodakis: Unsupervised representation learning by predicting image
     rotations (ICLR 2018), and its code, FeatureLearningRotNet.
     """
-
-    needs_labels = False
 
     def build(self, network: Network, images: int, classes: int) -> None:
         super().build(network, images, QUARTERS)
@@ -66,6 +64,10 @@ class RotNet(Supervised):
             if opened:
                 return "by the black corners that rotation and shear leave"
         return None
+
+    def pretext(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        turned, quarters = rotate_quarters(images)
+        return self(turned), quarters
 
     def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
         turned, quarters = rotate_quarters(images)

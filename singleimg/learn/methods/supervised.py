@@ -2,64 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
-from torch.optim import SGD
-
-from singleimg.learn.methods.base import Method, accuracy, check_positive, set_lr, step_decay
-from singleimg.learn.methods.train_state import TrainState
-from singleimg.learn.networks.base import Network
+from singleimg.errors import UserError
+from singleimg.learn.methods.base import check_whole
+from singleimg.learn.methods.classifier import LabelClassifier
+from singleimg.learn.networks.base import Network, Trunk
 
 
-class Supervised(Method):
+class Supervised(LabelClassifier):
     """The same trunk, trained on the classes of a labelled set (``data=…``).
 
-    SGD with Nesterov momentum; ``lr`` times ``gamma`` at each of the ``milestones``, fractions of
-    the training.
+    init: a training whose trunk this one begins with (its folder, a checkpoint, or an exported
+    trunk). freeze: its first so many stages keep their weights and BatchNorm's statistics, those of
+    ``init`` or random ones; 0: none. All other settings are those of LabelClassifier.
+
+    Source: the paper's section 4.3, where first layers of one image are kept.
     """
 
-    metrics = ("loss", "accuracy")
     needs_labels = True
+    takes = ("init",)
+    added: ClassVar = {"init": None, "freeze": 0}
 
-    def __init__(
-        self,
-        *,
-        lr: float = 0.1,
-        momentum: float = 0.9,
-        weight_decay: float = 5e-4,
-        milestones: Sequence[float] = (0.3, 0.6, 0.8),
-        gamma: float = 0.2,
-        **settings: Any,
-    ) -> None:
+    def __init__(self, *, init: str | None = None, freeze: int = 0, **settings: Any) -> None:
         super().__init__(**settings)
-        check_positive(lr=lr)
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.milestones, self.gamma = milestones, gamma
+        check_whole("freeze", freeze, 0)
+        self.init, self.freeze = init, freeze
 
     def build(self, network: Network, images: int, classes: int) -> None:
-        self.trunk = network.trunk()
-        self.top = network.top(self.trunk.features(network.size))
-        self.head = nn.Linear(self.top.size, classes)
-        self.optimizers["all"] = SGD(
-            self.parameters(),
-            self.lr,
-            self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.momentum > 0,
-        )
+        super().build(network, images, classes)
+        if self.freeze > self.trunk.depth:
+            raise UserError(
+                f"method.freeze={self.freeze} is not a number of stages from 0 to "
+                f"{self.trunk.depth}, all those of network={network.name}: type for example "
+                "method.freeze=2."
+            )
+        self.trunk.freeze(self.freeze)  # the optimiser leaves alone what has no gradient
 
-    def schedule(self, fraction: float) -> None:
-        set_lr(self.optimizers["all"], step_decay(self.lr, self.milestones, self.gamma, fraction))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The scores of the classes."""
-        return self.head(self.top(self.trunk(images)))
-
-    def update(self, images: Tensor, indices: Tensor, labels: Tensor, state: TrainState) -> dict:
-        with state.fabric.autocast():
-            scores = self(images)
-            loss = nn.functional.cross_entropy(scores, labels)
-        state.descend(loss, self.optimizers["all"])
-        return {"loss": loss.detach(), "accuracy": accuracy(scores, labels)}
+    def begin(self, trunks: Mapping[str, Trunk]) -> None:
+        if "init" in trunks:
+            self.trunk.load_state_dict(trunks["init"].state_dict())

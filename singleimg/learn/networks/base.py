@@ -1,10 +1,12 @@
-"""What every network has: a trunk of convolutions that can be read after each, and a top."""
+"""What every network has: a trunk that can be read after each of its stages, and a top."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isqrt
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from singleimg.errors import UserError, misfit
 
 # Of ImageNet's training images, as torchvision's models use them: RGB, of levels 0 … 1.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PROBED = 9216  # most values of a map that a probe sees, where a network does not say otherwise
 
 
 class Network(ABC):
@@ -35,6 +38,13 @@ class Network(ABC):
     @abstractmethod
     def probe_pool(self, layer: int, channels: int, side: int) -> nn.Module:
         """What reduces the map after convolution ``layer`` (0 …) for a linear probe."""
+
+    def load_pretrained(self, trunk: Trunk) -> None:  # noqa: B027 - most have nothing to do
+        """Gives a new trunk the weights that the network comes with; most come with none."""
+
+    def about(self) -> dict[str, str]:
+        """What a file of its weights says of it, beside its settings: texts by name."""
+        return {}
 
 
 @torch.no_grad()
@@ -63,6 +73,13 @@ def check_network(network: Network) -> None:
         ) from error
 
 
+def reduce_map(channels: int, side: int) -> nn.Module:
+    """Nothing where the map has at most 9,216 values, else adaptive max-pooling below them."""
+    if channels * side**2 <= PROBED:
+        return nn.Identity()
+    return nn.AdaptiveMaxPool2d(max(1, isqrt(PROBED // channels)))
+
+
 class Trunk(nn.Module):
     """Convolutions, each with its activation: images ``float`` B×3×S×S of 0 … 1 in.
 
@@ -71,12 +88,15 @@ class Trunk(nn.Module):
     takes it over later cannot do it differently.
     """
 
+    prefix: ClassVar[str] = ""  # of the names of its weights, where others know them without it
+
     def __init__(
         self, stages: Iterable[nn.Module], end: nn.Module | None = None, sobel: bool = False
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
+        self.frozen: list[nn.Module] = []
         self.front = Sobel() if sobel else nn.Identity()
         self.stages = nn.ModuleList(stages)
         self.end = end or nn.Identity()
@@ -84,7 +104,12 @@ class Trunk(nn.Module):
     def __repr__(self) -> str:
         """One line; that of ``stages`` has a line a layer."""
         weights = sum(weight.numel() for weight in self.parameters())
-        return f"{type(self).__name__}({len(self.stages)} stages, {weights:,} weights)"
+        return f"{type(self).__name__}({self.depth} stages, {weights:,} weights)"
+
+    @property
+    def depth(self) -> int:
+        """How many maps :meth:`layers` gives."""
+        return len(self.stages)
 
     def forward(self, images: Tensor) -> Tensor:
         """The flat features after the last convolution: B×F."""
@@ -97,6 +122,40 @@ class Trunk(nn.Module):
             values = stage(values)
             maps.append(values)
         return maps
+
+    def signed(self, images: Tensor) -> Tensor:
+        """As :meth:`forward`, without the last activation where the last stage ends with one."""
+        values = self.front((images - self.mean) / self.deviation)
+        *stages, last = self.stages
+        for stage in stages:
+            values = stage(values)
+        cut = isinstance(last, nn.Sequential) and isinstance(last[-1], nn.ReLU | nn.LeakyReLU)
+        return self.end((last[:-1] if cut else last)(values)).flatten(1)
+
+    def weights_of(self, depth: int) -> list[nn.Parameter]:
+        """What the first ``depth`` maps are computed with."""
+        return list(self.stages[:depth].parameters())
+
+    def freeze(self, depth: int) -> None:
+        """From now on the first ``depth`` stages, and no others, stay as they are: their weights,
+        and what their BatchNorm has measured, in training too."""
+        self.requires_grad_(True)
+        self.frozen.clear()
+        for weight in self.weights_of(depth) if depth else ():
+            weight.requires_grad_(False)
+        for part in self.children():
+            for module in part.modules():
+                owned = list(module.parameters())
+                if owned and not any(weight.requires_grad for weight in owned):
+                    self.frozen.append(module)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Trunk:
+        """As every module; what is frozen stays in eval mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     @torch.no_grad()
     def shapes(self, size: int) -> list[tuple[int, int]]:
@@ -194,6 +253,11 @@ class Top(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """B×F in, B×``size`` out."""
         return self.last(self.before_activation(features))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no layers."""
+        return len(self.layers) == 0
 
     def before_activation(self, features: Tensor) -> Tensor:
         """The same without the last ReLU."""

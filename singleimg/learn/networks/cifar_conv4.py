@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isqrt
 
 from torch import nn
 
 from singleimg.errors import UserError
-from singleimg.learn.networks.base import Layer, Network, Top, Trunk, stages
+from singleimg.learn.networks.base import Layer, Network, Top, Trunk, reduce_map, stages
 
 LAYERS = ((7, 3, 3), (5, 2, 2), (3, 2, 1), (3, 1, 1))  # kernel, stride, padding
-FEATURES = 9216  # most values that a probe sees
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,4 @@ class CifarConv4(Network):
 
     def probe_pool(self, layer: int, channels: int, side: int) -> nn.Module:
         """None where the map has at most 9,216 values, else adaptive max-pooling below them."""
-        if channels * side**2 <= FEATURES:
-            return nn.Identity()
-        return nn.AdaptiveMaxPool2d(isqrt(FEATURES // channels))
+        return reduce_map(channels, side)

@@ -12,9 +12,12 @@ import torch
 
 from singleimg.config.former import with_first_names
 from singleimg.dataset.recipe import canonical
+from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, identity
 from singleimg.learn.networks.base import Network, Trunk
 from singleimg.learn.probes.scores import LayerScore
+
+SCORED_ON = ("test", "validation")  # images
 
 
 class ProbeProtocol(ABC):
@@ -43,11 +46,13 @@ class ProbeProtocol(ABC):
         """
 
 
-def evenly_spaced(count: int, limit: int | None) -> list[int]:
-    """At most ``limit`` of ``count`` indices, spread evenly over them; None: all."""
-    if limit is None or limit >= count:
-        return list(range(count))
-    return [index * count // limit for index in range(limit)]
+def check_scored_on(value: object) -> None:
+    """Raises UserError for images that no protocol is scored on."""
+    if value not in SCORED_ON:
+        raise UserError(
+            f"probe.scored_on={value} is not one of {', '.join(SCORED_ON)}: type "
+            "probe.scored_on=test, or probe.scored_on=validation to read no test image."
+        )
 
 
 def protocol_digest(protocol: Mapping[str, Any], data: Labelled, seed: int) -> str:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
 
 from singleimg.errors import UserError
-from singleimg.learn.data.base import Labelled, classes, targets
-from singleimg.learn.data.batches import Images, open_images, whole_batches
+from singleimg.learn.data.base import Labelled
+from singleimg.learn.data.batches import whole_batches
 from singleimg.learn.networks.base import Network, Trunk
-from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
+from singleimg.learn.probes.base import ProbeProtocol, check_scored_on
 from singleimg.learn.probes.features import FeatureExtractor, extract
-from singleimg.learn.probes.linear import Probe, measure_accuracy
+from singleimg.learn.probes.images import evenly_spaced, split, split_images
+from singleimg.learn.probes.linear import Probe, Standard, measure_accuracy
 from singleimg.learn.probes.scores import LayerScore
 from singleimg.learn.seeding import numpy_generator, torch_generator
 from singleimg.system.bars import counted
@@ -31,29 +30,37 @@ class Cached(ProbeProtocol):
 
     lrs: learning rates of which each layer takes the best on ``held_out`` of the training images
     (that share of each class), before it is trained again on all of them. epochs, batch_size:
-    of SGD with ``momentum`` and no weight decay, cosine schedule. deviation: of the first weights.
+    of SGD with ``momentum``, cosine schedule; updates: at least so many, by more epochs where there
+    are few images. cost: inverse of the L2 penalty, C as scikit-learn counts it; None: no penalty.
+    deviation: of the first weights.
     memory: of images and features, GB at most. images: of either split only so many, spread
-    evenly over it; None: all.
+    evenly over it; None: all. scored_on: ``test``, or ``validation``: the held-out part, by the
+    classifiers that were chosen on it, and no test image is read.
 
-    Features are those of each image and of its mirror image, one of which an epoch takes at random.
+    Features are those of each image and of its mirror image, one of which an epoch takes at random;
+    they are standardised once, by the statistics of all training images.
     """
 
-    epochs: int = 20
+    epochs: int = 10
+    updates: int = 2000
     batch_size: int = 256
     lrs: Sequence[float] = (0.001, 0.003, 0.01, 0.03)
     momentum: float = 0.9
+    cost: float | None = 0.003
     deviation: float = 0.001
     held_out: float = 0.1
     memory: float = 24.0
     images: int | None = None
+    scored_on: str = "test"
     name: str = "cached"
 
     def __post_init__(self) -> None:
+        check_scored_on(self.scored_on)
         whole = type(self.epochs) is int and type(self.batch_size) is int
         if not whole or self.epochs < 1 or self.batch_size < 2:
             raise UserError(
                 f"probe.epochs={self.epochs} and probe.batch_size={self.batch_size} are not whole "
-                "numbers of at least 1 and 2: type for example probe.epochs=20 "
+                "numbers of at least 1 and 2: type for example probe.epochs=10 "
                 "probe.batch_size=256."
             )
         if self.images is not None and self.images < 1:
@@ -65,6 +72,11 @@ class Cached(ProbeProtocol):
             raise UserError(
                 f"probe.lrs={list(self.lrs)} is not a list of learning rates over 0: type for "
                 "example 'probe.lrs=[0.003,0.01]'."
+            )
+        if self.updates < 0 or (self.cost is not None and self.cost <= 0):
+            raise UserError(
+                f"probe.updates={self.updates} and probe.cost={self.cost} are not a number of "
+                "updates and a number over 0: type for example probe.updates=2000 probe.cost=0.003."
             )
         if not 0 < self.held_out < 1:
             raise UserError(
@@ -87,21 +99,32 @@ class Cached(ProbeProtocol):
         extractor = FeatureExtractor(trunk, network, layers).to(device)
         self._check_memory(extractor, network, data)
         train, number = split_images(data, "train", network.size, self.images)
-        test, _ = split_images(data, "test", network.size, self.images)
         features = extract(extractor, train, network.size, device, mirrored=True)
-        chosen = self._choose(features, train.labels, number, device, seed)
-        probes = self._fit(
+        standards = [Standard(kept) for kept in features]
+        for standard, kept in zip(standards, features, strict=True):
+            standard.apply(kept)
+        chosen = self.choose(features, train.labels, number, device, seed)
+        if self.scored_on == "validation":
+            return [
+                LayerScore(layer + 1, validation, lr, validation)
+                for layer, (lr, validation) in zip(extractor.chosen, chosen, strict=True)
+            ]
+        probes = self.fit(
             features, train.labels, number, np.arange(len(train)), [[lr] for lr, _ in chosen],
             device, seed,
         )  # fmt: skip
         del features
+        test, _ = split_images(data, "test", network.size, self.images)
         tested = extract(extractor, test, network.size, device)
         return [
             LayerScore(
-                layer + 1, float(measure_accuracy(probe, kept[0], test.labels)[0]), lr, validation
+                layer + 1,
+                float(measure_accuracy(probe, standard.apply(kept[0]), test.labels)[0]),
+                lr,
+                validation,
             )
-            for layer, probe, kept, (lr, validation) in zip(
-                extractor.chosen, probes, tested, chosen, strict=True
+            for layer, probe, standard, kept, (lr, validation) in zip(
+                extractor.chosen, probes, standards, tested, chosen, strict=True
             )
         ]
 
@@ -116,7 +139,7 @@ class Cached(ProbeProtocol):
                 f"probe.memory={self.memory:g}: type probe=streamed, or a larger probe.memory."
             )
 
-    def _choose(
+    def choose(
         self, features: list[Tensor], labels: Tensor, classes: int, device: torch.device, seed: int
     ) -> list[tuple[float, float]]:
         """Of each layer the best learning rate, and its accuracy on what was held out."""
@@ -127,7 +150,7 @@ class Cached(ProbeProtocol):
                 "each class is held out: type a larger number."
             )
         rates = [list(self.lrs)] * len(features)
-        probes = self._fit(features, labels, classes, fitted, rates, device, seed)
+        probes = self.fit(features, labels, classes, fitted, rates, device, seed)
         rows = torch.from_numpy(held)
         best = []
         for probe, kept in zip(probes, features, strict=True):
@@ -136,7 +159,7 @@ class Cached(ProbeProtocol):
             best.append((float(self.lrs[place]), float(scores[place])))
         return best
 
-    def _fit(
+    def fit(
         self,
         features: list[Tensor],
         labels: Tensor,
@@ -148,46 +171,27 @@ class Cached(ProbeProtocol):
     ) -> list[Probe]:
         """Trains the probes of all layers on these rows, in one pass through each epoch."""
         random = torch_generator(seed, "probe weights")
+        views = features[0].shape[0]
+        penalty = 0.0 if self.cost is None else 1 / (self.cost * views * len(rows))
         probes = [
             Probe(
-                kept.shape[2], classes, lrs, momentum=self.momentum, deviation=self.deviation,
-                generator=random, device=device,
+                kept.shape[2], classes, lrs, momentum=self.momentum, penalty=penalty,
+                deviation=self.deviation, generator=random, device=device,
             )
             for kept, lrs in zip(features, rates, strict=True)
         ]  # fmt: skip
         size = min(self.batch_size, len(rows))
         batches = len(rows) // size
-        for epoch in counted(range(self.epochs), self.epochs, "epoch", "probe"):
+        epochs = max(self.epochs, -(-self.updates // batches))
+        for epoch in counted(range(epochs), epochs, "epoch", "probe"):
             draws = numpy_generator(seed, "probe order", epoch)
             order = whole_batches(draws.permutation(rows), size)
-            mirror = draws.integers(features[0].shape[0], size=order.shape)
+            mirror = draws.integers(views, size=order.shape)
             for number in range(batches):
-                done = (epoch * batches + number) / (self.epochs * batches)
+                done = (epoch * batches + number) / (epochs * batches)
                 cosine = (1 + math.cos(math.pi * done)) / 2
                 seen, view = torch.from_numpy(order[number]), torch.from_numpy(mirror[number])
                 truth = labels[seen].to(device)
                 for probe, kept in zip(probes, features, strict=True):
                     probe.step(kept[view, seen].to(device), truth, cosine)
         return probes
-
-
-@lru_cache(maxsize=2)
-def split_images(data: Labelled, part: str, size: int, limit: int | None) -> tuple[Images, int]:
-    """One split of a labelled set, in memory, and its number of classes; read once a process."""
-    dataset = data.train() if part == "train" else data.test()
-    labels, number = targets(dataset), len(classes(dataset))
-    rows = evenly_spaced(len(dataset), limit)
-    dataset, labels = Subset(dataset, rows), [labels[row] for row in rows]
-    return open_images(dataset, size, workers=0, memory=float("inf"), labels=labels), number
-
-
-def split(labels: Tensor, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to fit and rows to hold out: ``share`` of each class, always the same ones."""
-    order = numpy_generator(0, "held out").permutation(len(labels))
-    ordered = labels.numpy()[order]
-    held = []
-    for label in np.unique(ordered):
-        rows = order[ordered == label]
-        held.append(rows[: max(1, round(share * len(rows)))])
-    out = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.arange(len(labels)), out), out

@@ -17,7 +17,7 @@ from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.scores import LayerScore, RunScore, read_json, write_json
 from singleimg.learn.training.checkpoints import LAST
 from singleimg.learn.training.devices import check_one_device, open_fabric
-from singleimg.learn.training.trunk import load_trunk
+from singleimg.learn.training.trunk import load_method
 from singleimg.system.logs import log
 
 FOLDER = "probes"
@@ -39,9 +39,10 @@ def score_of(file: Path, cfg: DictConfig, data: Labelled, protocol: str) -> RunS
     scored = file.parents[1] / FOLDER / f"{data.name}-{protocol}-{digest}.json"
     if scored.exists():
         return read_json(scored)[0]
-    trunk, network, record = load_trunk(file, tuple(cfg.trusted_modules))
+    method, network, record = load_method(file, cfg.trusted_modules)
+    trunk = method.trunk
     device = open_fabric(cfg.train).device
-    log.info("%s: probes after %d convolutions.", file.parents[1].name, len(trunk.stages))
+    log.info("%s: probes after %d layers.", file.parents[1].name, trunk.depth)
     scored.parent.mkdir(exist_ok=True)
     own = instantiate(cfg, "probe")
     layers = own.run(

@@ -17,15 +17,23 @@ _CHUNK = 250  # images a pass
 class FeatureExtractor(nn.Module):
     """Images in, for each layer a B×D tensor out: after the activation, pooled, flat.
 
-    layers: which convolutions, 0 …; None: all.
+    layers: which convolutions, 0 …; None: all. pool: in place of the network's own before a probe.
     """
 
-    def __init__(self, trunk: Trunk, network: Network, layers: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        trunk: Trunk,
+        network: Network,
+        layers: list[int] | None = None,
+        pool: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.trunk = trunk.eval().requires_grad_(False)
         shapes = trunk.shapes(network.size)
         self.chosen = list(range(len(shapes))) if layers is None else layers
-        self.pools = nn.ModuleList(network.probe_pool(k, *shape) for k, shape in enumerate(shapes))
+        self.pools = nn.ModuleList(
+            pool or network.probe_pool(k, *shape) for k, shape in enumerate(shapes)
+        )
         self.sizes = [self._size(k, *shapes[k]) for k in self.chosen]
 
     def _size(self, layer: int, channels: int, side: int) -> int:

@@ -1,8 +1,7 @@
-"""A linear classifier on frozen features, several learning rates of it at once.
+"""Linear classifiers on frozen features, of several learning rates at once.
 
-The features do not move, so BatchNorm without affine needs no copy of them: with the batch's mean μ
-and scale s, ((X - μ)·s) W = X (s·W) - μ (s·W), and the gradient is s·(XᵀG - μ ΣG). Classifiers of
-several learning rates stand side by side as columns of W: each batch is read once for all.
+Classifiers of several rates stand side by side as columns of one matrix: each batch is read once
+for all of them.
 """
 
 from __future__ import annotations
@@ -10,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-EPSILON, RUNNING = 1e-5, 0.1  # of BatchNorm, as torch has them
+EPSILON = 1e-5  # of BatchNorm, as torch has it
+_CHUNK = 1000  # rows a pass
 
 
 class Probe:
-    """Classifiers of one layer, one for each of ``lrs``: BatchNorm without affine, then linear.
+    """Classifiers of one layer, one for each of ``lrs``, on standardised features.
 
-    SGD with momentum, no weight decay; weights begin at N(0, ``deviation``), the same for each
-    learning rate, biases at 0.
+    SGD with momentum; ``penalty`` times the weights is added to their gradient. Weights begin at
+    N(0, ``deviation``), the same for each learning rate, biases at 0.
     """
 
     def __init__(
@@ -29,53 +29,61 @@ class Probe:
         lrs: Sequence[float],
         *,
         momentum: float,
+        penalty: float,
         deviation: float,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
         one = deviation * torch.randn(classes, width, generator=generator)
-        self.classes, self.momentum = classes, momentum
+        self.classes, self.momentum, self.penalty = classes, momentum, penalty
         self.lrs = torch.tensor(lrs, device=device).repeat_interleave(classes)
-        self.weight = one.repeat(len(lrs), 1).to(device)  # a row a column of W
+        self.weight = one.repeat(len(lrs), 1).to(device)  # a row a column of the matrix
         self.bias = torch.zeros(len(lrs) * classes, device=device)
         self.weight_speed, self.bias_speed = (torch.zeros_like(x) for x in (self.weight, self.bias))
-        self.mean = torch.zeros(width, device=device)
-        self.variance = torch.ones(width, device=device)
 
     def step(self, features: Tensor, labels: Tensor, fraction: float) -> None:
-        """One update of all; ``fraction`` of each learning rate (the schedule's)."""
-        mean, count = features.mean(0), len(features)
-        variance = (features - mean).square_().mean(0)  # ten times as fast as torch.var
-        self.mean.lerp_(mean, RUNNING)
-        self.variance.lerp_(variance * (count / max(count - 1, 1)), RUNNING)
-        scale = (variance + EPSILON).rsqrt()
-        gradient = self._scores(features, mean, scale)
-        gradient = torch.softmax(gradient.view(count, -1, self.classes), 2)
-        gradient[torch.arange(count), :, labels] -= 1
+        """One update of all on B×D features; ``fraction``: of each rate, by the schedule."""
+        count = len(features)
+        gradient = torch.softmax(self.scores(features), 2)
+        gradient[torch.arange(count, device=labels.device), :, labels] -= 1
         gradient = gradient.view(count, -1) / count
-        total = gradient.sum(0)
-        slope = torch.addr(gradient.T @ features, total, mean, alpha=-1).mul_(scale)
         rates = self.lrs * fraction
-        self.weight.addcmul_(
-            self.weight_speed.mul_(self.momentum).add_(slope), rates[:, None], value=-1
-        )
-        self.bias.addcmul_(self.bias_speed.mul_(self.momentum).add_(total), rates, value=-1)
+        self.weight_speed.addmm_(gradient.T, features, beta=self.momentum)
+        self.weight_speed.add_(self.weight, alpha=self.penalty)
+        self.bias_speed.mul_(self.momentum).add_(gradient.sum(0))
+        self.weight.addcmul_(self.weight_speed, rates[:, None], value=-1)
+        self.bias.addcmul_(self.bias_speed, rates, value=-1)
 
     def scores(self, features: Tensor) -> Tensor:
-        """B×D in, B×rates×classes out, with the running statistics."""
-        scale = (self.variance + EPSILON).rsqrt()
-        return self._scores(features, self.mean, scale).view(len(features), -1, self.classes)
-
-    def _scores(self, features: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        scaled = self.weight * scale
-        return nn.functional.linear(features, scaled, self.bias - scaled @ mean)
+        """B×D in, B×rates×classes out."""
+        scores = torch.addmm(self.bias, features, self.weight.T)
+        return scores.view(len(features), -1, self.classes)
 
 
-def measure_accuracy(probe: Probe, features: Tensor, labels: Tensor, chunk: int = 1000) -> Tensor:
-    """The share of ``features`` (N×D) that each learning rate's classifier gets right."""
+class Standard:
+    """What makes each of D features have mean 0 and variance 1 over N of them (V×N×D): BatchNorm
+    without affine whose statistics are those of all images, not of a batch."""
+
+    def __init__(self, features: Tensor) -> None:
+        flat = features.view(-1, features.shape[-1])
+        sums, squares = torch.zeros(2, flat.shape[1], dtype=torch.float64)
+        for part in flat.split(_CHUNK):
+            sums += part.sum(0)
+        self.mean = (sums / len(flat)).float()
+        for part in flat.split(_CHUNK):
+            squares += (part - self.mean).square_().sum(0)
+        self.scale = (squares / len(flat) + EPSILON).rsqrt().float()
+
+    def apply(self, features: Tensor) -> Tensor:
+        """The same features, in place."""
+        return features.sub_(self.mean).mul_(self.scale)
+
+
+def measure_accuracy(probe: Probe, features: Tensor, labels: Tensor) -> Tensor:
+    """The share of ``features`` (N×D, standardised) that the classifier of each rate gets right."""
     right = torch.zeros(len(probe.lrs) // probe.classes, device=probe.bias.device)
-    for first in range(0, len(features), chunk):
-        part = features[first : first + chunk].to(probe.bias.device)
-        truth = labels[first : first + chunk].to(probe.bias.device)
-        right += (probe.scores(part).argmax(2) == truth[:, None]).sum(0)
+    parts = zip(features.split(_CHUNK), labels.split(_CHUNK), strict=True)
+    for part, truth in parts:
+        said = probe.scores(part.to(probe.bias.device)).argmax(2)
+        right += (said == truth.to(probe.bias.device)[:, None]).sum(0)
     return right / len(features)

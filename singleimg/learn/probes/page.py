@@ -144,7 +144,7 @@ def runs_table(scores: Sequence[RunScore], files: Sequence[Path] = ()) -> Table:
                 Cell(one.row), Cell(str(one.seed), one.seed),
                 Cell(f"conv{layer.layer}"),
                 *(Cell("–") if v is None else Cell(f"{100 * v:.2f}", v) for v in values),
-                Cell(f"{layer.lr:g}", layer.lr),
+                Cell("–") if layer.lr is None else Cell(f"{layer.lr:g}", layer.lr),
                 *([Cell(str(files[place]))] if files else []),
             ])  # fmt: skip
     heads = ["row", "seed", "layer", *known, "learning rate", *(["checkpoint"] if files else [])]

@@ -16,13 +16,14 @@ from singleimg.storage.local import LocalStore
 
 @dataclass(frozen=True)
 class LayerScore:
-    """layer: 1 … . accuracy: on the test images, 0 … 1. lr: the learning rate that was chosen, by
-    its accuracy on held-out training images, ``validation``. ten_crop: mean of ten crops, or None.
+    """layer: 1 … . accuracy: on the images that were asked for, 0 … 1. lr: the learning rate that
+    was chosen, by its accuracy on held-out training images, ``validation``; None: nothing is
+    learned. ten_crop: mean of ten crops, or None.
     """
 
     layer: int
     accuracy: float
-    lr: float
+    lr: float | None
     validation: float | None = None
     ten_crop: float | None = None
 

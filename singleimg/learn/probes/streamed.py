@@ -18,7 +18,8 @@ from singleimg.errors import UserError
 from singleimg.learn.data.base import Labelled, classes
 from singleimg.learn.data.batches import whole_batches
 from singleimg.learn.networks.base import Network, Trunk
-from singleimg.learn.probes.base import ProbeProtocol, evenly_spaced
+from singleimg.learn.probes.base import ProbeProtocol
+from singleimg.learn.probes.images import evenly_spaced
 from singleimg.learn.probes.scores import LayerScore
 from singleimg.learn.seeding import numpy_generator, torch_generator
 from singleimg.learn.training import checkpoints
@@ -104,7 +105,7 @@ class Streamed(ProbeProtocol):
     ) -> list[LayerScore]:
         train = data.train()
         torch.manual_seed(seed)
-        chosen = list(range(len(trunk.stages))) if layers is None else layers
+        chosen = list(range(trunk.depth)) if layers is None else layers
         bank = LinearProbes(trunk, network, len(classes(train)), chosen).to(device)
         trunk = trunk.to(device).eval().requires_grad_(False)
         optimizer = torch.optim.SGD(

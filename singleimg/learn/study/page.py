@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -12,19 +11,28 @@ from typing import Any
 from singleimg.config.command_line import replay, trusting
 from singleimg.dataset.target import PAGE
 from singleimg.errors import UserError
-from singleimg.learn.probes.page import SPREAD, layer_chart, layer_names, layer_table
-from singleimg.learn.probes.scores import LayerScore, RunScore
-from singleimg.learn.study.design import Row
-from singleimg.learn.study.report import RECORD
+from singleimg.learn.probes.page import ACCURACY, SPREAD, layer_chart, layer_names, layer_table
+from singleimg.learn.probes.scores import LayerScore, RunScore, percent
+from singleimg.learn.study.design import HALF, Row, student_name
+from singleimg.learn.study.findings import FAILS, HOLDS
+from singleimg.learn.study.report import RECORD, TITLES, facts_over_seeds, scores_of
+from singleimg.learn.study.row_run import RowResult
 from singleimg.learn.training.page import FILTERS, curves_of_runs, last_pictures
+from singleimg.report.charts import Chart, Series, by_layer
 from singleimg.report.results import Cell, Picture, ResultsPage, Section, Table, two_columns
 from singleimg.storage.local import LocalStore
 
 ROWS = "rows"  # the folder of the rows' own folders
-_TABLES = {
-    "rows": "Rows",
-    "ablation": "Augmentations of the one image",
-}  # of the record, and what stands above each
+_WHY = (
+    "What tells why, %: kNN is the share of images that their 20 nearest neighbours at the last "
+    "layer name rightly; pretext is the share of right answers to the method's own question"
+)
+FACTS_SAID = {
+    "table": _WHY,
+    "ablation": _WHY,
+    "choices": _WHY,
+    "students": "Accuracy of student and teacher, and how often they say the same, %",
+}  # above the second table of each part
 
 
 def write_page(folder: Path, trusted_modules: Sequence[str] = ()) -> Path:
@@ -50,9 +58,9 @@ def study_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsPage
 
 def _page(folder: Path, record: dict[str, Any], trusted_modules: Sequence[str]) -> ResultsPage:
     home = folder if (folder / ROWS).is_dir() else folder.parent  # some parts have their own folder
-    groups = {title: record[key] for key, title in _TABLES.items() if record[key]}
-    everyone = [one for group in groups.values() for one in group]
-    rows = {one["row"]["name"] for one in everyone}
+    parts = {part: [_result(one) for one in rows] for part, rows in record["rows"].items() if rows}
+    everyone = [one for made in parts.values() for one in made]
+    rows = {one.row.name for one in everyone}
     page = ResultsPage(
         title=f"Study on {record['data']}",
         lead=f"{len(rows):,} rows: trainings of {record['network']}, each with linear probes after "
@@ -66,24 +74,16 @@ def _page(folder: Path, record: dict[str, Any], trusted_modules: Sequence[str]) 
         ("rows", f"{len(rows):,}"),
         ("runs", f"{len(_folders(home, everyone)):,}"),
     ]
-    findings = [
-        [Cell(one["letter"]), Cell(one["said"]), Cell(one["verdict"]), Cell(one["numbers"])]
-        for one in record["findings"]
-    ]
-    parts = ",".join(record["parts"])
     page.sections = [
-        *(_group(title, group) for title, group in groups.items()),
-        Section("Findings", said=[record["control"]], tables=[
-            Table(("question", "statement", "verdict", "numbers, points"), findings)
-        ] if findings else []),
-        Section("Earlier in the trainings", tables=_early(everyone)),
+        *(_group(part, made) for part, made in parts.items()),
+        _findings(record),
         Section("What was not run", items=record["not_run"]),
         Section("First-layer filters", pictures=_filters(home, everyone)),
         Section("Curves of the trainings", parts=_curves(home, everyone)),
         Section("Each run", tables=[_runs(everyone)]),
         Section("Commands of the rows", tables=[_commands(everyone)]),
         Section("The same again", commands=[
-            replay(home, f"task.parts=[{parts}]", "targetpath=elsewhere",
+            replay(home, f"task.parts=[{','.join(parts)}]", "targetpath=elsewhere",
                    *trusting(trusted_modules))
         ]),
         Section("Made with", tables=[
@@ -93,46 +93,90 @@ def _page(folder: Path, record: dict[str, Any], trusted_modules: Sequence[str]) 
     return page
 
 
-def _group(title: str, made: Sequence[dict[str, Any]]) -> Section:
-    """A table of rows by layers with their minutes, and its figure."""
-    scores = [_score(one) for one in made]
-    minutes = {}
-    for name in dict.fromkeys(score.row for score in scores):
-        spent = mean(one["minutes"] for one in made if one["row"]["name"] == name)
-        minutes[name] = Cell(f"{spent:.1f}", spent)
-    table = layer_table(scores, caption="In numbers, %", more={"minutes a run": minutes})
-    return Section(title, said=[SPREAD], charts=[layer_chart(scores)], tables=[table])
-
-
-def _early(made: Sequence[dict[str, Any]]) -> list[Table]:
-    """A table of the probes that were made before the end: a line for each row and moment."""
+def _result(one: dict[str, Any]) -> RowResult:
+    """A row as it stands in the record."""
+    row = Row(**{**one["row"], "overrides": tuple(one["row"]["overrides"])})
     scores = [
-        replace(_score({"score": score}), row=f"{score['row']}, at {float(part):.0%}")
-        for one in made
-        for part, score in one["early"].items()
-    ]
-    unique = list(dict.fromkeys(scores))  # a row that stands in two tables is here once
-    caption = "Test accuracy when a part of the training's updates was done, %"
-    return [layer_table(unique, caption=caption)] if unique else []
+        score and RunScore(score["row"], score["seed"], score["data"],
+                           tuple(LayerScore(**layer) for layer in score["layers"]))
+        for score in (one["score"], one["recomputed"])
+    ]  # fmt: skip
+    return RowResult(row, *scores, one["facts"], one["minutes"])
 
 
-def _score(one: dict[str, Any]) -> RunScore:
-    score = one["score"]
-    layers = tuple(LayerScore(**layer) for layer in score["layers"])
-    return RunScore(score["row"], score["seed"], score["data"], layers)
+def _group(part: str, made: Sequence[RowResult]) -> Section:
+    """A part: its figures, the accuracies of its rows by layer, and what else is known of them."""
+    scores = [score for one in made for score in scores_of(one)]
+    section = Section(TITLES[part], said=[SPREAD])
+    if scores:
+        minutes = {score.row: Cell("") for score in scores}
+        for name in dict.fromkeys(one.row.name for one in made):
+            spent = mean(one.minutes for one in made if one.row.name == name)
+            minutes[name] = Cell(f"{spent:.1f}", spent)
+        whole = [one for one in scores if not one.row.endswith(f", {HALF}")]
+        section.charts = [layer_chart(whole, caption=ACCURACY)]
+        paired = [one for one in scores if one.row.removesuffix(f", {HALF}") + f", {HALF}"
+                  in {other.row for other in scores}]  # fmt: skip
+        if paired:
+            section.charts.append(layer_chart(paired, caption="at all updates, and at half"))
+        section.tables = [
+            layer_table(scores, caption="In numbers, %", more={"minutes a run": minutes})
+        ]
+    names, facts = facts_over_seeds(made)
+    if facts:
+        cells = [
+            [Cell(row), *(Cell(percent(known[name]), known[name][0]) if name in known
+                          else Cell("–") for name in names)]
+            for row, known in facts.items()
+        ]  # fmt: skip
+        section.tables.append(Table(("row", *names), cells, FACTS_SAID[part]))
+    if part == "students":
+        section.charts.append(_students(facts))
+    return section
 
 
-def _row(one: dict[str, Any]) -> Row:
-    return Row(**{**one["row"], "overrides": tuple(one["row"]["overrides"])})
+def _students(facts: Mapping[str, Mapping[str, tuple[float, float | None]]]) -> Chart:
+    """Accuracy by source, and that of the teacher."""
+    rows = [row for row, known in facts.items() if "student" in known]
+    series = []
+    for place, name in enumerate(("student", "teacher")):
+        cells = [facts[row][name] for row in rows]
+        errors = [None if deviation is None else 100 * deviation for _, deviation in cells]
+        means = [100 * value for value, _ in cells]
+        series.append(Series(name, list(range(len(rows))), means, errors, [], str(place)))
+    sources = [row.removeprefix(student_name("")) for row in rows]
+    return by_layer("test accuracy of students by the picture they saw", sources, series, "%")
 
 
-def _folders(home: Path, made: Sequence[dict[str, Any]]) -> dict[Row, Path]:
-    """Of the rows that have a folder: one that stands in two tables has it under its first name."""
-    found = {row: home / ROWS / row.folder for row in map(_row, made)}
+def _findings(record: dict[str, Any]) -> Section:
+    """The verdicts, and what they do not cover."""
+    rows = [
+        [Cell(one["letter"]), Cell(one["said"]), Cell(one["verdict"]), Cell(one["numbers"]),
+         Cell("–") if one["resolves"] is None else Cell(f"{one['resolves']:.1f}", one["resolves"])]
+        for one in record["findings"]
+    ]  # fmt: skip
+    heads = ("question", "statement", "verdict", "numbers, points", "could be resolved, points")
+    decided = sum(one["verdict"] in (HOLDS, FAILS) for one in record["findings"])
+    said = [record["control"]]
+    if rows:
+        said += [
+            f"{len(rows)} statements were tested, of which {decided} are decided. They and the "
+            "rules by which they are judged were fixed before the rows were made.",
+            "Differences are of pairs of runs with the same seed; ± is the half-width of their "
+            "one-sided 95 % interval, which is also the smallest difference that could have been "
+            "resolved. Seeds cover renderings, initial weights and order; they do not cover the "
+            "choice of the picture.",
+        ]
+    return Section("Findings", said=said, tables=[Table(heads, rows)] if rows else [])
+
+
+def _folders(home: Path, made: Sequence[RowResult]) -> dict[Row, Path]:
+    """Of the rows that have a folder."""
+    found = {one.row: home / ROWS / one.row.folder for one in made}
     return {row: folder for row, folder in found.items() if folder.is_dir()}
 
 
-def _filters(home: Path, made: Sequence[dict[str, Any]]) -> list[Picture]:
+def _filters(home: Path, made: Sequence[RowResult]) -> list[Picture]:
     """Of the first seed of each row the filters at its end."""
     pictures: dict[str, Picture] = {}
     for row, folder in _folders(home, made).items():
@@ -143,7 +187,7 @@ def _filters(home: Path, made: Sequence[dict[str, Any]]) -> list[Picture]:
     return list(pictures.values())
 
 
-def _curves(home: Path, made: Sequence[dict[str, Any]]) -> list[Section]:
+def _curves(home: Path, made: Sequence[RowResult]) -> list[Section]:
     """A section for each row: its curves, a line for each seed."""
     runs: dict[str, dict[str, Path]] = {}
     for row, folder in _folders(home, made).items():
@@ -152,29 +196,31 @@ def _curves(home: Path, made: Sequence[dict[str, Any]]) -> list[Section]:
     return [part for part in parts if part.charts]
 
 
-def _runs(made: Sequence[dict[str, Any]]) -> Table:
+def _runs(made: Sequence[RowResult]) -> Table:
     """A line a run: accuracies by layer, the learning rates that were chosen, minutes."""
-    layers = layer_names([_score(one) for one in made])
+    probed = [one for one in made if one.score is not None]
+    layers = layer_names([one.score for one in probed if one.score])
     rows = []
     for one in made:
-        at = {f"conv{layer.layer}": layer for layer in _score(one).layers}
+        known = one.score.layers if one.score else ()
+        at = {f"conv{layer.layer}": layer for layer in known}
         there = [at.get(name) for name in layers]
         rows.append([
-            Cell(one["row"]["name"]),
-            Cell(str(one["row"]["seed"]), one["row"]["seed"]),
+            Cell(one.row.name),
+            Cell(str(one.row.seed), one.row.seed),
             *(Cell("–") if k is None else Cell(f"{100 * k.accuracy:.2f}", k.accuracy)
               for k in there),
-            *(Cell("–") if k is None else Cell(f"{k.lr:g}", k.lr) for k in there),
-            Cell(f"{one['minutes']:.1f}", one["minutes"]),
+            *(Cell("–") if k is None or k.lr is None else Cell(f"{k.lr:g}", k.lr) for k in there),
+            Cell(f"{one.minutes:.1f}", one.minutes),
         ])  # fmt: skip
     rates = [f"lr {name}" for name in layers]
     return Table(("row", "seed", *layers, *rates, "minutes"), rows,
-                 "Test accuracy, %; the learning rate of each probe; minutes")  # fmt: skip
+                 "Accuracy, %; the learning rate of each probe; minutes")  # fmt: skip
 
 
-def _commands(made: Sequence[dict[str, Any]]) -> Table:
+def _commands(made: Sequence[RowResult]) -> Table:
     """What is typed after ``task=pretrain`` for each row's first seed."""
     first: dict[str, str] = {}
-    for row in map(_row, made):
-        first.setdefault(row.name, " ".join(row.overrides))
+    for one in made:
+        first.setdefault(one.row.name, " ".join(one.row.overrides))
     return two_columns(("row", "task=pretrain …, first seed"), list(first.items()))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from singleimg.config.tasks import Pretrain
 from singleimg.learn.probes.checkpoint import (
     FOLDER,
     accuracy_of,
@@ -14,7 +13,7 @@ from singleimg.learn.probes.checkpoint import (
 )
 from singleimg.learn.probes.page import write_scores
 from singleimg.learn.probes.scores import table
-from singleimg.learn.training.run import describe_run, train
+from singleimg.learn.training.run import describe_run, pretraining, train
 from singleimg.learn.training.trunk import checkpoint_file
 from singleimg.system.logs import log, logging_to_console
 
@@ -29,7 +28,7 @@ def evaluate(cfg: DictConfig) -> float:
     with logging_to_console():
         data, protocol = probed_on(cfg, "evaluate")
         run = describe_run(pretraining(cfg))
-        layer_number(cfg.task.layer, len(run.network.trunk().stages))
+        layer_number(cfg.task.layer, run.network.trunk().depth)
         train(run)
         file = checkpoint_file(run.folder)
         score = score_of(file, cfg, data, protocol)
@@ -38,14 +37,3 @@ def evaluate(cfg: DictConfig) -> float:
         log.info("%s", table([score]))
         log.info("Report:  %s", page)
         return accuracy_of([score], cfg.task.layer)
-
-
-def pretraining(cfg: DictConfig) -> DictConfig:
-    """Its ``task=pretrain``, which is in no need of labels."""
-    made = cfg.copy()
-    OmegaConf.set_struct(made, False)
-    made.data = None
-    made.task = Pretrain(_target_="pretrain", name="pretrain")
-    for key in ("resume", "insist", "tensorboard"):
-        made.task[key] = cfg.task[key]
-    return made

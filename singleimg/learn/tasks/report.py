@@ -1,5 +1,5 @@
 """``task=report``: the page of what lies in a folder: a dataset (or in a store), a training, a
-study."""
+student, a study."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def _learned(cfg: DictConfig) -> Path | None:
     """The same of a training or a study, which know what they are; None: there is neither."""
     if cfg.targetpath is None or is_url(cfg.targetpath):
         return None
-    from singleimg.learn.study import page as study  # a dataset's page is in no need of these
+    from singleimg.learn.distil import page as distil  # a dataset's page is in no need of these
+    from singleimg.learn.study import page as study
     from singleimg.learn.training import page as training
 
     folder = Path(file_path(cfg.targetpath))
-    for kind, record in ((study, study.RECORD), (training, training.RECORD)):
-        if (folder / record).exists():
+    for kind in (study, distil, training):
+        if (folder / kind.RECORD).exists():
             return kind.write_page(folder, cfg.trusted_modules)
     return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,17 +20,8 @@ from singleimg.learn.data.base import Labelled
 from singleimg.learn.probes.scores import percent
 from singleimg.learn.study import report
 from singleimg.learn.study.control import run_control
-from singleimg.learn.study.design import (
-    ABLATION,
-    ONE,
-    PARTS,
-    Row,
-    ablation_name,
-    left_out,
-    rows_of,
-    table_name,
-)
-from singleimg.learn.study.findings import Rows, findings
+from singleimg.learn.study.design import Row, left_out, rows_of
+from singleimg.learn.study.findings import Rows, augmentation_findings, findings
 from singleimg.learn.study.page import ROWS, write_page
 from singleimg.learn.study.row_run import RowResult, RowTask, make_row
 from singleimg.learn.training.devices import check_one_device
@@ -42,6 +32,8 @@ from singleimg.system.bars import Bar
 from singleimg.system.cores import available_cores
 from singleimg.system.logs import log, logging_to_console, logging_to_file
 from singleimg.system.signals import ignore_signals
+
+WHOLE = ("table", "students")  # parts whose page lies in the folder itself
 
 
 def study(cfg: DictConfig) -> None:
@@ -63,33 +55,36 @@ def study(cfg: DictConfig) -> None:
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Everything in its order; what is there already is read."""
-    result = run_control(cfg, folder / "shortcut")
-    log.info("%s", result)
     budget = OmegaConf.to_container(cfg.budget, resolve=True)
-    rows, ablation = rows_of(cfg.task.parts, budget)
-    made = {one.row: one for one in make(cfg, folder, [*rows, *ablation])}
-    table = [made[row] for row in rows]
-    name = ablation_name(ABLATION[-1])
-    whole = [
-        replace(one, row=replace(one.row, name=name), score=replace(one.score, row=name))
-        for one in table
-        if one.row.name == table_name("deepcluster", ONE)
-    ]
-    factors = [*(made[row] for row in ablation), *whole] if ablation else []
-    said = findings(Rows(table), Rows(factors))
-    place = folder if set(cfg.task.parts) == set(PARTS) else folder / "+".join(cfg.task.parts)
+    parts = rows_of(cfg.task.parts, budget)
+    control = str(run_control(cfg, folder / "shortcut")) if set(parts) != {"choices"} else ""
+    log.info("%s", control)
+    made: dict[Row, RowResult] = {}
+    for step in in_steps(parts):
+        made |= {one.row: one for one in make(cfg, folder, step)}
+    results = {part: [made[row] for row in rows] for part, rows in parts.items()}
+    told = Rows([*results.get("table", ()), *results.get("students", ())])
+    said = [*findings(told), *augmentation_findings(Rows(results.get("ablation", [])))]
+    place = folder if {*WHOLE} <= set(parts) else folder / "+".join(parts)
     more = {
-        "parts": list(cfg.task.parts),
         "data": instantiate(cfg, "data").name,
         "network": called(cfg.network),
         "budget": cfg.budget.name,
         "probe": called(cfg.probe),
-        "not_run": left_out([*rows, *ablation], budget),
+        "not_run": left_out(list(made), budget),
         "made_with": versions(["torch"]),
     }
-    text = report.write(place, table, factors, said, str(result), more)
+    text = report.write(place, results, said, control, more)
     log.info("\n%s", text)
     log.info("Report:  %s", write_page(place, cfg.trusted_modules))
+
+
+def in_steps(parts: Mapping[str, Sequence[Row]]) -> list[list[Row]]:
+    """All rows, each once: students after their teacher."""
+    rows = list(dict.fromkeys(row for rows in parts.values() for row in rows))
+    students = [row for row in rows if row.role == "student"]
+    others = [row for row in rows if row.role != "student"]
+    return [step for step in (others, students) if step]
 
 
 def _name(cfg: DictConfig, data: Labelled) -> str:
@@ -111,8 +106,10 @@ def make(cfg: DictConfig, folder: Path, rows: Sequence[Row]) -> list[RowResult]:
             for one in backend.run(make_row, tasks, workers):
                 made.append(one)
                 bar.update()
-                scores = [percent((layer.accuracy, None)) for layer in one.score.layers]
-                log.info("%s: %s (%.1f minutes)", one.row.label, " ".join(scores), one.minutes)
+                layers = one.score.layers if one.score else ()
+                said = [percent((layer.accuracy, None)) for layer in layers]
+                said += [f"{name} {percent((share, None))}" for name, share in one.facts.items()]
+                log.info("%s: %s (%.1f minutes)", one.row.label, ", ".join(said), one.minutes)
         except WorkerLost:
             raise UserError(
                 "a worker process was killed, most likely because memory ran out: type fewer "

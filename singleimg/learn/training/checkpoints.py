@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -18,29 +19,31 @@ _RENAMED = {"judge": "discriminator"}  # names in checkpoints of older versions:
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Writes beside ``file`` first, waits for the disk, and renames; UserError when it cannot.
-
-    A signal that comes meanwhile is answered when the file is whole.
-    """
-    with deferred():  # torch would make a RuntimeError of it, which a full disk gives as well
-        _save(file, state)
-
-
-def _save(file: Path, state: dict[str, Any]) -> None:
-    temporary = file.with_name(f".tmp-{file.name}")
+    """Writes a checkpoint as :func:`write_whole` does; UserError when it cannot."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-        LocalStore(file.parent).sync_folder()
+        write_whole(file, lambda stream: torch.save(state, stream))
     except (OSError, RuntimeError) as error:  # torch says RuntimeError of a full disk
         reason = error if isinstance(error, OSError) else OSError(0, str(error).splitlines()[0])
         raise unwritable(file.parents[1], reason) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def write_whole(file: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes beside ``file`` first, waits for the disk, and renames; makes its folder.
+
+    A signal that comes meanwhile is answered when the file is whole.
+    """
+    temporary = file.with_name(f".tmp-{file.name}")
+    with deferred():  # torch would make a RuntimeError of it, which a full disk gives as well
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(file)
+            LocalStore(file.parent).sync_folder()
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -48,9 +51,7 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(
-            f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
-        ) from None
+        raise UserError(f"{file} does not exist: type the folder of a task=pretrain.") from None
     except Exception as error:  # of bytes that are no checkpoint, torch says anything
         reason = " ".join(str(error).split())[:90]
         raise UserError(

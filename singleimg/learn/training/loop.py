@@ -133,6 +133,7 @@ class Training:
         self.metrics: dict[str, float] = {}
         self.pace = Pace(self.total)
         self.seconds = 0.0  # to the last update, of this and earlier processes
+        self._looked = [0.0, 0.0]  # seconds of augment and of all, in the updates that are logged
 
     def run(self) -> None:
         """To the end; a checkpoint is left at each epoch's, and every so many updates."""
@@ -182,17 +183,34 @@ class Training:
     def _update(self, pixels: Tensor, indices: Tensor) -> dict[str, Any]:
         """One update, which asks the device for nothing: it would have to wait for the answer."""
         state, method = self.state, self.method
+        looked = (state.step + 1) % self.log_settings.log_every == 0
+        begin = self._now(looked)
         method.schedule(state.step / self.total)
         images = pixels.to(state.device, non_blocking=True).float() / 255
         images = method.augment(images, self.size, state.generator("augment"))
+        augmented = self._now(looked)
         indices = indices.to(state.device, non_blocking=True)
         labels = self.images.labels[indices]
         metrics = method.check_metrics(method.update(images, indices, labels, state))
         state.step += 1
+        if looked:
+            self._looked[0] += augmented - begin
+            self._looked[1] += self._now(looked) - begin
         return {
             key: value.detach() if isinstance(value, Tensor) else value
             for key, value in metrics.items()
         }
+
+    def _now(self, wait: bool) -> float:
+        """Seconds; with ``wait`` when the device has done all that it was asked for."""
+        if wait and self.state.device.type == "cuda":
+            torch.cuda.synchronize(self.state.device)
+        return time.perf_counter()
+
+    @property
+    def augmenting(self) -> float:
+        """The share of an update that its crops or views take, by the updates that are logged."""
+        return self._looked[0] / max(self._looked[1], 1e-9)
 
     def _log(self, said: Mapping[str, Any]) -> None:
         self.state.check()
@@ -222,8 +240,11 @@ class Training:
             self.journal.epoch(self.state.step, {"epoch": self.epochs, **self.metrics})
             pixels = next(iter(self.images.batches([np.arange(min(SHOWN, len(self.images)))])))
             shown = centre(pixels.to(self.state.device).float() / 255, self.size)
-            first = next(m for m in self.method.trunk.modules() if isinstance(m, nn.Conv2d))
-            pictures = {**self.method.pictures(shown), "filters": stretch_filters(first.weight)}
+            pictures = dict(self.method.pictures(shown))
+            modules = self.method.trunk.modules()
+            first = next((m for m in modules if isinstance(m, nn.Conv2d)), None)
+            if first is not None:  # a transformer may have none
+                pictures["filters"] = stretch_filters(first.weight)
             for name, images in pictures.items():
                 self.journal.picture(name, self.state.step, self.epochs, images)
         if better:

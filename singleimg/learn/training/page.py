@@ -98,7 +98,7 @@ def training_page(folder: Path, trusted_modules: Sequence[str] = ()) -> ResultsP
             "The same again",
             commands=[
                 replay(folder, "targetpath=elsewhere", *trusting(trusted_modules)),
-                f"trunk, network, record = singleimg.load_trunk({str(folder)!r})",
+                f"trunk = singleimg.load_trunk({str(folder)!r})",
             ],
         ),
         Section("Made with", tables=[two_columns(("what", "version"), versions)]),

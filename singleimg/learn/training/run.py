@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from singleimg.config import saved
 from singleimg.config.command_line import command, typed
 from singleimg.config.make import instantiate
 from singleimg.config.paths import here
+from singleimg.config.schema import typed_keys
+from singleimg.config.tasks import Pretrain
 from singleimg.dataset.recipe import Recipe, check_draws
 from singleimg.dataset.target import LOG
 from singleimg.errors import UserError, clause, is_url
@@ -30,7 +33,9 @@ from singleimg.learn.training import checkpoints
 from singleimg.learn.training.devices import describe_devices, open_fabric
 from singleimg.learn.training.journal import BOARD, EPOCHS, PICTURES, UPDATES
 from singleimg.learn.training.loop import LogSettings, Training
+from singleimg.learn.training.origins import DIGEST, Origin, find_origins, recorded, take_over
 from singleimg.learn.training.page import try_page
+from singleimg.learn.training.teacher import Teacher, load_teacher
 from singleimg.learn.training.trunk import RECORD, fingerprint, load_record
 from singleimg.storage.local import LocalStore
 from singleimg.storage.lock import hold
@@ -51,6 +56,8 @@ class Run:
     network: Network
     inputs: Inputs
     record: dict[str, Any]  # what decides the weights, and the versions
+    origins: dict[str, Origin]  # trainings that it begins with, by settings of the method
+    teacher: Teacher | None  # of a method that is taught
     folder: Path
     settings: DictConfig
 
@@ -58,6 +65,20 @@ class Run:
     def fingerprint(self) -> str:
         """SHA-256 of what decides the weights."""
         return fingerprint(self.record)
+
+
+def pretraining(cfg: DictConfig, real: bool = False) -> DictConfig:
+    """The ``task=pretrain`` of another task, which has some of its keys: on the images that would
+    be made, or with ``real`` on those of ``data``."""
+    made = cfg.copy()
+    OmegaConf.set_struct(made, False)
+    made.data = cfg.data if real else None
+    made.task = Pretrain(_target_="pretrain", name="pretrain")
+    for key, _ in typed_keys(Pretrain):
+        name = key.removeprefix("task.")
+        if name != key and name in cfg.task:
+            made.task[name] = cfg.task[name]
+    return made
 
 
 def describe_run(cfg: DictConfig) -> Run:
@@ -83,24 +104,32 @@ def describe_run(cfg: DictConfig) -> Run:
         )
     method.check_count(inputs.count)
     check_size(method, network, inputs)
+    origins = find_origins(cfg, method)
+    teacher = load_teacher(method.teacher, cfg.trusted_modules) if method.is_taught else None
+    settings = recorded(OmegaConf.to_container(cfg.method, resolve=True), method, origins)
+    if teacher is not None:
+        settings["teacher"] = f"{DIGEST}{teacher.digest}"
     record = {
         "decides": {
-            "method": OmegaConf.to_container(cfg.method, resolve=True),
+            "method": settings,
             "network": OmegaConf.to_container(cfg.network, resolve=True),
             "inputs": inputs.identity,
-            "classes": inputs.classes,
+            "classes": inputs.classes if teacher is None else teacher.classes,
             "seed": cfg.seed,
             "precision": cfg.train.precision,
             "max_norm": cfg.train.max_norm,
         },
         "made_with": {"singleimg": __version__, "torch": torch.__version__},
     }
+    if origins:
+        record["origins"] = {key: origin.path for key, origin in origins.items()}
     if is_url(cfg.targetpath):
         raise UserError(
             f"targetpath={cfg.targetpath} is behind a URL, and checkpoints are files of this "
             "machine: type a folder."
         )
-    return Run(method, network, inputs, record, _folder(cfg, method, inputs, record), cfg)
+    folder = _folder(cfg, method, inputs, record)
+    return Run(method, network, inputs, record, origins, teacher, folder, cfg)
 
 
 def check_size(method: Method, network: Network, inputs: Inputs) -> None:
@@ -144,6 +173,8 @@ def train(run: Run) -> Trained:
         last = _load_last(run)
         whole = last is not None and last["step"] >= run.method.total_updates(run.inputs.count)
         trained_on = _trained_on(run, last, None if whole else describe_devices(fabric))
+        if not whole:
+            _build(run, anew=last is None)
         fabric.barrier()
         if is_main:
             _begin_folder(run, trained_on, anew=last is None)
@@ -243,18 +274,31 @@ def _begin_folder(run: Run, trained_on: list[dict[str, Any]], anew: bool) -> Non
         ) from None
 
 
+def _build(run: Run, anew: bool) -> None:
+    """The method, before anything is written: what does not fit is said first. ``anew``: with all
+    that it begins with; a checkpoint has its own."""
+    torch.manual_seed(run.settings.seed)
+    run.method.build(run.network, run.inputs.count, run.record["decides"]["classes"])
+    run.method.check_built()
+    if anew:
+        run.network.load_pretrained(run.method.trunk)
+        take_over(run.method, run.record["decides"]["network"], run.origins)
+
+
 def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> Trained:
     """All updates, or those after ``checkpoint``."""
     cfg, settings = run.settings, run.settings.train
     _announce(run, 0 if checkpoint is None else checkpoint["step"])
-    torch.manual_seed(cfg.seed)
-    run.method.build(run.network, run.inputs.count, run.inputs.classes)
-    run.method.check_built()
     run.method.to(fabric.device)
+    if run.teacher is not None:
+        run.method.learn_from(run.teacher.model.to(fabric.device))
     workers = available_cores() if cfg.threads is None else cfg.threads
+    begin = time.perf_counter()
+    images = run.inputs.open(workers, settings.memory)
+    opened = time.perf_counter() - begin
     training = Training(
         run.method,
-        run.inputs.open(workers, settings.memory),
+        images,
         TrainState(fabric, cfg.seed, settings.max_norm),
         run.folder,
         size=run.network.size,
@@ -273,6 +317,12 @@ def _train_rest(run: Run, fabric: Fabric, checkpoint: dict[str, Any] | None) -> 
     except KeyboardInterrupt:
         log.warning("Stopped: type the same command again to resume from the last checkpoint.")
         raise
+    if fabric.is_global_zero and training.augmenting:
+        log.info(
+            "The images were ready after %.1f s (%.1f %% of the training); crops or views of them "
+            "take %.1f %% of an update.",
+            opened, 100 * opened / training.seconds, 100 * training.augmenting,
+        )  # fmt: skip
     return Trained(training.metrics, training.seconds)
 
 

@@ -51,6 +51,23 @@ def test_images_are_the_same_from_memory_and_from_processes(workers: int) -> Non
         assert torch.equal(one, two)
 
 
+def test_a_dataset_that_gives_many_at_once_is_asked_for_many_at_once() -> None:
+    """Rendering them one by one takes ten times as long."""
+    asked: list[int] = []
+
+    class Many(Pictures):
+        def __len__(self) -> int:
+            return 600
+
+        def __getitems__(self, indices: list[int]) -> list:
+            asked.append(len(indices))
+            return [self[index % 20] for index in indices]
+
+    kept = open_images(Many(), 16, workers=1, memory=1)
+    assert asked == [250, 250, 100]
+    assert torch.equal(kept.pixels[580:], open_images(Pictures(), 16, workers=1, memory=1).pixels)
+
+
 def test_streaming_leaves_torchs_generator_alone() -> None:
     """What a run draws for dropout is the same whether or not it was stopped in between."""
     torch.manual_seed(3)

@@ -11,14 +11,14 @@ from torch import nn
 
 from singleimg.errors import UserError
 from singleimg.learn.data.batches import InMemory
-from singleimg.learn.methods.base import Method, accuracy, step_decay
+from singleimg.learn.methods.base import Method, accuracy, cosine, step_decay
 from singleimg.learn.methods.bigan import BiGAN
 from singleimg.learn.methods.deepcluster import DeepCluster
 from singleimg.learn.methods.rotnet import RotNet
 from singleimg.learn.methods.supervised import Supervised
 from singleimg.learn.methods.train_state import TrainState
 from singleimg.learn.methods.untrained import Untrained
-from tests.learn.tiny import built, levels, new_state, same, seeded, updates, weights
+from tests.learn.tiny import NETWORK, built, levels, new_state, same, seeded, updates, weights
 
 METHODS = [RotNet, DeepCluster, BiGAN, Supervised, Untrained]
 
@@ -62,9 +62,71 @@ def test_its_learning_rate_falls_at_the_milestones(pictures: InMemory) -> None:
     assert step_decay(0.1, [], 0.5, 1.0) == 0.1
 
 
+def test_without_milestones_its_learning_rate_falls_by_half_a_cosine(pictures: InMemory) -> None:
+    method, rates = built(Supervised, pictures, lr=0.1, milestones=None), []
+    for fraction in (0, 1 / 3, 0.5, 1):
+        method.schedule(fraction)
+        rates.append(method.optimizers["all"].param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.075, 0.05, 0], abs=1e-12)
+    assert cosine(0.1, 0.1, warmup=0.2) == pytest.approx(0.05)
+    assert cosine(0.1, 1, warmup=1) == pytest.approx(0.1)  # it only rises
+
+
 def test_accuracy_is_the_share_of_rows_whose_largest_value_is_their_labels() -> None:
     scores = torch.tensor([[1.0, 2, 0], [3, 1, 2], [0, 0, 1], [5, 4, 3]])
     assert float(accuracy(scores, torch.tensor([1, 2, 2, 0]))) == 0.75
+
+
+# --- first stages from elsewhere, frozen ---------------------------------------------------------
+
+
+def test_it_begins_with_the_trunk_that_it_is_given(pictures: InMemory) -> None:
+    other = NETWORK.trunk()
+    other(levels(pictures))  # its BatchNorm has seen these
+    method = built(Supervised, pictures, init="/a/training")
+    assert method.takes == ("init",) and not same(weights(other), weights(method.trunk))
+    method.begin({"init": other})
+    assert all(torch.equal(value, method.trunk.state_dict()[name])
+               for name, value in other.state_dict().items())  # fmt: skip
+    before = weights(method)
+    method.begin({})
+    assert same(before, weights(method))
+
+
+@pytest.mark.parametrize("depth", [0, 2, 4])
+def test_frozen_stages_stay_while_all_the_others_learn(
+    pictures: InMemory, state: TrainState, depth: int
+) -> None:
+    method = built(Supervised, pictures, freeze=depth)
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    updates(method, pictures, state, 2)
+    moved = {name for name, value in method.state_dict().items()
+             if not torch.equal(before[name], value)}  # fmt: skip
+    kept = tuple(f"trunk.stages.{stage}." for stage in range(depth))
+    assert moved == {name for name in before if not name.startswith(kept or "none")}
+    assert [stage.training for stage in method.trunk.stages] == [k >= depth for k in range(4)]
+
+
+@pytest.mark.parametrize(("freeze", "sentence"), [
+    (5, "method.freeze=5 is not a number of stages from 0 to 4, all those of network=cifar_conv4: "
+     "type for example method.freeze=2."),
+    (-1, "method.freeze=-1 is not a whole number of 0 or more: type for example method.freeze=1."),
+    (1.0, "method.freeze=1.0 is not a whole number of 0 or more: type for example "
+     "method.freeze=1."),
+])  # fmt: skip
+def test_more_stages_than_there_are_cannot_be_frozen(
+    pictures: InMemory, freeze: Any, sentence: str
+) -> None:
+    with pytest.raises(UserError) as mistake:
+        built(Supervised, pictures, freeze=freeze)
+    assert str(mistake.value) == sentence
+
+
+def test_rotnet_learns_all_of_its_trunk() -> None:
+    with pytest.raises(TypeError):
+        RotNet(name="it", freeze=1)
+    with pytest.raises(TypeError):
+        RotNet(name="it", init="/a/training")
 
 
 # --- what all methods have in common -------------------------------------------------------------

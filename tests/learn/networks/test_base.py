@@ -77,6 +77,34 @@ def test_asking_for_shapes_changes_neither_mode_nor_statistics(training: bool) -
     assert all(torch.equal(before[key], value) for key, value in trunk.state_dict().items())
 
 
+# --- stages that stay as they are ----------------------------------------------------------------
+
+
+def test_frozen_stages_keep_weights_and_statistics_in_training_too() -> None:
+    trunk = small()
+    trunk.freeze(1)
+    before = {name: value.clone() for name, value in trunk.state_dict().items()}
+    optimizer = torch.optim.SGD(trunk.parameters(), 0.1, momentum=0.9, weight_decay=0.1)
+    nn.Sequential(trunk).train()  # as a method does, whose part it is
+    for _ in range(2):
+        trunk(torch.rand(4, 3, 16, 16)).square().sum().backward()
+        optimizer.step()
+    kept = {name for name, value in trunk.state_dict().items() if torch.equal(before[name], value)}
+    assert kept == {name for name in before if name.startswith("stages.0.")}
+    assert not trunk.stages[0].training and trunk.stages[1].training
+
+
+def test_all_of_a_trunk_can_be_frozen_and_none() -> None:
+    trunk = small()
+    trunk.freeze(2)
+    trunk.train()
+    assert not any(weight.requires_grad for weight in trunk.parameters())
+    trunk.freeze(0)
+    trunk.train()
+    assert all(weight.requires_grad for weight in trunk.parameters())
+    assert all(module.training for module in trunk.modules())
+
+
 # --- Sobel ---------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -16,11 +17,12 @@ from singleimg.errors import UserError
 from singleimg.learn.networks.base import Trunk
 from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.probes import cached
-from singleimg.learn.probes.cached import Cached, split, split_images
+from singleimg.learn.probes.cached import Cached
+from singleimg.learn.probes.images import split, split_images
 from singleimg.learn.probes.scores import LayerScore
 
 NETWORK = CifarConv4([8, 8, 8, 8])
-QUICK = Cached(epochs=4, batch_size=16, lrs=(1e-5, 0.001, 0.01))
+QUICK = Cached(epochs=4, updates=0, batch_size=16, lrs=(1e-5, 0.001, 0.01))
 CLASSES = ["blue", "green", "red"]
 
 
@@ -160,14 +162,14 @@ def test_held_out_images_do_not_train_what_is_judged_by_them(
 ) -> None:
     rows: list[list[int]] = []
     views: list[int] = []
-    fit = Cached._fit
+    fit = Cached.fit
 
     def noted(self: Cached, features: list[Tensor], labels: Tensor, *rest: object) -> list:
         rows.append(sorted(rest[1].tolist()))
         views.append(len(features[0]))
         return fit(self, features, labels, *rest)
 
-    monkeypatch.setattr(Cached, "_fit", noted)
+    monkeypatch.setattr(Cached, "fit", noted)
     data = toy()
     scores(QUICK, data)
     fitted, held = split(torch.tensor(data.trained.targets), 0.1)
@@ -189,8 +191,8 @@ def test_an_epoch_takes_each_image_once_as_it_is_or_mirrored(
     monkeypatch.setattr(cached.Probe, "step", noted)
     features = [torch.arange(24.0).view(2, 12, 1)]  # image k: k, mirrored 12 + k
     labels = torch.arange(12) % 3
-    protocol = Cached(epochs=2, batch_size=4, lrs=(0.01,))
-    protocol._fit(features, labels, 3, np.arange(12), [[0.01]], torch.device("cpu"), 0)
+    protocol = Cached(epochs=2, updates=0, batch_size=4, lrs=(0.01,))
+    protocol.fit(features, labels, 3, np.arange(12), [[0.01]], torch.device("cpu"), 0)
     epochs = torch.cat(seen).view(2, 12)
     assert all(sorted((epoch % 12).tolist()) == list(range(12)) for epoch in epochs)
     assert all(0 < (epoch >= 12).sum() < 12 for epoch in epochs)
@@ -200,10 +202,48 @@ def test_an_epoch_takes_each_image_once_as_it_is_or_mirrored(
 def test_learning_rates_fall_along_a_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
     monkeypatch.setattr(cached.Probe, "step", lambda self, *given: seen.append(given[2]))
-    protocol = Cached(epochs=2, batch_size=6, lrs=(0.01,))
+    protocol = Cached(epochs=2, updates=0, batch_size=6, lrs=(0.01,))
     features, labels = [torch.zeros(1, 12, 1)], torch.arange(12) % 3
-    protocol._fit(features, labels, 3, np.arange(12), [[0.01]], torch.device("cpu"), 0)
+    protocol.fit(features, labels, 3, np.arange(12), [[0.01]], torch.device("cpu"), 0)
     assert seen == pytest.approx([1, 0.853553, 0.5, 0.146447], abs=1e-6)
+
+
+# --- scored on validation images -----------------------------------------------------------------
+
+
+def test_scored_on_validation_images_it_reads_no_test_image() -> None:
+    data = toy(contrast=20)
+    usual = scores(QUICK, data)
+    data.tested.seen.clear()
+    said = scores(replace(QUICK, scored_on="validation"), replace(data, path=str(next(_NUMBERS))))
+    assert data.tested.seen == []
+    assert [(one.lr, one.validation) for one in said] == [(one.lr, one.validation) for one in usual]
+    assert [one.accuracy for one in said] == [one.validation for one in usual]
+
+
+def test_few_images_are_gone_through_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(cached.Probe, "step", lambda self, *given: seen.append(given[2]))
+    features, labels = [torch.zeros(2, 12, 1)], torch.arange(12) % 3
+    for updates, steps in ((0, 6), (6, 6), (7, 9), (20, 21)):
+        seen.clear()
+        protocol = Cached(epochs=2, updates=updates, batch_size=4, lrs=(0.01,))
+        protocol.fit(features, labels, 3, np.arange(12), [[0.01]], torch.device("cpu"), 0)
+        assert len(seen) == steps and seen == sorted(seen, reverse=True) and seen[-1] < 0.2
+
+
+def test_the_penalty_is_that_of_scikit_learn() -> None:
+    """Trained for long, on both views of 60 images, it comes to the same weights."""
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 60, 5, generator=random)
+    labels = (features.sum((0, 2)) + torch.randn(60, generator=random)).div(3).clamp(0, 2).long()
+    protocol = Cached(epochs=1, updates=5000, batch_size=60, lrs=(0.3,), cost=0.05, momentum=0.5)
+    (ours,) = protocol.fit([features], labels, 3, np.arange(60), [[0.3]], torch.device("cpu"), 0)
+    theirs = LogisticRegression(C=0.05, tol=1e-8).fit(
+        features.flatten(0, 1).numpy(), labels.repeat(2).numpy()
+    )
+    assert ours.weight.numpy() == pytest.approx(theirs.coef_, abs=0.02)
+    assert abs(theirs.coef_).max() > 0.1
 
 
 # --- seeds, layers, numbers of images ------------------------------------------------------------
@@ -268,10 +308,10 @@ def test_features_beyond_the_memory_are_refused_before_any_is_computed(
 @pytest.mark.parametrize(("settings", "sentence"), [
     ({"epochs": 0},
      "probe.epochs=0 and probe.batch_size=256 are not whole numbers of at least 1 and 2: type for "
-     "example probe.epochs=20 probe.batch_size=256."),
+     "example probe.epochs=10 probe.batch_size=256."),
     ({"batch_size": 1},
-     "probe.epochs=20 and probe.batch_size=1 are not whole numbers of at least 1 and 2: type for "
-     "example probe.epochs=20 probe.batch_size=256."),
+     "probe.epochs=10 and probe.batch_size=1 are not whole numbers of at least 1 and 2: type for "
+     "example probe.epochs=10 probe.batch_size=256."),
     ({"lrs": [0.1, 0]},
      "probe.lrs=[0.1, 0] is not a list of learning rates over 0: type for example "
      "'probe.lrs=[0.003,0.01]'."),

@@ -12,8 +12,9 @@ from PIL import Image
 import singleimg
 from singleimg.config import make
 from singleimg.errors import UserError
-from singleimg.learn.probes.base import evenly_spaced, protocol_digest
+from singleimg.learn.probes.base import protocol_digest
 from singleimg.learn.probes.checkpoint import accuracy_of, row_name
+from singleimg.learn.probes.images import evenly_spaced
 from singleimg.learn.probes.scores import LayerScore, RunScore
 from singleimg.learn.tasks.probe import checkpoints, name_parts
 

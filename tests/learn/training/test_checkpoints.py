@@ -254,9 +254,7 @@ def test_a_file_of_torchs_that_is_none_of_ours_is_said_to_be_none(
 def test_a_file_that_is_not_there_is_said_to_be_missing(file: Path) -> None:
     with pytest.raises(UserError) as mistake:
         checkpoints.load(file)
-    assert str(mistake.value) == (
-        f"{file} does not exist: type task.checkpoint=<folder of a pretraining>."
-    )
+    assert str(mistake.value) == (f"{file} does not exist: type the folder of a task=pretrain.")
 
 
 # --- written by older versions -------------------------------------------------------------------

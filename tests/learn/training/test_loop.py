@@ -92,3 +92,11 @@ def test_a_checkpoint_holds_numbers(pictures, tmp_path) -> None:
     one.run()
     assert saved[0]["done"] == 2
     assert all(type(value) is float for value in saved[0]["sums"].values())
+
+
+def test_it_knows_the_share_of_crops_in_an_update(pictures, tmp_path) -> None:
+    method = built(RotNet, pictures, batch_size=4, updates=4, crop="resized")
+    one = training(method, pictures, tmp_path, log_every=2)
+    assert one.augmenting == 0
+    one.run()
+    assert 0 < one.augmenting < 1

@@ -7,8 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from omegaconf import DictConfig
 
 import singleimg
+from singleimg.errors import UserError
+from singleimg.learn.networks.base import Trunk
+from singleimg.learn.networks.cifar_conv4 import CifarConv4
 from singleimg.learn.training.run import _trained_on, describe_run, train
 
 ONE = {"accelerator": "cpu", "devices": 1, "machines": 1}
@@ -45,11 +49,39 @@ def test_one_that_begins_knows_it_too(tmp_path):
     assert _trained_on(SimpleNamespace(folder=tmp_path), None, TWO) == [{"from_update": 0, **TWO}]
 
 
-def test_one_that_is_whole_took_what_it_took(picture: Path, tmp_path: Path):
-    cfg = singleimg.compose(
+def typed(picture: Path, folder: Path, *more: str) -> DictConfig:
+    """A training of two updates."""
+    return singleimg.compose(
         "task=pretrain", "method=rotnet", "network=cifar_conv4", "augment=paper", "img_size=32",
         f"imgpath={picture}", "num_imgs=64", "method.batch_size=32", "method.epochs=1",
-        f"targetpath={tmp_path}",
+        f"targetpath={folder}", *more,
     )  # fmt: skip
+
+
+def test_one_that_is_whole_took_what_it_took(picture: Path, tmp_path: Path):
+    cfg = typed(picture, tmp_path)
     first = train(describe_run(cfg))
     assert first.seconds > 0 and train(describe_run(cfg)) == first
+
+
+def test_weights_that_a_network_comes_with_are_read_once(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read: list[Trunk] = []
+    monkeypatch.setattr(CifarConv4, "load_pretrained", lambda network, trunk: read.append(trunk))
+    cfg = typed(picture, tmp_path, "task.keep=[0.5]")
+    train(describe_run(cfg))
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "at-50.pt").replace(checkpoints / "last.pt")
+    run = describe_run(cfg)
+    train(run)  # resumes
+    singleimg.load_trunk(tmp_path)
+    assert len(read) == 1 and read[0] is not run.method.trunk
+
+
+def test_a_method_that_cannot_be_built_leaves_nothing(picture: Path, tmp_path: Path):
+    folder = tmp_path / "run"
+    cfg = typed(picture, folder, "method=bigan", "method.generated_size=20")
+    with pytest.raises(UserError, match=r"method\.generated_size=20 is not 8, 16"):
+        train(describe_run(cfg))
+    assert not folder.exists()

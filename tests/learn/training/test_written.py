@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from singleimg import load_trunk
+from singleimg.learn.training.trunk import load_method
 from singleimg.version import __version__
 from tests.fixtures.make import GOLDEN_TRAINING, TRAINING, TRAININGS, WRITTEN, trained
 from tests.written import lay_out
@@ -30,7 +30,7 @@ def test_its_trunk_is_loaded_and_sees_what_it_saw():
     assert found["weights"] == golden["weights"]  # to the bit: nothing is computed
     assert found["features"] == pytest.approx(golden["features"], rel=1e-4, abs=1e-5)
     assert max(golden["features"]) > 0.1
-    _, network, record = load_trunk(last(WRITTEN / WHOLE))
+    _, network, record = load_method(last(WRITTEN / WHOLE))
     assert (network.name, network.size) == ("cifar_conv4", 32)
     assert record["decides"]["inputs"]["images"] == 24
 
